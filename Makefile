@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+ROS_SETUP := $(firstword $(wildcard /opt/ros/*/setup.bash))
+RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/bin/activate; exec "$$@"' run
+
+.PHONY: demo test lint bench train-smoke clean
+
+demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the truth
+	@$(VENV)/bin/hpe demo
+
+test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests too
+	@$(VENV)/bin/ruff check .
+	@$(RUN) python -m pytest
+	@$(if $(ROS_SETUP),echo "ROS 2: tests marked 'ros' ran against $(ROS_SETUP)",echo "ROS 2: none under /opt/ros, tests marked 'ros' were skipped")
+
+lint: $(VENV)/.test
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+train-smoke: $(VENV)/.test  ## two training steps on synthetic scenes
+	@$(VENV)/bin/python -m pytest -m train_smoke
+
+bench: $(VENV)/.test
+	@$(VENV)/bin/python bench/latency.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) else "Python 3.10 or newer is needed, got %d.%d" % v)'
+	@echo "creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "venv failed: on Debian and Ubuntu run 'sudo apt install python3-venv'"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.demo: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "installing hpe_ros (about a minute, once) ..."
+	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e .
+	@touch $@
+
+$(VENV)/.test: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "installing hpe_ros with its test tools (a few minutes, once) ..."
+	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[test]'
+	@touch $(VENV)/.demo $@
+
+clean:
+	rm -rf $(VENV) hpe_out .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,46 @@
+"""ONNX Runtime on the CPU: the default everywhere."""
+
+import importlib.util
+import json
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+CARD_KEY = "hpe_model_card"
+
+
+def unavailable():
+    """Why this backend cannot be used here, or None."""
+    return None if importlib.util.find_spec("onnxruntime") else "the package onnxruntime is not installed"
+
+
+class Backend:
+    """One ONNX model on CPU threads."""
+
+    name = "onnxruntime"
+
+    def __init__(self, model_path, threads=0):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # idle threads that spin would steal the cores from the rest of the robot
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+        try:
+            self._session = ort.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises its own unexported classes
+            raise HpeError(f"cannot load model {model_path}: {str(error).splitlines()[0]}") from error
+        text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        if text is None:
+            raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
+        self.card = json.loads(text)
+        self._input = self._session.get_inputs()[0]
+        self.input_shape = tuple(self._input.shape)
+        self.version = ort.__version__
+
+    def run(self, array):
+        """First output for one input array of `input_shape`."""
+        return np.asarray(self._session.run(None, {self._input.name: array})[0], np.float32)

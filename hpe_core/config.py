@@ -1,0 +1,80 @@
+"""Frozen configuration, checked once. YAML and ROS parameters only override it; unknown keys are errors."""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+
+from hpe_core.errors import HpeError
+
+
+def option(default, description, low=None, high=None, choices=None):
+    """A dataclass field with description and bounds, from which ROS parameters and docs are made."""
+    return field(default=default, metadata={"description": description, "low": low, "high": high, "choices": choices})
+
+
+class _Checked:
+    """Checks type, range and choices of every field that was made by `option`."""
+
+    def __post_init__(self):
+        for f in fields(self):
+            if f.metadata:
+                object.__setattr__(self, f.name, _checked_value(f, getattr(self, f.name)))
+
+
+def _checked_value(f, value):
+    expected = type(f.default)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not expected:
+        raise HpeError(f"{f.name} must be {expected.__name__}, got {type(value).__name__} ({value!r})")
+    low, high, choices = f.metadata["low"], f.metadata["high"], f.metadata["choices"]
+    if low is not None and not low <= value <= high:
+        raise HpeError(f"{f.name} must lie in [{low}, {high}], got {value}")
+    if choices is not None and value not in choices:
+        raise HpeError(f"{f.name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class EstimatorConfig(_Checked):
+    """The network and its thresholds."""
+
+    model: str = option("head6dof", "model name as `hpe models` lists it")
+    backend: str = option("auto", "inference backend; auto takes the first that works")
+    threads: int = option(0, "inference threads; 0 is the backend's own choice", 0, 256)
+    score_threshold: float = option(0.30, "lowest score of a face that continues a track", 0.01, 0.99)
+    max_faces: int = option(8, "most faces reported in one image", 1, 8)
+
+
+@dataclass(frozen=True)
+class TrackerConfig(_Checked):
+    """Ids and filtering; all times are differences of message stamps."""
+
+    new_face_score: float = option(0.50, "lowest score that starts a new track", 0.01, 0.99)
+    timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0)
+    filter: bool = option(True, "filter poses over time")
+    linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0)
+    angular_acceleration_std: float = option(15.0, "filter: spread of head angular acceleration, rad/s^2", 0.1, 1000.0)
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything between an image and tracked poses."""
+
+    estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+
+def overridden(config, values):
+    """`config` with the nested dict `values` put over it. Raises HpeError on unknown keys, wrong types, bad ranges."""
+    known = {f.name for f in fields(config)}
+    for name in values:
+        if name not in known:
+            raise HpeError(f"unknown setting '{name}', known: {', '.join(sorted(known))}")
+    changes = {}
+    for name, value in values.items():
+        current = getattr(config, name)
+        if is_dataclass(current):
+            if not isinstance(value, dict):
+                raise HpeError(f"{name} must be a group of settings, got {value!r}")
+            value = overridden(current, value)
+        changes[name] = value
+    return replace(config, **changes)

@@ -1,0 +1,114 @@
+"""head6dof at inference: rows of the network -> faces with metric 6DoF poses and covariance. NumPy only."""
+
+import time
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+from hpe_core.geometry import so3
+from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, range_from_size
+from hpe_core.geometry.lookat import global_from_local, lookat_rotation
+from hpe_core.preprocess import canvas_to_image, check_image, letterbox
+from hpe_core.types import Face, HeadPose
+
+
+class Estimator:
+    """Faces of one image. `config` has score_threshold and max_faces (hpe_core.config.EstimatorConfig)."""
+
+    def __init__(self, backend, config):
+        self._backend, self._config = backend, config
+        self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
+        _, self._height, self._width, _ = backend.input_shape
+
+    def estimate(self, image_bgr, camera, score_threshold=None):
+        """List of Face, best score first, and seconds per stage (dict).
+
+        image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
+        Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
+        """
+        check_image(image_bgr)
+        if image_bgr.shape[:2] != (camera.height, camera.width):
+            raise HpeError(
+                f"image is {image_bgr.shape[1]}x{image_bgr.shape[0]} but the camera model is "
+                f"{camera.width}x{camera.height}"
+            )
+        start = time.perf_counter()
+        canvas, scales = letterbox(image_bgr, self._width, self._height)
+        resized = time.perf_counter()
+        rows = self._backend.run(canvas[None])[0]
+        inferred = time.perf_counter()
+        threshold = self._config.score_threshold if score_threshold is None else score_threshold
+        found = merge(self._candidates(rows, scales, threshold), self._config.max_faces)
+        faces = [face_from_candidate(found, i, camera) for i in range(len(found["score"]))]
+        done = time.perf_counter()
+        return faces, {"preprocess": resized - start, "inference": inferred - resized, "postprocess": done - inferred}
+
+    def _candidates(self, rows, scales, threshold):
+        """Rows above the threshold as a dict of float64 arrays in image pixels, best first."""
+        score = rows[:, self._columns["score"]][:, 0]
+        keep = np.flatnonzero(score > threshold)
+        keep = keep[np.argsort(-score[keep], kind="stable")]
+        named = {name: rows[keep, span].astype(float) for name, span in self._columns.items()}
+        named = {name: value[:, 0] if value.shape[1] == 1 else value for name, value in named.items()}
+        named["centre_px"] = canvas_to_image(named["centre_px"], scales)
+        named["size_px"] = named["size_px"] / np.sqrt(scales[0] * scales[1])
+        named["R_local"] = so3.matrix_from_sixd(named.pop("sixd")) if len(keep) else np.zeros((0, 3, 3))
+        return named
+
+
+def same_face(centre, size, centres, sizes):
+    """Mask (N,): centres (N, 2) of sizes (N,) that describe the same face as one centre (2,), size ()."""
+    distance = np.linalg.norm(centres - centre, axis=-1)
+    return distance < np.maximum(0.5 * np.minimum(sizes, size), 0.35 * np.maximum(sizes, size))
+
+
+def merge(found, max_faces):
+    """Non-maximum suppression that averages: one entry per face, from all rows of like size that describe it.
+
+    found: dict of arrays sorted by score, best first; rotations by chordal mean, the rest by weighted mean (score^2).
+    """
+    open_rows = np.arange(len(found["score"]))
+    merged = {name: [] for name in found}
+    while len(open_rows) and len(merged["score"]) < max_faces:
+        best = open_rows[0]
+        centre, size = found["centre_px"][best], found["size_px"][best]
+        same = same_face(centre, size, found["centre_px"][open_rows], found["size_px"][open_rows])
+        same[0] = True
+        group = open_rows[same]
+        alike = np.abs(np.log(found["size_px"][group] / size)) < 0.4
+        group = group[alike & (found["score"][group] > 0.5 * found["score"][best])]
+        weights = found["score"][group] ** 2
+        weights /= weights.sum()
+        for name, values in found.items():
+            merged[name].append(np.tensordot(weights, values[group], 1))
+        merged["score"][-1] = found["score"][best]
+        merged["R_local"][-1] = so3.mean_rotation(found["R_local"][group], weights)
+        open_rows = open_rows[~same]
+    return {name: np.array(values).reshape((len(values),) + found[name].shape[1:]) for name, values in merged.items()}
+
+
+def face_from_candidate(found, i, camera):
+    """Face i of merged candidates: look-at pose and image scale -> pose, covariance and box in the camera frame."""
+    ray = camera.rays(found["centre_px"][i])
+    range_m = range_from_size(camera, ray, found["size_px"][i])
+    R, centre_m = global_from_local(found["R_local"][i], ray, range_m)
+    arm = R @ FACE_CENTRE_M
+    t = centre_m - arm
+    lateral_std = found["centre_rel_std"][i] * REFERENCE_LENGTH_M
+    range_std = range_m * np.hypot(found["size_rel_std"][i], HEAD_SIZE_REL_STD)
+    covariance = pose_covariance(ray, arm, lateral_std, range_std, found["rotation_std_rad"][i])
+    return Face(HeadPose(R, t, covariance), float(found["score"][i]), box_from_pose(camera, R, t))
+
+
+def pose_covariance(ray, arm_m, lateral_std_m, range_std_m, rotation_std_rad):
+    """Covariance (6, 6) of the sellion's position and the rotation, in the camera frame.
+
+    t = p - R c with p the face centre (uncertain along and across the unit ray) and R c = arm_m (3,); to first order
+    R error e moves t by [arm]x e.
+    """
+    R_lookat_camera = lookat_rotation(ray)
+    spread = np.diag([lateral_std_m**2, lateral_std_m**2, range_std_m**2])
+    position = R_lookat_camera.T @ spread @ R_lookat_camera
+    rotation = np.eye(3) * rotation_std_rad**2
+    J = so3.skew(arm_m)
+    return np.block([[position + J @ rotation @ J.T, J @ rotation], [rotation @ J.T, rotation]])

@@ -1,0 +1,65 @@
+"""From a training checkpoint to the ONNX that ships: fused, decoded, with its model card inside.
+
+python -m hpe_core.export runs/head6dof/last.pt --card training/cards/head6dof.json --out hpe_core/weights/head6dof.onnx
+"""
+
+import argparse
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+
+from hpe_core import registry
+from hpe_core.backends.onnxruntime import CARD_KEY
+
+OPSET = 17
+
+
+def export(checkpoint_path, card, out):
+    """Write `out` (ONNX) from a checkpoint's averaged weights; returns the complete card (dict).
+
+    card: dict with name, estimator, licence, data, metrics; spec, config, commit, seed and steps are added here.
+    """
+    saved = torch.load(checkpoint_path, weights_only=True, map_location="cpu")
+    module = registry.load("hpe_core.models", card["name"])
+    config = module.Config(**saved["config"])
+    net = module.build(config)
+    average = {k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"}
+    net.load_state_dict(average, strict=True)
+    deployed = module.Deployed(net.eval()).eval()
+    image = torch.zeros(1, config.height, config.width, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which needs onnxscript
+        torch.onnx.export(
+            deployed, (image,), out, input_names=["image"], output_names=["rows"], opset_version=OPSET, dynamo=False
+        )
+    card = card | {
+        "spec": module.SPEC,
+        "config": saved["config"],
+        "training": {"commit": saved["commit"], "step": saved["step"]}
+        | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
+    }
+    model = onnx.load(out)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = CARD_KEY, json.dumps(card)
+    onnx.checker.check_model(model)
+    onnx.save(model, out)
+    return card
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("checkpoint")
+    p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data, metrics")
+    p.add_argument("--out", required=True)
+    args = p.parse_args()
+    card = export(args.checkpoint, json.loads(Path(args.card).read_text()), args.out)
+    data = Path(args.out).read_bytes()
+    print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")
+
+
+if __name__ == "__main__":
+    main()

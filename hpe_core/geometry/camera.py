@@ -1,0 +1,113 @@
+"""Pinhole camera with plumb-bob or rational distortion, in the units of sensor_msgs/CameraInfo (pixels)."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+DISTORTION_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8)}
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """Intrinsics of one image stream; pixel (0, 0) is the centre of the top left pixel.
+
+    width, height: image size in pixels; K: (3, 3) float64; D: (n,) distortion in OpenCV's order, () for none;
+    model: name as in CameraInfo; assumed: True when K is a guess from a field of view, not a calibration.
+    Raises HpeError on a size below 1, a K without positive focal lengths, or D of a wrong length.
+    """
+
+    width: int
+    height: int
+    K: np.ndarray
+    D: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    model: str = "plumb_bob"
+    assumed: bool = False
+
+    def __post_init__(self):
+        K, D = np.array(self.K, float), np.array(self.D, float).ravel()
+        if self.width < 1 or self.height < 1:
+            raise HpeError(f"camera image size must be positive, got {self.width}x{self.height}")
+        if K.shape != (3, 3) or not np.all(np.isfinite(K)) or K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise HpeError(f"camera matrix K must be 3x3 with positive focal lengths, got {K.ravel().tolist()}")
+        if self.model not in DISTORTION_LENGTHS:
+            raise HpeError(f"distortion model '{self.model}' is unknown, allowed: {', '.join(DISTORTION_LENGTHS)}")
+        if len(D) not in DISTORTION_LENGTHS[self.model] or not np.all(np.isfinite(D)):
+            raise HpeError(
+                f"distortion '{self.model}' has {len(D)} coefficients, allowed: {DISTORTION_LENGTHS[self.model]}"
+            )
+        object.__setattr__(self, "K", K)
+        object.__setattr__(self, "D", D if np.any(D) else np.zeros(0))
+
+    @classmethod
+    def from_hfov(cls, width, height, hfov_deg):
+        """Camera without distortion from an assumed horizontal field of view in degrees (0, 180)."""
+        if not 0.0 < hfov_deg < 180.0:
+            raise HpeError(f"horizontal field of view must lie in (0, 180) degrees, got {hfov_deg}")
+        f = 0.5 * width / np.tan(np.radians(hfov_deg) / 2.0)
+        K = np.array([[f, 0.0, (width - 1) / 2.0], [0.0, f, (height - 1) / 2.0], [0.0, 0.0, 1.0]])
+        return cls(width, height, K, assumed=True)
+
+    def project(self, points_camera):
+        """Pixels (..., 2) of points (..., 3) in the camera optical frame, any length unit, z > 0."""
+        points = np.asarray(points_camera, float)
+        if len(self.D) == 0:
+            return points[..., :2] / points[..., 2:] * np.diag(self.K)[:2] + self.K[:2, 2]
+        flat = np.ascontiguousarray(points.reshape(-1, 1, 3))
+        pixels, _ = cv2.projectPoints(flat, np.zeros(3), np.zeros(3), self.K, self.D)
+        return pixels.reshape(points.shape[:-1] + (2,))
+
+    def rays(self, pixels):
+        """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2)."""
+        pixels = np.asarray(pixels, float)
+        if len(self.D) == 0:
+            normalised = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
+        else:
+            flat = np.ascontiguousarray(pixels.reshape(-1, 1, 2))
+            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
+            normalised = cv2.undistortPointsIter(flat, self.K, self.D, None, None, criteria).reshape(pixels.shape)
+        rays = np.concatenate([normalised, np.ones_like(normalised[..., :1])], -1)
+        return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+    def resized(self, width, height):
+        """The camera of the whole image resized to width x height pixels."""
+        sx, sy = width / self.width, height / self.height
+        S = np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
+        return CameraModel(width, height, S @ self.K, self.D, self.model, self.assumed)
+
+    def cropped(self, x_offset, y_offset, width, height):
+        """The camera of a region of interest whose top left pixel is (x_offset, y_offset)."""
+        S = np.array([[1.0, 0.0, -x_offset], [0.0, 1.0, -y_offset], [0.0, 0.0, 1.0]])
+        return CameraModel(width, height, S @ self.K, self.D, self.model, self.assumed)
+
+
+def camera_from_info(
+    width, height, k, d=(), distortion_model="plumb_bob", p=None, rectified=False, binning=(0, 0), roi=None
+):
+    """CameraModel of the delivered image from the fields of sensor_msgs/CameraInfo.
+
+    width, height: of the full unbinned image; k: 9 numbers; d: coefficients; p: 12 numbers, used with rectified=True
+    (K and D belong to raw images); binning: (x, y), 0 means 1; roi: (x_offset, y_offset, width, height) in full
+    resolution, zeros or None mean everything. Order as in image_pipeline: crop, then bin.
+    Raises HpeError when a field has the wrong size or K is zero (an uncalibrated camera).
+    """
+    k = np.asarray(k, float).ravel()
+    if k.size != 9:
+        raise HpeError(f"camera_info k must have 9 numbers, got {k.size}")
+    matrix, distortion, model = k.reshape(3, 3), d, distortion_model or "plumb_bob"
+    if rectified:
+        p = np.asarray(() if p is None else p, float).ravel()
+        if p.size != 12:
+            raise HpeError(f"camera_info p must have 12 numbers for a rectified image, got {p.size}")
+        matrix, distortion = p.reshape(3, 4)[:, :3], ()
+    if matrix[0, 0] == 0.0:
+        raise HpeError("camera_info is uncalibrated (focal length 0): calibrate, or give a field of view")
+    camera = CameraModel(int(width), int(height), matrix, distortion, model)
+    if roi is not None and roi[2] and roi[3]:
+        camera = camera.cropped(*roi)
+    bin_x, bin_y = max(1, binning[0]), max(1, binning[1])
+    if (bin_x, bin_y) != (1, 1):
+        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
+    return camera

@@ -1,0 +1,100 @@
+"""Named Euler conventions. Angles exist only at edges, always through one of the conventions below.
+
+Every convention maps R_camera_head (head frame: x to the subject's left, y down, z into the skull; camera optical
+frame) to yaw, pitch, roll in degrees and back. The rotation is a product of three turns about coordinate axes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class EulerDeg:
+    """Yaw, pitch, roll in degrees, scalars or arrays (...,) of one shape; meaningless without its convention."""
+
+    yaw: np.ndarray
+    pitch: np.ndarray
+    roll: np.ndarray
+
+
+def axis_turn(axis, angle_rad):
+    """Rotation matrices (..., 3, 3) about coordinate axis 0, 1 or 2 by angles (...,) rad."""
+    angle_rad = np.asarray(angle_rad, float)
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    R = np.zeros(angle_rad.shape + (3, 3))
+    R[..., axis, axis] = 1.0
+    R[..., i, i], R[..., j, j] = c, c
+    R[..., i, j], R[..., j, i] = -s, s
+    return R
+
+
+def _angles_xyz(R):
+    """a, b, c (rad) with R = Rx(a) Ry(b) Rz(c), b in [-pi/2, pi/2]; at b = +-pi/2, c is 0."""
+    b = np.arcsin(np.clip(R[..., 0, 2], -1.0, 1.0))
+    locked = np.abs(R[..., 0, 2]) > 1.0 - 1e-12
+    a = np.where(locked, np.arctan2(R[..., 2, 1], R[..., 1, 1]), np.arctan2(-R[..., 1, 2], R[..., 2, 2]))
+    c = np.where(locked, 0.0, np.arctan2(-R[..., 0, 1], R[..., 0, 0]))
+    return a, b, c
+
+
+def _angles_zyx(R):
+    """c, b, a (rad) with R = Rz(c) Ry(b) Rx(a), b in [-pi/2, pi/2]; at b = +-pi/2, a is 0."""
+    b = -np.arcsin(np.clip(R[..., 2, 0], -1.0, 1.0))
+    locked = np.abs(R[..., 2, 0]) > 1.0 - 1e-12
+    c = np.where(locked, np.arctan2(-R[..., 0, 1], R[..., 1, 1]), np.arctan2(R[..., 1, 0], R[..., 0, 0]))
+    a = np.where(locked, 0.0, np.arctan2(R[..., 2, 1], R[..., 2, 2]))
+    return c, b, a
+
+
+class Aflw2000:
+    """AFLW2000-3D and 300W-LP: R = Rx(-pitch) Ry(yaw) Rz(roll).
+
+    yaw > 0 turns the face to the image's left, pitch > 0 up, roll > 0 clockwise in the image.
+    Source: `Pose_Para` = (pitch, yaw, roll) of the passive X-Y-Z product, whose transpose is R (3DDFA).
+    """
+
+    @staticmethod
+    def from_matrix(R_camera_head):
+        """EulerDeg of rotations (..., 3, 3)."""
+        a, b, c = _angles_xyz(np.asarray(R_camera_head, float))
+        return EulerDeg(yaw=np.degrees(b), pitch=np.degrees(-a), roll=np.degrees(c))
+
+    @staticmethod
+    def to_matrix(angles):
+        """R_camera_head (..., 3, 3) of EulerDeg."""
+        yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
+        return axis_turn(0, -pitch) @ axis_turn(1, yaw) @ axis_turn(2, roll)
+
+
+class Biwi(Aflw2000):
+    """BIWI Kinect as every crop-based paper reads it: the same product, applied to R in the depth-camera frame.
+
+    `R' = R^T; roll = -atan2(R'10, R'00), yaw = -atan2(-R'20, hypot(R'21, R'22)), pitch = atan2(R'21, R'22)`
+    (Hopenet's reader) is Rx(-pitch) Ry(yaw) Rz(roll). Its head frame differs from AFLW2000's by a few degrees.
+    """
+
+
+class RosRpy:
+    """ROS fixed-axis roll, pitch, yaw (REP-103) of any rotation: R = Rz(yaw) Ry(pitch) Rx(roll).
+
+    Apply it to R_base_face of a REP-155 face frame in an x-forward, z-up frame, not to camera axes.
+    """
+
+    @staticmethod
+    def from_matrix(R):
+        """EulerDeg of rotations (..., 3, 3)."""
+        c, b, a = _angles_zyx(np.asarray(R, float))
+        return EulerDeg(yaw=np.degrees(c), pitch=np.degrees(b), roll=np.degrees(a))
+
+    @staticmethod
+    def to_matrix(angles):
+        """R (..., 3, 3) of EulerDeg."""
+        yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
+        return axis_turn(2, yaw) @ axis_turn(1, pitch) @ axis_turn(0, roll)
+
+
+aflw2000 = Aflw2000
+biwi = Biwi
+ros_rpy = RosRpy

@@ -1,0 +1,61 @@
+"""The reference head: an adult of mean size, in metres, in the head frame (origin sellion, x left, y down, z back).
+
+Numbers are rounded adult means (outer eye corners 90 mm apart, sellion to chin 118 mm, ears 145 mm apart).
+A monocular camera cannot tell a small near head from a large far one, so depth rests on this size; its spread between
+adults is about 5 % (1 sigma), which every published depth uncertainty includes.
+"""
+
+import numpy as np
+
+from hpe_core.geometry.lookat import lookat_rotation
+
+REFERENCE_LENGTH_M = 0.2
+HEAD_SIZE_REL_STD = 0.05
+FACE_CENTRE_M = np.array([0.0, 0.03, 0.05])
+REFERENCE_POINTS_M = np.array(
+    [
+        [0.0, -0.068, 0.012],  # hairline
+        [0.0, 0.0, 0.0],  # sellion
+        [0.0, 0.048, -0.024],  # tip of the nose
+        [0.0, 0.118, 0.012],  # chin
+        [0.045, 0.004, 0.020],  # outer eye corners
+        [-0.045, 0.004, 0.020],
+        [0.060, -0.050, 0.050],  # temples
+        [-0.060, -0.050, 0.050],
+        [0.072, 0.022, 0.100],  # ears
+        [-0.072, 0.022, 0.100],
+        [0.055, 0.085, 0.075],  # corners of the jaw
+        [-0.055, 0.085, 0.075],
+    ]
+)
+_STEP_M = 1e-3
+
+
+def pixels_per_metre(camera, point_camera_m):
+    """Image scale (...,) px/m at points (..., 3) m: sqrt |det J| for displacements perpendicular to the viewing ray.
+
+    For a pinhole camera this is f / d * cos(theta)^-1.5 at range d and angle theta off the axis; here J is taken by
+    central differences, so that any distortion is covered.
+    """
+    point = np.asarray(point_camera_m, float)
+    ray = point / np.linalg.norm(point, axis=-1, keepdims=True)
+    tangents = lookat_rotation(ray)[..., :2, :]
+    step = _STEP_M * np.linalg.norm(point, axis=-1)[..., None, None]
+    ahead = camera.project(point[..., None, :] + step * tangents)
+    behind = camera.project(point[..., None, :] - step * tangents)
+    J = (ahead - behind) / (2.0 * step)
+    return np.sqrt(np.abs(np.linalg.det(J)))
+
+
+def range_from_size(camera, ray_camera, size_px):
+    """Range (...,) in metres at which the reference length spans `size_px` (...,) along unit rays (..., 3)."""
+    return REFERENCE_LENGTH_M * pixels_per_metre(camera, ray_camera) / np.asarray(size_px, float)
+
+
+def box_from_pose(camera, R_camera_head, t_camera_head_m):
+    """Box (..., 4) as x0, y0, x1, y1 px: extent of the projected reference points of heads (..., 3, 3), (..., 3)."""
+    R, t = np.asarray(R_camera_head, float), np.asarray(t_camera_head_m, float)
+    points = REFERENCE_POINTS_M @ np.swapaxes(R, -1, -2) + t[..., None, :]
+    points[..., 2] = np.maximum(points[..., 2], 1e-3)
+    pixels = camera.project(points)
+    return np.concatenate([pixels.min(-2), pixels.max(-2)], -1)

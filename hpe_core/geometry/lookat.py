@@ -1,0 +1,37 @@
+"""Exact look-at rectification: a virtual camera turned towards a face, and back (methods: img2pose, exact form)."""
+
+import numpy as np
+
+from hpe_core.geometry.so3 import rotation_between
+
+_EZ = np.array([0.0, 0.0, 1.0])
+
+
+def lookat_rotation(ray_camera):
+    """R_lookat_camera (..., 3, 3): minimal rotation that turns the unit ray (..., 3) onto the optical axis."""
+    return rotation_between(ray_camera, _EZ)
+
+
+def rectifying_homography(camera, ray_camera, focal_px, crop_size_px):
+    """Homography (3, 3) from undistorted image pixels to a square look-at crop: H = K_crop R_lookat_camera K^-1.
+
+    focal_px: focal length of the crop camera; crop_size_px: its side; the ray lands in the crop's centre.
+    """
+    centre = (crop_size_px - 1) / 2.0
+    K_crop = np.array([[focal_px, 0.0, centre], [0.0, focal_px, centre], [0.0, 0.0, 1.0]])
+    return K_crop @ lookat_rotation(ray_camera) @ np.linalg.inv(camera.K)
+
+
+def global_from_local(R_local, ray_camera, range_m):
+    """Pose in the camera frame from a look-at pose: R = R_L' R_local (..., 3, 3), p = range * ray (..., 3) metres."""
+    R_lookat_camera = lookat_rotation(ray_camera)
+    R_camera_head = np.swapaxes(R_lookat_camera, -1, -2) @ np.asarray(R_local, float)
+    return R_camera_head, np.asarray(range_m, float)[..., None] * np.asarray(ray_camera, float)
+
+
+def local_from_global(R_camera_head, point_camera_m):
+    """R_local (..., 3, 3), unit ray (..., 3) and range (...,) metres of a head whose centre is at point (..., 3)."""
+    point = np.asarray(point_camera_m, float)
+    range_m = np.linalg.norm(point, axis=-1)
+    ray = point / range_m[..., None]
+    return lookat_rotation(ray) @ np.asarray(R_camera_head, float), ray, range_m

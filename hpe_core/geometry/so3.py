@@ -1,0 +1,149 @@
+"""Rotation group functions: float64, batch first, exact near 0 and pi.
+
+Names read output_from_input. Rotation vectors are in radians, quaternions are (x, y, z, w) as in ROS and SciPy.
+"""
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+_SMALL_ANGLE = 1e-4
+
+
+def skew(vector):
+    """Cross-product matrix [v]x of `vector` (..., 3) -> (..., 3, 3), so that skew(a) @ b = a x b."""
+    x, y, z = np.moveaxis(np.asarray(vector, float), -1, 0)
+    zero = np.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def matrix_from_rotvec(rotvec):
+    """Exponential map: rotation vectors (..., 3) rad -> rotation matrices (..., 3, 3) (Rodrigues)."""
+    rotvec = np.asarray(rotvec, float)
+    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
+    small = angle < _SMALL_ANGLE
+    safe = np.where(small, 1.0, angle)
+    sin_term = np.where(small, 1.0 - angle**2 / 6.0, np.sin(safe) / safe)
+    cos_term = np.where(small, 0.5 - angle**2 / 24.0, 2.0 * (np.sin(safe / 2.0) / safe) ** 2)
+    K = skew(rotvec)
+    return np.eye(3) + sin_term * K + cos_term * (K @ K)
+
+
+def quat_from_matrix(R):
+    """Unit quaternions (..., 4) as (x, y, z, w) with w >= 0, from rotation matrices (..., 3, 3).
+
+    Takes the largest of four equivalent forms (Shepperd 1978), so it is exact at every angle.
+    """
+    R = np.asarray(R, float)
+    r00, r11, r22 = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
+    a, b, c = R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]
+    xy, xz, yz = R[..., 0, 1] + R[..., 1, 0], R[..., 0, 2] + R[..., 2, 0], R[..., 1, 2] + R[..., 2, 1]
+    forms = np.stack(
+        [
+            np.stack([1 + r00 - r11 - r22, xy, xz, a], -1),
+            np.stack([xy, 1 - r00 + r11 - r22, yz, b], -1),
+            np.stack([xz, yz, 1 - r00 - r11 + r22, c], -1),
+            np.stack([a, b, c, 1 + r00 + r11 + r22], -1),
+        ],
+        -2,
+    )
+    largest = np.argmax(np.stack([forms[..., i, i] for i in range(4)], -1), -1)
+    quat = np.take_along_axis(forms, largest[..., None, None], -2)[..., 0, :]
+    quat = quat / np.linalg.norm(quat, axis=-1, keepdims=True)
+    return np.where(quat[..., 3:] < 0, -quat, quat)
+
+
+def matrix_from_quat(quat):
+    """Rotation matrices (..., 3, 3) from quaternions (..., 4) as (x, y, z, w); any non-zero length.
+
+    Raises HpeError when a quaternion is not finite or has zero length.
+    """
+    quat = np.asarray(quat, float)
+    norm = np.linalg.norm(quat, axis=-1, keepdims=True)
+    if not np.all(np.isfinite(norm)) or np.any(norm < 1e-12):
+        raise HpeError(f"quaternion must be finite with non-zero length, got norm {norm.min()}")
+    q = quat / norm
+    vector, w = q[..., :3], q[..., 3][..., None, None]
+    K = skew(vector)
+    return np.eye(3) + 2.0 * w * K + 2.0 * (K @ K)
+
+
+def rotvec_from_matrix(R):
+    """Logarithm: rotation matrices (..., 3, 3) -> rotation vectors (..., 3) rad with angle in [0, pi]."""
+    quat = quat_from_matrix(R)
+    vector, w = quat[..., :3], quat[..., 3]
+    sin_half = np.linalg.norm(vector, axis=-1)
+    angle = 2.0 * np.arctan2(sin_half, w)
+    scale = np.where(sin_half < 1e-8, 2.0, angle / np.where(sin_half < 1e-8, 1.0, sin_half))
+    return scale[..., None] * vector
+
+
+def geodesic_angle(R_a, R_b):
+    """Angle (...,) rad in [0, pi] between rotations (..., 3, 3): 2 asin(|Ra - Rb|_F / (2 sqrt 2)), stable near 0."""
+    distance = np.linalg.norm(np.asarray(R_a, float) - np.asarray(R_b, float), axis=(-2, -1))
+    return 2.0 * np.arcsin(np.clip(distance / (2.0 * np.sqrt(2.0)), 0.0, 1.0))
+
+
+def project_to_rotation(M, max_residual=None):
+    """Nearest rotation (..., 3, 3) to matrices M (..., 3, 3) in the Frobenius norm (SVD, det +1).
+
+    Raises HpeError when M is not finite, or when |M - R|_F exceeds `max_residual` (half-precision outputs).
+    """
+    M = np.asarray(M, float)
+    if not np.all(np.isfinite(M)):
+        raise HpeError("matrix to project to a rotation is not finite")
+    U, _, Vt = np.linalg.svd(M)
+    sign = np.linalg.det(U @ Vt)
+    U = np.concatenate([U[..., :, :2], U[..., :, 2:] * sign[..., None, None]], -1)
+    R = U @ Vt
+    if max_residual is not None:
+        residual = np.max(np.linalg.norm(M - R, axis=(-2, -1)), initial=0.0)
+        if residual > max_residual:
+            raise HpeError(f"matrix is not a rotation: residual {residual:.3g}, allowed {max_residual:.3g}")
+    return R
+
+
+def matrix_from_sixd(sixd):
+    """Rotation matrices (..., 3, 3) from six numbers (..., 6) = first two columns (Zhou et al., CVPR 2019).
+
+    Gram-Schmidt in float64. Raises HpeError when the two columns are parallel or zero: never identity by default.
+    """
+    sixd = np.asarray(sixd, float)
+    a, b = sixd[..., :3], sixd[..., 3:]
+    norm_a = np.linalg.norm(a, axis=-1, keepdims=True)
+    x = a / np.where(norm_a > 0, norm_a, 1.0)
+    y = b - np.sum(x * b, -1, keepdims=True) * x
+    norm_y = np.linalg.norm(y, axis=-1, keepdims=True)
+    if not np.all(np.isfinite(sixd)) or np.any(norm_a < 1e-6) or np.any(norm_y < 1e-6):
+        raise HpeError("six-number rotation is degenerate: its two columns are zero, parallel or not finite")
+    y = y / norm_y
+    return np.stack([x, y, np.cross(x, y)], -1)
+
+
+def mean_rotation(R, weights=None):
+    """Chordal L2 mean (3, 3) of rotations (N, 3, 3) with weights (N,) (Hartley et al., IJCV 2013)."""
+    R = np.asarray(R, float)
+    weights = np.ones(len(R)) if weights is None else np.asarray(weights, float)
+    return project_to_rotation(np.tensordot(weights / weights.sum(), R, axes=(0, 0)))
+
+
+def rotation_between(a, b):
+    """Minimal rotation (..., 3, 3) with R @ a = b for unit vectors a, b (..., 3).
+
+    For opposite vectors the axis is not unique; a fixed perpendicular to `a` is taken.
+    """
+    a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
+    axis = np.cross(a, b)
+    cosine = np.sum(a * b, -1)
+    opposite = cosine < -1.0 + 1e-12
+    K = skew(axis)
+    scale = 1.0 / np.where(opposite, 1.0, 1.0 + cosine)
+    R = np.eye(3) + K + scale[..., None, None] * (K @ K)
+    if np.any(opposite):
+        helper = np.where(np.abs(a[..., :1]) < 0.9, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]))
+        normal = np.cross(a, helper)
+        normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+        half_turn = 2.0 * normal[..., :, None] * normal[..., None, :] - np.eye(3)
+        R = np.where(opposite[..., None, None], half_turn, R)
+    return R

@@ -1,0 +1,1 @@
+"""Networks in torch, one file each; only training and export import them."""

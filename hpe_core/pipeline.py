@@ -1,0 +1,39 @@
+"""The main job: one image with its camera and stamp in, tracked faces with metric 6DoF poses out."""
+
+import time
+
+from hpe_core import backends, model_store, registry
+from hpe_core.tracking.tracker import Tracker
+from hpe_core.types import FrameResult
+
+
+class Pipeline:
+    """Estimator and tracker behind one call; build it once, it loads the model.
+
+    Raises HpeError when the model or the backend cannot be had.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        options = config.estimator
+        self.backend = backends.create(options.backend, model_store.path_of(options.model), options.threads)
+        module = registry.load("hpe_core.estimators", self.backend.card["estimator"])
+        self._estimator = module.Estimator(self.backend, options)
+        self._tracker = Tracker(config.tracker)
+
+    @property
+    def card(self):
+        """The model's description (dict) as stored in the model file."""
+        return self.backend.card
+
+    def reset(self):
+        """Forget all faces, as before a new stream."""
+        self._tracker.reset()
+
+    def process(self, image_bgr, camera, stamp_ns):
+        """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns."""
+        faces, stage_s = self._estimator.estimate(image_bgr, camera)
+        start = time.perf_counter()
+        tracked, untracked = self._tracker.update(faces, stamp_ns)
+        stage_s["tracking"] = time.perf_counter() - start
+        return FrameResult(stamp_ns, tracked, stage_s, untracked)

@@ -1,0 +1,1 @@
+"""Identity and smoothing over time, driven by message stamps only."""

@@ -1,0 +1,103 @@
+"""Stable face ids in eight slots, `face_a` ... `face_h`, and a pose filter per face."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hpe_core.geometry import so3
+from hpe_core.tracking.pose_filter import PoseFilter
+
+FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
+MAX_COST = 1.0
+GATE_BOX = 0.8  # centre distance / box size at which two sightings are no longer the same face
+GATE_DEPTH = 0.6  # |log range ratio|, likewise
+GATE_TURN_RAD = 2.0
+MAX_BACKWARDS_S = 0.5
+
+
+@dataclass(eq=False)
+class _Track:
+    face_id: str
+    filter: PoseFilter
+    box_px: np.ndarray
+    stamp_ns: int
+
+
+class Tracker:
+    """Gives ids to faces and filters their poses. Only faces seen in a frame are reported for it."""
+
+    def __init__(self, config):
+        self._config = config
+        self.reset()
+
+    def reset(self):
+        """Forget every face, as at the start; all slots are free."""
+        self._tracks, self._stamp_ns = [], None
+        self._free = list(FACE_IDS)
+
+    def update(self, faces, stamp_ns):
+        """Tracked faces (with id and filtered pose) of the frame at stamp_ns, and how many were left without an id.
+
+        faces: list of Face of one image, any order. A stamp far before the last one (a bag that loops) starts anew.
+        """
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns - MAX_BACKWARDS_S * 1e9:
+            self.reset()
+        self._stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
+        self._release_old()
+        pairs = self._associate(faces)
+        tracked, untracked = [], 0
+        for index, face in enumerate(faces):
+            track = pairs.get(index)
+            if track is not None:
+                self._continue(track, face)
+            elif face.score < self._config.new_face_score:
+                continue
+            elif self._free:
+                track = self._start(face)
+            else:
+                untracked += 1
+                continue
+            pose = track.filter.pose if self._config.filter else face.pose
+            tracked.append(replace(face, face_id=track.face_id, pose=pose))
+        return tuple(sorted(tracked, key=lambda face: face.face_id)), untracked
+
+    def _release_old(self):
+        oldest = self._stamp_ns - self._config.timeout_s * 1e9
+        for track in [t for t in self._tracks if t.stamp_ns < oldest]:
+            self._tracks.remove(track)
+            self._free.append(track.face_id)
+
+    def _start(self, face):
+        cfg = self._config
+        pose_filter = PoseFilter(face.pose, cfg.linear_acceleration_std, cfg.angular_acceleration_std)
+        track = _Track(self._free.pop(0), pose_filter, face.box_px, self._stamp_ns)
+        self._tracks.append(track)
+        return track
+
+    def _continue(self, track, face):
+        track.filter.predict((self._stamp_ns - track.stamp_ns) * 1e-9)
+        track.filter.update(face.pose)
+        track.box_px, track.stamp_ns = face.box_px, self._stamp_ns
+
+    def _associate(self, faces):
+        """Dict from face index to the track that it continues (Hungarian assignment, gated)."""
+        if not faces or not self._tracks:
+            return {}
+        cost = np.array([[_cost(face, track) for track in self._tracks] for face in faces])
+        rows, columns = linear_sum_assignment(np.minimum(cost, 10.0 * MAX_COST))
+        return {r: self._tracks[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] < MAX_COST}
+
+
+def _cost(face, track):
+    """How unlike a sighting and a track are, from image distance, depth ratio and turn; below MAX_COST may match."""
+    pose = track.filter.pose
+    size = max(*(face.box_px[2:] - face.box_px[:2]), *(track.box_px[2:] - track.box_px[:2]))
+    centre = 0.5 * (face.box_px[:2] + face.box_px[2:] - track.box_px[:2] - track.box_px[2:])
+    ranges = np.linalg.norm(face.pose.t_camera_head_m), np.linalg.norm(pose.t_camera_head_m)
+    terms = (
+        np.linalg.norm(centre) / size / GATE_BOX,
+        abs(np.log(ranges[0] / ranges[1])) / GATE_DEPTH,
+        so3.geodesic_angle(face.pose.R_camera_head, pose.R_camera_head) / GATE_TURN_RAD,
+    )
+    return max(terms[:2]) if max(terms[:2]) >= MAX_COST else np.linalg.norm(terms) / np.sqrt(3.0)

@@ -1,0 +1,86 @@
+"""Frozen values that travel between the parts. Frames and units are in the names."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+from hpe_core.geometry import euler, frames, so3
+
+
+@dataclass(frozen=True, eq=False)
+class HeadPose:
+    """Head frame seen from the camera optical frame: v_camera = R_camera_head @ v_head + t_camera_head_m.
+
+    covariance: (6, 6) m^2, rad^2 in ROS order (x, y, z, rotations about the camera's x, y, z axes), where the true
+    rotation is exp(error) @ R_camera_head; None means unknown, never zero.
+    Raises HpeError when R is no rotation or a number is not finite.
+    """
+
+    R_camera_head: np.ndarray
+    t_camera_head_m: np.ndarray
+    covariance: np.ndarray | None = None
+
+    def __post_init__(self):
+        R = so3.project_to_rotation(self.R_camera_head, max_residual=1e-3)
+        t = np.array(self.t_camera_head_m, float)
+        if t.shape != (3,) or not np.all(np.isfinite(t)):
+            raise HpeError(f"head translation must be 3 finite numbers, got {t.tolist()}")
+        object.__setattr__(self, "R_camera_head", R)
+        object.__setattr__(self, "t_camera_head_m", t)
+        if self.covariance is not None:
+            covariance = np.array(self.covariance, float)
+            if covariance.shape != (6, 6) or not np.all(np.isfinite(covariance)):
+                raise HpeError(f"pose covariance must be 6x6 and finite, got shape {covariance.shape}")
+            object.__setattr__(self, "covariance", covariance)
+
+    @property
+    def euler_aflw2000(self):
+        """EulerDeg in the AFLW2000 native convention."""
+        return euler.aflw2000.from_matrix(self.R_camera_head)
+
+    @property
+    def quat_camera_face(self):
+        """Quaternion (4,) x, y, z, w of the REP-155 face frame in the camera optical frame."""
+        return so3.quat_from_matrix(frames.face_from_head(self.R_camera_head))
+
+    @property
+    def quat_camera_gaze(self):
+        """Quaternion (4,) x, y, z, w of the REP-155 gaze frame in the camera optical frame."""
+        return so3.quat_from_matrix(frames.gaze_from_head(self.R_camera_head))
+
+    @property
+    def rotation_std_deg(self):
+        """Root mean square standard deviation of the rotation about one axis, degrees; NaN when unknown."""
+        return np.nan if self.covariance is None else np.degrees(np.sqrt(np.trace(self.covariance[3:, 3:]) / 3.0))
+
+    @property
+    def depth_std_m(self):
+        """Standard deviation along the line of sight, metres; NaN when unknown."""
+        if self.covariance is None:
+            return np.nan
+        ray = self.t_camera_head_m / np.linalg.norm(self.t_camera_head_m)
+        return np.sqrt(ray @ self.covariance[:3, :3] @ ray)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking."""
+
+    pose: HeadPose
+    score: float
+    box_px: np.ndarray
+    face_id: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """Everything known about one image; an image without a face has `faces == ()`.
+
+    stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken.
+    """
+
+    stamp_ns: int
+    faces: tuple
+    stage_s: dict = field(default_factory=dict)
+    untracked: int = 0
