@@ -22,6 +22,8 @@ class HeadPose:
     covariance: np.ndarray | None = None
 
     def __post_init__(self):
+        if np.shape(self.R_camera_head) != (3, 3):
+            raise HpeError(f"head rotation must be a 3x3 matrix, got shape {np.shape(self.R_camera_head)}")
         R = so3.project_to_rotation(self.R_camera_head, max_residual=1e-3)
         t = np.array(self.t_camera_head_m, float)
         if t.shape != (3,) or not np.all(np.isfinite(t)):

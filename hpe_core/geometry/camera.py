@@ -8,6 +8,7 @@ import numpy as np
 from hpe_core.errors import HpeError
 
 DISTORTION_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8)}
+_NEWTON_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class CameraModel:
     def project(self, points_camera):
         """Pixels (..., 2) of points (..., 3) in the camera optical frame, any length unit, z > 0."""
         points = np.asarray(points_camera, float)
-        if len(self.D) == 0:
+        if len(self.D) == 0 or points.size == 0:
             return points[..., :2] / points[..., 2:] * np.diag(self.K)[:2] + self.K[:2, 2]
         flat = np.ascontiguousarray(points.reshape(-1, 1, 3))
         pixels, _ = cv2.projectPoints(flat, np.zeros(3), np.zeros(3), self.K, self.D)
@@ -62,14 +63,27 @@ class CameraModel:
     def rays(self, pixels):
         """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2)."""
         pixels = np.asarray(pixels, float)
-        if len(self.D) == 0:
+        if len(self.D) == 0 or pixels.size == 0:
             normalised = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
         else:
-            flat = np.ascontiguousarray(pixels.reshape(-1, 1, 2))
-            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
-            normalised = cv2.undistortPointsIter(flat, self.K, self.D, None, None, criteria).reshape(pixels.shape)
+            normalised = self._undistorted(pixels.reshape(-1, 2)).reshape(pixels.shape)
         rays = np.concatenate([normalised, np.ones_like(normalised[..., :1])], -1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+    def _undistorted(self, pixels):
+        """Normalised coordinates (N, 2) of distorted pixels (N, 2).
+
+        OpenCV's five rounds leave up to a pixel, and the call with a stopping rule differs between OpenCV 4 and 5, so
+        Newton steps finish the work: the derivative by the translation is the one by the normalised point.
+        """
+        points = cv2.undistortPoints(np.ascontiguousarray(pixels[:, None]), self.K, self.D)[:, 0]
+        for _ in range(_NEWTON_STEPS):
+            projected, jacobian = cv2.projectPoints(
+                np.column_stack([points, np.ones(len(points))]), np.zeros(3), np.zeros(3), self.K, self.D
+            )
+            J = jacobian.reshape(len(points), 2, -1)[..., 3:5]
+            points = points - np.linalg.solve(J, (projected[:, 0] - pixels)[..., None])[..., 0]
+        return points
 
     def resized(self, width, height):
         """The camera of the whole image resized to width x height pixels."""
@@ -109,5 +123,6 @@ def camera_from_info(
         camera = camera.cropped(*roi)
     bin_x, bin_y = max(1, binning[0]), max(1, binning[1])
     if (bin_x, bin_y) != (1, 1):
-        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
+        columns, rows = camera.width // bin_x, camera.height // bin_y
+        camera = camera.cropped(0, 0, columns * bin_x, rows * bin_y).resized(columns, rows)  # a remainder is dropped
     return camera

@@ -135,10 +135,10 @@ def rotation_between(a, b):
     """
     a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
     axis = np.cross(a, b)
-    cosine = np.sum(a * b, -1)
-    opposite = cosine < -1.0 + 1e-12
+    one_plus_cosine = 0.5 * np.sum((a + b) ** 2, -1)  # keeps its digits where the vectors are nearly opposite
+    opposite = one_plus_cosine < 1e-12
     K = skew(axis)
-    scale = 1.0 / np.where(opposite, 1.0, 1.0 + cosine)
+    scale = 1.0 / np.where(opposite, 1.0, one_plus_cosine)
     R = np.eye(3) + K + scale[..., None, None] * (K @ K)
     if np.any(opposite):
         helper = np.where(np.abs(a[..., :1]) < 0.9, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]))

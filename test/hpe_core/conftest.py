@@ -1,0 +1,63 @@
+"""Fixtures of the core's tests: a model that returns fixed rows, and repeatable hypothesis runs."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", deadline=None, max_examples=40, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+COLUMNS = {
+    "score": [0, 1],
+    "centre_px": [1, 3],
+    "size_px": [3, 4],
+    "sixd": [4, 10],
+    "rotation_std_rad": [10, 11],
+    "size_rel_std": [11, 12],
+    "centre_rel_std": [12, 13],
+    "stride": [13, 14],
+}
+
+
+def card(**changes):
+    """The least description that a model may carry."""
+    return {"name": "fixed", "estimator": "head6dof", "spec": {"columns": COLUMNS}} | changes
+
+
+@pytest.fixture
+def write_onnx(tmp_path):
+    """write_onnx(rows, card, width, height, name) -> path of an ONNX that returns rows (N, 14) + 0 * mean(image)."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(rows, card=None, width=64, height=48, name="fixed"):
+        rows = np.asarray(rows, np.float32)[None]
+        nodes = [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["real"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+            helper.make_node("Add", ["constant", "nothing"], ["rows"]),
+        ]
+        constants = [numpy_helper.from_array(rows, "constant"), numpy_helper.from_array(np.float32(0), "zero")]
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, height, width, 3])
+        output = helper.make_tensor_value_info("rows", TensorProto.FLOAT, list(rows.shape))
+        model = helper.make_model(
+            helper.make_graph(nodes, "fixed", [image], [output], constants),
+            opset_imports=[helper.make_opsetid("", 17)],
+            ir_version=8,
+        )
+        if card is not None:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = "hpe_model_card", json.dumps(card)
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(model, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def model_card():
+    return card
