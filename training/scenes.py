@@ -63,8 +63,8 @@ class SceneMaker:
         cfg = self.config
         canvas, labels = self._background(rng), Labels.empty()
         parts = 1 if rng.random() < cfg.single_fraction else rng.integers(2, cfg.max_parts + 1)
-        for _ in range(parts):
-            canvas, labels = self._paste(rng, canvas, labels, parts)
+        for part in range(parts):
+            canvas, labels = self._paste(rng, canvas, labels, parts, may_fill=part == 0)
         return degrade(rng, canvas), labels
 
     def _draw(self, rng):
@@ -84,9 +84,11 @@ class SceneMaker:
         canvas = cv2.resize(image, (cfg.width, cfg.height))
         return cv2.blur(canvas, (61, 61)) if len(labels) else canvas
 
-    def _paste(self, rng, canvas, labels, parts):
+    def _paste(self, rng, canvas, labels, parts, may_fill):
         cfg = self.config
         image, own, alpha = self._draw(rng)
+        if rng.random() < 0.3:
+            alpha = None  # a render keeps its own background
         if rng.random() < 0.15:
             image = np.repeat(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)[..., None], 3, -1)
         image = np.ascontiguousarray(image)
@@ -107,10 +109,10 @@ class SceneMaker:
             image = cv2.blur(image, (int(1 / scale), int(1 / scale)))
         size = (cfg.width, cfg.height)
         mask = np.full((height, width), 255, np.uint8) if alpha is None else np.ascontiguousarray(alpha)
-        fill = alpha is None and parts == 1 and rng.random() < 0.7
-        border = int(rng.choice([cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT])) if fill else cv2.BORDER_CONSTANT
-        if fill:
-            mask[:] = 255
+        fill = alpha is None and may_fill and rng.random() < 0.7
+        border = cv2.BORDER_REPLICATE if fill else cv2.BORDER_CONSTANT
+        if fill and scale * min(height, width) > 0.5 * cfg.width and rng.random() < 0.5:
+            border = cv2.BORDER_REFLECT  # one repeat to each side, no more
         warped = cv2.warpAffine(image, M, size, flags=cv2.INTER_LINEAR, borderMode=border)
         coverage = cv2.warpAffine(mask, M, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         moved = transformed(own, M, angle, scale)
@@ -121,9 +123,16 @@ class SceneMaker:
             moved = Labels.concatenate([moved, repeats]) if len(repeats) else moved
         elif fill:
             coverage[:] = 255
-        blend = coverage[..., None].astype(np.float32) / 255.0
-        canvas = (warped * blend + canvas * (1.0 - blend)).astype(np.uint8)
+        canvas = _blend(warped, canvas, coverage, soft=alpha is not None)
         return canvas, Labels.concatenate([labels, _inside(moved, cfg)])
+
+
+def _blend(front, back, coverage, soft):
+    """`front` over `back` where coverage says so; soft edges cost five times a hard cut."""
+    if soft:
+        share = coverage.astype(np.float32) * (1.0 / 255.0)
+        return cv2.blendLinear(front, back, share, 1.0 - share)
+    return cv2.copyTo(front, (coverage > 127).astype(np.uint8), back)
 
 
 def _reflections(own, width, height, M, scale, cfg):
@@ -173,8 +182,8 @@ def _covered_share(coverage, centre, size):
 def degrade(rng, image):
     """Light, colour, blur, noise, compression, occluding blocks: each on a part of the images."""
     if rng.random() < 0.8:
-        gain = np.exp(rng.normal(0.0, 0.25)) * np.exp(rng.normal(0.0, 0.06, 3))
-        table = 255.0 * (np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0.0, 0.25))) * gain
+        gain = np.exp(rng.normal(0.0, 0.2)) * np.exp(rng.normal(0.0, 0.06, 3))
+        table = 255.0 * (np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0.0, 0.2))) * gain
         image = cv2.LUT(image, np.clip(table + rng.normal(0, 8), 0, 255).astype(np.uint8).reshape(1, 256, 3))
     if rng.random() < 0.12:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)

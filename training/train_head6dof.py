@@ -86,6 +86,8 @@ def learning_rate(step, steps, peak):
 
 def train(args):
     torch.manual_seed(args.seed)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = head6dof.Config()
     net = head6dof.build(config).to(device, memory_format=torch.channels_last)
@@ -160,6 +162,7 @@ def parser():
     p.add_argument("--ema", type=float, default=0.998)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--workers", type=int, default=1)
+    p.add_argument("--threads", type=int, default=0, help="CPU threads of torch; one is best when cores are shared")
     p.add_argument("--save-every", type=int, default=250)
     p.add_argument("--resume", help="checkpoint to go on from")
     p.add_argument("--restart-schedule", action="store_true", help="keep the weights of --resume, start at step 0")

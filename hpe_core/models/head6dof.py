@@ -1,9 +1,9 @@
 """head6dof: whole image in, faces with 6DoF pose out; one stage, dense, no detector before it.
 
-Source: the formulation follows img2pose (Albiero et al., CVPR 2021, arXiv 2012.07791): pose of every face straight from
-the whole image, box from the pose. Ours is a one-stage dense head instead of Faster R-CNN, so that the graph has a fixed
-output shape. Trunk: 3x3 convolutions with an identity branch, fused into one convolution for inference (RepVGG, Ding et
-al., CVPR 2021). Rotation as six numbers (Zhou et al., CVPR 2019).
+Source: the formulation follows img2pose (Albiero et al., CVPR 2021, arXiv 2012.07791): pose of every face straight
+from the whole image, box from the pose. Ours is a one-stage dense head instead of Faster R-CNN, so that the graph has a
+fixed output shape. Trunk: 3x3 convolutions with an identity branch, fused into one convolution for inference (RepVGG,
+Ding et al., CVPR 2021). Rotation as six numbers (Zhou et al., CVPR 2019).
 """
 
 from dataclasses import dataclass
