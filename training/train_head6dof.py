@@ -9,6 +9,7 @@ weights, moving averages, optimiser, config, commit and seed; --resume goes on f
 
 import argparse
 import json
+import math
 import subprocess
 import time
 from dataclasses import asdict
@@ -81,7 +82,7 @@ def commit():
 def learning_rate(step, steps, peak):
     """Linear warm-up over 200 steps, then a cosine to 1 % of the peak."""
     warm = min(1.0, (step + 1) / 200)
-    return peak * warm * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * min(1.0, step / steps))))
+    return peak * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps))))
 
 
 def train(args):

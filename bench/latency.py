@@ -1,0 +1,220 @@
+"""Latency of this project and of peer pipelines on the same frames in the same run, as ratios.
+
+    python bench/latency.py [--data ../shared/data] [--frames 60] [--no-append]
+
+Frames are 640x480, made from the sample bag: one face, or four or eight copies on a grid. Pipelines take turns frame by
+frame, so that a busy moment hits all of them. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
+averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose weights are absent is left out
+and named. Rows are appended to bench/results.csv; times are medians and 95th percentiles in milliseconds.
+"""
+
+import argparse
+import csv
+import platform
+import subprocess
+import time
+from datetime import date
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+from hpe_core import config as cfg
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.pipeline import Pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results.csv"
+WIDTH, HEIGHT = 640, 480
+GRIDS = {1: (1, 1), 4: (2, 2), 8: (4, 2)}
+
+
+def sample_frames(count):
+    """`count` frames (480, 640, 3) of the sample bag."""
+    from hpe_core.io.sources import open_source
+
+    with open_source(str(ROOT / "assets" / "sample_bag")) as source:
+        frames = [frame.image_bgr for frame in source if frame.image_bgr is not None]
+    step = max(1, len(frames) // count)
+    return frames[::step][:count]
+
+
+def with_faces(frame, faces):
+    """The frame shrunk and repeated on a grid, so that it shows 1, 4 or 8 faces."""
+    columns, rows = GRIDS[faces]
+    scale = min(1.0, 1.6 / columns) if faces > 1 else 1.0
+    side = (WIDTH // columns, HEIGHT // rows)
+    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    y, x = (small.shape[0] - side[1]) // 2, (small.shape[1] - side[0]) // 2
+    if y < 0 or x < 0:
+        raise ValueError(f"a tile of {side} does not fit a frame scaled to {small.shape}")
+    return np.ascontiguousarray(np.tile(small[y : y + side[1], x : x + side[0]], (rows, columns, 1)))
+
+
+def session(model, threads):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, ["CPUExecutionProvider"])
+
+
+def square_crop(image, box, factor, size):
+    """Square crop around a box x0, y0, x1, y1, replicated at the border, size x size."""
+    centre, side = (box[:2] + box[2:]) / 2.0, factor * max(box[2:] - box[:2])
+    k = size / side
+    M = np.array([[k, 0, size / 2 - k * centre[0]], [0, k, size / 2 - k * centre[1]]])
+    return cv2.warpAffine(image, M, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+class Ours:
+    def __init__(self, threads):
+        self.pipeline = Pipeline(cfg.PipelineConfig(estimator=cfg.EstimatorConfig(threads=threads)))
+        self.camera, self.stamp_ns = CameraModel.from_hfov(WIDTH, HEIGHT, 60.0), 0
+
+    def run(self, frame):
+        self.stamp_ns += 66_666_667
+        result = self.pipeline.process(frame, self.camera, self.stamp_ns)
+        return len(result.faces), result.stage_s
+
+
+class YuNetFsa:
+    def __init__(self, weights, threads, shrink):
+        self.size = (WIDTH // shrink, HEIGHT // shrink)
+        self.shrink = shrink
+        self.detector = cv2.FaceDetectorYN.create(str(weights / "yunet_n_dynamic.onnx"), "", self.size, 0.6)
+        names = ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx")
+        self.nets = [session(weights / name, threads) for name in names]
+
+    def run(self, frame):
+        start = time.perf_counter()
+        image = frame if self.shrink == 1 else cv2.resize(frame, self.size)
+        _, found = self.detector.detect(image)
+        detected = time.perf_counter()
+        boxes = [] if found is None else [np.array([*f[:2], *(f[:2] + f[2:4])]) * self.shrink for f in found]
+        for box in boxes:
+            crop = square_crop(frame, box, 1.2, 64).astype(np.float32)
+            tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
+            np.mean([net.run(None, {net.get_inputs()[0].name: tensor})[0] for net in self.nets], 0)
+        return len(boxes), {"detection": detected - start, "pose": time.perf_counter() - detected}
+
+
+class Rfb3ddfa:
+    def __init__(self, weights, threads):
+        from training.photos.teachers import Teachers
+
+        self.detector = session(weights / "version-RFB-320.onnx", threads)
+        teachers = Teachers(weights, threads)
+        self.net, self.mean, self.std = teachers.net_mb05, teachers.mean, teachers.std
+
+    def run(self, frame):
+        start = time.perf_counter()
+        rgb = cv2.cvtColor(cv2.resize(frame, (320, 240)), cv2.COLOR_BGR2RGB)
+        tensor = ((rgb.astype(np.float32) - 127.0) / 128.0).transpose(2, 0, 1)[None]
+        scores, boxes = self.detector.run(None, {self.detector.get_inputs()[0].name: tensor})
+        keep = scores[0, :, 1] > 0.7
+        xyxy = boxes[0, keep] * [WIDTH, HEIGHT, WIDTH, HEIGHT]
+        xywh = np.column_stack([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]])
+        chosen = np.ravel(cv2.dnn.NMSBoxes(xywh.tolist(), scores[0, keep, 1].tolist(), 0.7, 0.3)).astype(int)
+        detected = time.perf_counter()
+        for i in chosen:
+            crop = square_crop(frame, xyxy[i], 1.25, 120).astype(np.float32)
+            tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
+            params = self.net.run(None, {self.net.get_inputs()[0].name: tensor})[0][0, :12] * self.std + self.mean
+            np.linalg.svd(params.reshape(3, 4)[:, :3])
+        return len(chosen), {"detection": detected - start, "pose": time.perf_counter() - detected}
+
+
+def pipelines(data, threads):
+    """Name -> pipeline; a peer that cannot run here is named and left out."""
+    weights = data / "weights"
+    makers = {
+        "hpe_ros": lambda: Ours(threads),
+        "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
+        "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
+        "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),
+    }
+    made = {}
+    for name, make in makers.items():
+        if name != "hpe_ros" and not weights.is_dir():
+            print(f"left out: {name} (no weights in {weights})")
+            continue
+        try:
+            made[name] = make()
+        except ImportError as error:
+            print(f"left out: {name} ({error})")
+    return made
+
+
+def measure(made, frames):
+    """Rows: dict(pipeline, stage, p50_ms, p95_ms, faces_found) from frames given to all pipelines in turn."""
+    times, found = {name: [] for name in made}, {name: [] for name in made}
+    for number, frame in enumerate(frames[:5] + frames):
+        for name, pipeline in made.items():
+            start = time.perf_counter()
+            faces, stages = pipeline.run(frame)
+            total = time.perf_counter() - start
+            if number >= 5:
+                times[name].append(stages | {"total": total})
+                found[name].append(faces)
+    rows = []
+    for name, measured in times.items():
+        for stage in measured[0]:
+            ms = 1e3 * np.array([m[stage] for m in measured])
+            rows.append(
+                {
+                    "pipeline": name,
+                    "stage": stage,
+                    "p50_ms": round(float(np.median(ms)), 3),
+                    "p95_ms": round(float(np.percentile(ms, 95)), 3),
+                    "faces_found": round(float(np.mean(found[name])), 2),
+                }
+            )
+    return rows
+
+
+def hardware():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    p.add_argument("--frames", type=int, default=60)
+    p.add_argument("--no-append", action="store_true")
+    args = p.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
+    frames = sample_frames(args.frames)
+    rows = []
+    for threads in (1, 2):
+        cv2.setNumThreads(threads)
+        made = pipelines(args.data, threads)
+        for faces in GRIDS:
+            measured = measure(made, [with_faces(frame, faces) for frame in frames])
+            peers = [r["p50_ms"] for r in measured if r["stage"] == "total" and r["pipeline"] != "hpe_ros"]
+            for row in measured:
+                ratio = round(row["p50_ms"] / min(peers), 3) if peers and row["stage"] == "total" else ""
+                rows.append(
+                    {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "threads": threads}
+                    | {"faces": faces}
+                    | row
+                    | {"ratio_to_fastest_peer": ratio}
+                )
+                if row["stage"] == "total" or row["pipeline"] == "hpe_ros":
+                    print(
+                        f"{threads} thread(s) {faces} face(s) {row['pipeline']:>20} {row['stage']:>11}"
+                        f" p50 {row['p50_ms']:7.2f} ms p95 {row['p95_ms']:7.2f} found {row['faces_found']:.2f} {ratio}"
+                    )
+    if not args.no_append:
+        new = not RESULTS.exists()
+        with open(RESULTS, "a", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            if new:
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
