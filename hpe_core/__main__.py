@@ -1,0 +1,7 @@
+"""`python -m hpe_core` is the command `hpe`."""
+
+import sys
+
+from hpe_core.cli import main
+
+sys.exit(main())

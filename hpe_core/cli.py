@@ -1,0 +1,386 @@
+"""The command `hpe`: head poses from a camera, a video, images or a rosbag2, without ROS."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import hpe_core
+from hpe_core.errors import HpeError
+
+DESCRIPTION = """\
+6DoF head pose from images: every face in the picture gets an id, a rotation and a position in metres.
+Runs without ROS and without a GPU."""
+
+EXAMPLES = """\
+examples:
+  hpe run video.mp4                                poses, overlay video and summary in hpe_out/video
+  hpe run 0 --show                                 camera 0, live, in a window
+  hpe run photos/ --out faces --hfov 70            a folder of photos, field of view assumed
+  hpe run bag/ --topic /camera/image_raw           a rosbag2 (folder, .mcap or .db3) with its CameraInfo
+  hpe run video.mp4 --camera-info camera.yaml      with your calibration: distances become metric
+  hpe models                                       what models there are
+
+Wrong input ends with one line on the error stream and exit code 2; Ctrl-C finishes all files, exit code 130."""
+
+RUN_DESCRIPTION = """\
+Find every face in every image of SOURCE and write its pose to the output folder:
+
+  poses.csv       one row per face and frame; yaw, pitch, roll in degrees (AFLW2000 convention: yaw > 0 turns to the
+                  image's left, pitch > 0 up, roll > 0 clockwise), quaternion and translation of the REP-155 face frame
+                  (x out of the face, z to the scalp) in the camera optical frame, metres, box in pixels
+  poses/          rosbag2 (MCAP) with /head_pose, /head_poses and /tf in the input's stamps
+  overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
+  summary.json    counts, losses, latency, camera, model card, versions
+
+The images of a folder are taken as unrelated: ids start anew in each, their stamps are one second apart."""
+
+EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+
+
+def main(argv=None):
+    """Run the command with a list of arguments; returns the exit code."""
+    args = _parser().parse_args(argv)
+    # libraries below would add lines of their own to the one that explains
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        return args.command(args)
+    except HpeError as error:
+        print(f"hpe: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("hpe: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # e.g. `hpe models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on errors, as everywhere else in the command."""
+
+    def error(self, message):
+        self.exit(EXIT_BAD_INPUT, f"hpe: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def _parser():
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="hpe", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=formatter)
+    parser.add_argument("--version", action="version", version=f"hpe {hpe_core.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser(
+        "run", help="estimate head poses in a source", description=RUN_DESCRIPTION, formatter_class=formatter
+    )
+    run.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="camera index, video, image, folder of images or rosbag2 (folder, .mcap, .db3)",
+    )
+    run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
+    run.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run in DIR")
+    run.add_argument("--topic", metavar="T", help="image topic of a bag (default: the only one, or the first)")
+    camera = run.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--camera-info", metavar="FILE.yaml", help="calibration as camera_calibration writes it; beats the bag's own"
+    )
+    camera.add_argument(
+        "--hfov", metavar="DEG", type=float, help="horizontal field of view to assume without calibration (default: 60)"
+    )
+    run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
+    run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
+    run.add_argument("--model", metavar="NAME", help="model name as `hpe models` lists it, or an .onnx file")
+    run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
+    run.add_argument("--threads", metavar="N", type=int, help="inference threads (default: 0, the backend's choice)")
+    run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
+    run.set_defaults(command=_run)
+
+    models = commands.add_parser("models", help="list the models and their cards")
+    models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
+    models.set_defaults(command=_models)
+    return parser
+
+
+def _run(args):
+    from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
+    from hpe_core.io.outputs import check_folder
+    from hpe_core.io.sources import open_source
+
+    given = camera_from_yaml(args.camera_info) if args.camera_info else None
+    cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
+    config = _config(args)
+    with open_source(args.source, args.topic) as source:
+        folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
+        check_folder(folder, args.overwrite)
+        from hpe_core.pipeline import Pipeline
+
+        return _Run(args, source, folder, cameras, Pipeline(config)).run()
+
+
+def _config(args):
+    """PipelineConfig from --config, with the single options over it."""
+    from hpe_core.config import PipelineConfig, overridden
+
+    config = PipelineConfig()
+    if args.config:
+        from hpe_core.io.yaml_file import load_mapping
+
+        values = load_mapping(args.config, "config file")
+        try:
+            config = overridden(config, values)
+        except HpeError as error:
+            raise HpeError(f"config file {args.config}: {error}") from error
+    given = {name: getattr(args, name) for name in ("model", "backend", "threads") if getattr(args, name) is not None}
+    return replace(config, estimator=replace(config.estimator, **given))
+
+
+class _Interrupt:
+    """Turns the first SIGINT or SIGTERM into a flag, so that files can be finished; the second one acts as usual."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.requested = False
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._on_signal) for number in self.SIGNALS}
+        return self
+
+    def _on_signal(self, number, frame):
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    """One `hpe run`: frames through the pipeline into the output folder."""
+
+    def __init__(self, args, source, folder, cameras, pipeline):
+        from rich.console import Console
+
+        from hpe_core.io.summary import Summary
+
+        self._args, self._source, self._folder = args, source, folder
+        self._cameras, self._pipeline = cameras, pipeline
+        self._summary = Summary()
+        self._outputs = self._window = self._camera = None
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._noted = 0
+
+    def run(self):
+        """The whole run; returns the exit code."""
+        from hpe_core.io.overlay import Window
+
+        if self._args.show:
+            self._window = Window()
+        with _Interrupt() as interrupt:
+            try:
+                self._process_all(interrupt)
+            finally:
+                self._finish(interrupt.requested)
+        if self._outputs is None and not interrupt.requested:
+            raise HpeError(self._why_nothing())
+        self._report(interrupt.requested)
+        return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
+
+    def _process_all(self, interrupt):
+        with _progress(self._console) as progress:
+            task = progress.add_task(self._source.name, total=self._source.total, faces=0)
+            frames = iter(self._source)
+            while not interrupt.requested:
+                start = time.perf_counter()
+                frame = next(frames, None)
+                if frame is None:
+                    break
+                read_s = time.perf_counter() - start
+                if frame.image_bgr is None:
+                    self._summary.drop(frame.error)
+                elif not self._process(frame, read_s):
+                    break
+                self._print_notices()
+                progress.update(task, advance=1, faces=sum(self._summary.faces.values()))
+
+    def _process(self, frame, read_s):
+        """One image; returns False when the user has closed the window."""
+        from hpe_core.io.overlay import draw
+
+        self._camera = self._cameras.of(frame)
+        if self._source.kind == "images":
+            self._pipeline.reset()
+        start = time.perf_counter()
+        result = self._pipeline.process(frame.image_bgr, self._camera, frame.stamp_ns)
+        posed = time.perf_counter()
+        if self._outputs is None:
+            self._open_outputs()
+        opened = time.perf_counter()
+        goes_on = True
+        if self._args.overlay or self._window:
+            picture = draw(frame.image_bgr, self._camera, result.faces)
+            if self._args.overlay:
+                self._outputs.write_picture(picture, frame)
+            if self._window:
+                goes_on = self._window.write(picture, frame)
+        drawn = time.perf_counter()
+        self._outputs.write(frame, result)
+        written = time.perf_counter()
+        stage_s = {
+            "image_to_pose": posed - start,
+            "read": read_s,
+            "overlay": drawn - opened,
+            "write": written - drawn,
+            "end_to_end": read_s + (posed - start) + (written - opened),
+        }
+        self._summary.add(result, stage_s)
+        return goes_on
+
+    def _open_outputs(self):
+        """Only once a first image has gone through: a failed start leaves no folder behind."""
+        from hpe_core.io.outputs import Outputs
+
+        images = self._source.kind == "images"
+        self._outputs = Outputs(self._folder, images, self._args.overlay, self._args.overwrite)
+        if self._camera.assumed:
+            hfov = 60.0 if self._args.hfov is None else self._args.hfov
+            self._note(
+                f"no calibration: a horizontal field of view of {hfov:g} degrees is assumed; distances and positions "
+                "are as good as that (--camera-info FILE.yaml, --hfov DEG)"
+            )
+
+    def _finish(self, interrupted):
+        """Complete all files, also after an error."""
+        self._print_notices()
+        if self._window:
+            self._window.close()
+        if self._outputs is None:
+            return
+        from hpe_core import model_store
+
+        failed = sys.exc_info()[1] is not None
+        self._outputs.close()
+        arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
+        model_path = model_store.path_of(self._pipeline.config.estimator.model)
+        stopped = interrupted or failed
+        self._outputs.write_summary(
+            self._summary.as_dict(self._source, self._camera, self._pipeline, model_path, arguments, stopped)
+        )
+
+    def _why_nothing(self):
+        reasons = "; ".join(f"{reason} ({count}x)" for reason, count in self._summary.dropped.most_common(3))
+        lost = "; ".join(f"{reason}: {count}" for reason, count in self._source.losses.items())
+        details = "; ".join(text for text in (reasons, lost) if text)
+        return f"{self._args.source} has no image that can be read" + (f": {details}" if details else "")
+
+    def _note(self, text):
+        self._console.print(f"[yellow]hpe: note:[/] {_escaped(text)}")
+
+    def _print_notices(self):
+        for text in self._source.notices[self._noted :]:
+            self._note(text)
+        self._noted = len(self._source.notices)
+
+    def _report(self, interrupted):
+        if self._outputs is None:
+            self._note("interrupted before the first image, nothing was written")
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        s = self._summary
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_row("frames", f"{s.frames}, {s.frames_with_faces} with a face" + (", interrupted" * interrupted))
+        ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
+        table.add_row("faces", ids if self._source.kind != "images" else str(sum(s.faces.values())))
+        for reason, count in (*s.dropped.items(), *self._source.losses.items()):
+            table.add_row("lost", f"{_escaped(reason)}: {count}")
+        if s.untracked:
+            table.add_row("untracked", f"{s.untracked} faces, more than there are ids")
+        latency = s.latency_ms()["image_to_pose"]
+        table.add_row("latency", f"{latency['p50']:.1f} ms image to pose (p50), {latency['p95']:.1f} ms (p95)")
+        for path in self._outputs.names():
+            table.add_row("written", _escaped(str(path) + "/" * path.is_dir()))
+        Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _escaped(text):
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _progress(console):
+    from rich import progress
+
+    class Rate(progress.ProgressColumn):
+        """Frames per second."""
+
+        def render(self, task):
+            from rich.text import Text
+
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.MofNCompleteColumn(),
+        Rate(),
+        progress.TextColumn("faces {task.fields[faces]}"),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+    )
+
+
+def _models(args):
+    import json
+
+    from rich.console import Console
+
+    from hpe_core import backends, model_store
+    from hpe_core.io.summary import sha256_of
+
+    console = Console(highlight=False, soft_wrap=True)
+    names = [args.name] if args.name else model_store.names()
+    for name in names:
+        path = model_store.path_of(name)
+        backend = backends.create("onnxruntime", path, 1)
+        if args.name:
+            print(json.dumps(backend.card | {"sha256": sha256_of(path)}, indent=2))
+        else:
+            _print_card(console, name, path, backend, sha256_of(path))
+    if not names:
+        console.print(f"no models in {model_store.WEIGHTS}")
+    return EXIT_OK
+
+
+def _print_card(console, name, path, backend, sha256):
+    from rich.table import Table
+
+    _, height, width, _ = backend.input_shape
+    table = Table(title=name, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_row("file", _escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256[:16]}"))
+    table.add_row("input", f"{width}x{height}")
+    for key, value in backend.card.items():
+        if key in ("licence", "data", "metrics", "training", "description", "limits"):
+            table.add_row(key, _escaped(_inline(value)))
+    console.print(table)
+
+
+def _inline(value):
+    """Nested values of a card as one readable line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_inline(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(_inline(item) for item in value)
+    return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""Images of a rosbag2 (MCAP or SQLite, whole or cut off) with their CameraInfo, read without ROS."""
+
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+
+from hpe_core.errors import HpeError
+from hpe_core.io.camera_info import camera_from_message
+from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
+from hpe_core.io.mcap_scan import McapScan
+from hpe_core.io.sources import BAG_SUFFIXES, DEFAULT_FRAME_ID, Frame, Source, natural_key
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+@lru_cache(maxsize=1)
+def typestore():
+    """Message types of ROS 2 Jazzy; those used here are the same from Galactic on."""
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+class Bag:
+    """Messages of a rosbag2 folder, a bare `.mcap` or a bare `.db3`.
+
+    topics: dict topic -> message type; counts: Counter of readable messages; losses: Counter of reason -> count;
+    notices: lines for the user. A file that the index-based reader refuses is scanned from front to back.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.topics, self.counts = {}, Counter()
+        self.losses, self.notices = Counter(), []
+        self._readers, self._scans = [], []
+        self._announced = {}
+        self._damaged = False
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self):
+        reader, reason = _open_reader(self.path)
+        if reader is not None:
+            return self._add_reader(reader)
+        if self.path.is_dir():
+            found = [child for child in self.path.iterdir() if child.suffix in BAG_SUFFIXES]
+            files = sorted(found, key=lambda file: natural_key(file.name))
+            self._announced = _announced_counts(self.path / "metadata.yaml")
+        else:
+            files = [self.path]
+        if not files:
+            raise HpeError(f"{self.path} is not a readable rosbag2: {reason}")
+        for file in files:
+            reader, reason = _open_reader(file)
+            if reader is not None:
+                self._add_reader(reader)
+            elif file.suffix == ".mcap":
+                self._add_scan(McapScan(file))
+            else:
+                raise HpeError(f"{file} is not a readable rosbag2 file: {reason}")
+        return None
+
+    def _add_reader(self, reader):
+        self._readers.append(reader)
+        for connection in reader.connections:
+            self.topics[connection.topic] = connection.msgtype
+            self.counts[connection.topic] += connection.msgcount
+
+    def _add_scan(self, scan):
+        self._readers.append(scan)
+        self.topics.update(scan.topics)
+        self.counts.update(scan.counts)
+        readable = sum(scan.counts.values())
+        ending = "has a damaged index" if scan.complete else "is cut off"
+        self.losses[f"rosbag2 file {ending}"] += 1
+        if scan.lost_bytes:
+            self.losses["bytes of the rosbag2 not readable"] += scan.lost_bytes
+        self.notices.append(
+            f"{scan.path.name} {ending}: {readable} messages are readable, {scan.lost_bytes} bytes are lost"
+        )
+
+    def messages(self, topics):
+        """Iterator of (topic, message type, receive time in ns, CDR bytes) of the named topics.
+
+        Stops where a file turns out damaged and counts what is missing in `losses`.
+        """
+        read = Counter()
+        for reader in self._readers:
+            try:
+                for topic, msgtype, time_ns, data in _messages(reader, topics):
+                    read[topic] += 1
+                    yield topic, msgtype, time_ns, _plain(data)
+            except Exception as error:  # rosbags lets zstd, sqlite, struct and its own errors through
+                self.losses["rosbag2 file is damaged"] += 1
+                self.notices.append(f"{self.path.name} is damaged after {sum(read.values())} messages: {_line(error)}")
+        for topic in topics:
+            missing = max(self.counts[topic], self._announced.get(topic, 0)) - read[topic]
+            if missing > 0:
+                self.losses[f"messages of {topic} not readable"] = missing
+
+    def first(self, topic):
+        """The first message of a topic, or None when there is none or it cannot be read."""
+        try:
+            for reader in self._readers:
+                for _, msgtype, _, data in _messages(reader, {topic}):
+                    return typestore().deserialize_cdr(_plain(data), msgtype)
+        except Exception:  # damage is counted when the messages are read in their turn
+            return None
+        return None
+
+    def close(self):
+        """Close the files."""
+        for reader in self._readers:
+            if not isinstance(reader, McapScan):
+                reader.close()
+        self._readers = []
+
+
+def _open_reader(path):
+    """An open rosbags Reader, or None and why not."""
+    from rosbags.rosbag2 import Reader
+
+    try:
+        reader = Reader(path)
+        reader.open()
+    except Exception as error:  # on damaged files: ReaderError, TypeError, struct.error, OSError, sqlite errors ...
+        return None, _line(error)
+    return reader, None
+
+
+def _messages(reader, topics):
+    if isinstance(reader, McapScan):
+        yield from reader.messages(topics)
+        return
+    connections = [c for c in reader.connections if c.topic in topics]
+    if connections:
+        for connection, time_ns, data in reader.messages(connections):
+            yield connection.topic, connection.msgtype, time_ns, data
+
+
+def _plain(data):
+    """CDR bytes, unpacked when they are single messages compressed by the recorder (a bare file does not say so)."""
+    if bytes(data[:4]) != _ZSTD_MAGIC:
+        return data
+    try:
+        from compression import zstd  # Python 3.14
+    except ImportError:
+        from backports import zstd
+    return zstd.decompress(bytes(data))
+
+
+def _line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _announced_counts(metadata_path):
+    """dict topic -> message count as metadata.yaml says; empty when it does not."""
+    from hpe_core.io.yaml_file import load_mapping
+
+    try:
+        info = load_mapping(metadata_path, "metadata")["rosbag2_bagfile_information"]
+        return {
+            str(topic["topic_metadata"]["name"]): int(topic["message_count"])
+            for topic in info["topics_with_message_count"]
+        }
+    except (HpeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def stamp_ns_of(stamp):
+    """Nanoseconds of a builtin_interfaces/Time."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+class BagSource(Source):
+    """Images of one topic of a rosbag2; stamps and frame_id are those of the message headers.
+
+    CameraInfo comes from `camera_info` beside the image topic, else from the only CameraInfo topic with the images'
+    frame_id; it is followed as it changes.
+    """
+
+    kind = "bag"
+
+    def __init__(self, path, topic=None):
+        self._bag = Bag(path)
+        try:
+            self.topic = _image_topic(self._bag, topic)
+            super().__init__(Path(path).resolve().stem, self._bag.counts[self.topic])
+            self.losses, self.notices = self._bag.losses, self._bag.notices
+            self._info_topic = self._find_info_topic()
+        except BaseException:
+            self._bag.close()
+            raise
+        self._rectified = "rect" in _base(self.topic).rsplit("/", 1)[-1]
+        self._info_key = self._camera = None
+        others = [name for name in _image_topics(self._bag) if name != self.topic]
+        if others and topic is None:
+            self._note(f"using image topic {self.topic}; the bag also has {', '.join(others)} (choose with --topic)")
+        if self._info_topic is None:
+            self._note(f"the bag has no CameraInfo for {self.topic}")
+
+    def close(self):
+        self._bag.close()
+
+    def __iter__(self):
+        """Frames in the bag's order. An image waits for the CameraInfo of its own stamp until the next image."""
+        if self._info_topic:
+            self._take_info(self._bag.first(self._info_topic))  # for images that come before it
+        waiting, index = None, 0
+        for topic, msgtype, time_ns, data in self._bag.messages({self.topic, self._info_topic} - {None}):
+            message = _decoded(data, msgtype)
+            if topic == self._info_topic:
+                self._take_info(message)
+                if waiting and message and message.header.stamp == waiting[0].header.stamp:
+                    yield self._frame(*waiting)
+                    waiting = None
+                continue
+            if waiting:
+                yield self._frame(*waiting)
+            waiting = (message, time_ns, index) if message else None
+            if message is None:
+                yield Frame(None, time_ns, DEFAULT_FRAME_ID, index, self.topic, error="the message is damaged")
+            index += 1
+        if waiting:
+            yield self._frame(*waiting)
+
+    def _note(self, text):
+        if text not in self.notices:
+            self.notices.append(text)
+
+    def _find_info_topic(self):
+        topics, counts = self._bag.topics, self._bag.counts
+        infos = [name for name, msgtype in topics.items() if msgtype == CAMERA_INFO and counts[name]]
+        beside = _base(self.topic).rsplit("/", 1)[0] + "/camera_info"
+        if beside in infos:
+            return beside
+        image = self._bag.first(self.topic)
+        frame_id = image.header.frame_id if image else None
+        firsts = {name: self._bag.first(name) for name in infos}
+        same = [name for name, info in firsts.items() if info and info.header.frame_id == frame_id]
+        return same[0] if len(same) == 1 else None
+
+    def _take_info(self, info):
+        """Follow the CameraInfo; build the camera only when something in it has changed."""
+        if info is None:
+            return
+        roi = info.roi
+        numbers = (info.width, info.height, *info.k, *info.d, *info.p, info.binning_x, info.binning_y)
+        key = (*numbers, info.distortion_model, roi.x_offset, roi.y_offset, roi.width, roi.height)
+        if key == self._info_key:
+            return
+        self._info_key = key
+        try:
+            self._camera = camera_from_message(info, self._rectified)
+        except HpeError as error:
+            self._camera = None
+            self._note(f"{self._info_topic} cannot be used: {error}")
+
+    def _frame(self, message, time_ns, index):
+        image = error = None
+        try:
+            if hasattr(message, "encoding"):
+                fields = (message.height, message.width, message.encoding, message.step, message.is_bigendian)
+                image = bgr_from_raw(message.data, *fields)
+            else:
+                image = bgr_from_compressed(message.data)
+        except HpeError as reason:
+            if index == 0 and hasattr(message, "encoding") and message.encoding not in ENCODINGS:
+                raise HpeError(f"{self.topic}: {reason}") from reason
+            error = str(reason)
+        stamp_ns = stamp_ns_of(message.header.stamp)
+        if stamp_ns == 0:
+            stamp_ns = time_ns
+            self._note(f"{self.topic} has headers without a stamp: the time of recording is taken")
+        frame_id = message.header.frame_id or DEFAULT_FRAME_ID
+        return Frame(image, stamp_ns, frame_id, index, self.topic, self._camera, error)
+
+
+def _decoded(data, msgtype):
+    """The message, or None when its bytes are damaged."""
+    try:
+        return typestore().deserialize_cdr(data, msgtype)
+    except Exception:  # generated code lets struct, index, key and unicode errors through
+        return None
+
+
+def _base(topic):
+    """The topic name without the transport: /cam/image_raw/compressed -> /cam/image_raw."""
+    return topic.removesuffix("/compressed")
+
+
+def _image_topics(bag):
+    """Image topics, those with messages first; depth images are no pictures and come last."""
+    names = [
+        name
+        for name, msgtype in bag.topics.items()
+        if msgtype in (IMAGE, COMPRESSED) and not name.endswith("/compressedDepth")
+    ]
+    return sorted(names, key=lambda name: (not bag.counts[name], "depth" in name, bag.topics[name] != IMAGE))
+
+
+def _image_topic(bag, wanted):
+    """The image topic to read. Raises HpeError, listing what the bag has, when there is none or not the wanted."""
+    images = _image_topics(bag)
+    has = ", ".join(f"{name} ({msgtype})" for name, msgtype in sorted(bag.topics.items())) or "no messages at all"
+    if wanted is not None:
+        for name in (wanted, f"/{wanted.lstrip('/')}"):
+            if name in images:
+                return name
+        raise HpeError(f"{bag.path} has no image topic {wanted}; it has: {has}")
+    if not images:
+        raise HpeError(f"{bag.path} has no image topic; it has: {has}")
+    return images[0]

@@ -1,0 +1,95 @@
+"""Pixels of sensor_msgs/Image and sensor_msgs/CompressedImage as (H, W, 3) uint8 BGR; no ROS needed.
+
+Encoding names: sensor_msgs/image_encodings.hpp. Colour codes and 16 to 8 bit scaling are those of cv_bridge.
+"""
+
+import cv2
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+MAX_SIDE_PX = 1 << 15
+
+# encoding -> (bytes per sample, samples per pixel, OpenCV conversion to BGR or None)
+_PACKED = {
+    "bgr8": (1, 3, None),
+    "8UC3": (1, 3, None),
+    "rgb8": (1, 3, cv2.COLOR_RGB2BGR),
+    "bgra8": (1, 4, cv2.COLOR_BGRA2BGR),
+    "8UC4": (1, 4, cv2.COLOR_BGRA2BGR),
+    "rgba8": (1, 4, cv2.COLOR_RGBA2BGR),
+    "mono8": (1, 1, cv2.COLOR_GRAY2BGR),
+    "8UC1": (1, 1, cv2.COLOR_GRAY2BGR),
+    "bgr16": (2, 3, None),
+    "rgb16": (2, 3, cv2.COLOR_RGB2BGR),
+    "mono16": (2, 1, cv2.COLOR_GRAY2BGR),
+    "yuv422": (1, 2, cv2.COLOR_YUV2BGR_UYVY),
+    "uyvy": (1, 2, cv2.COLOR_YUV2BGR_UYVY),
+    "yuv422_yuy2": (1, 2, cv2.COLOR_YUV2BGR_YUY2),
+    "yuyv": (1, 2, cv2.COLOR_YUV2BGR_YUY2),
+    # OpenCV names Bayer patterns by the second row, ROS by the first
+    "bayer_rggb8": (1, 1, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": (1, 1, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": (1, 1, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": (1, 1, cv2.COLOR_BayerGB2BGR),
+}
+# luma plane, then interleaved chroma at half height and half width; `step` is the length of one row of both
+_SEMI_PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
+_EVEN_WIDTH = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", *_SEMI_PLANAR)
+
+ENCODINGS = (*_PACKED, *_SEMI_PLANAR)
+
+
+def check_encoding(encoding):
+    """Raises HpeError, listing the allowed, unless `encoding` is a name that `bgr_from_raw` reads."""
+    if encoding not in ENCODINGS:
+        raise HpeError(f"image encoding '{encoding}' is unknown, allowed: {', '.join(ENCODINGS)}")
+
+
+def bgr_from_raw(data, height, width, encoding, step, is_bigendian=False):
+    """(height, width, 3) uint8 BGR from the fields of sensor_msgs/Image. The result owns its memory.
+
+    data: bytes or uint8 array; step: bytes per row, padding included; is_bigendian matters for 16-bit samples.
+    Raises HpeError on an unknown encoding, or when data, step and size do not fit together.
+    """
+    check_encoding(encoding)
+    height, width, step = int(height), int(width), int(step)
+    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        raise HpeError(f"image size must lie in [1, {MAX_SIDE_PX}], got {width}x{height}")
+    if (encoding in _EVEN_WIDTH and width % 2) or (encoding in _SEMI_PLANAR and height % 2):
+        raise HpeError(f"image of encoding {encoding} must have an even size, got {width}x{height}")
+    if encoding.startswith("bayer") and min(width, height) < 4:
+        raise HpeError(f"image of encoding {encoding} must be at least 4x4, got {width}x{height}")
+    buffer = np.frombuffer(data, np.uint8)
+    rows = height * 3 // 2 if encoding in _SEMI_PLANAR else height
+    sample_bytes, samples, code = _PACKED.get(encoding, (1, 1, _SEMI_PLANAR.get(encoding)))
+    row_bytes = width * samples * sample_bytes
+    if step < row_bytes:
+        raise HpeError(f"image step is {step} bytes but a row of {width} pixels {encoding} takes {row_bytes}")
+    if buffer.size != rows * step:
+        raise HpeError(f"image data is {buffer.size} bytes but {rows} rows of step {step} make {rows * step}")
+    pixels = np.ascontiguousarray(buffer.reshape(rows, step)[:, :row_bytes])
+    if sample_bytes == 2:
+        wide = pixels.view(">u2" if is_bigendian else "<u2")
+        pixels = cv2.convertScaleAbs(wide.astype(np.uint16), alpha=255.0 / 65535.0)
+    pixels = pixels.reshape((rows, width) if samples == 1 else (rows, width, samples))
+    return pixels.copy() if code is None else cv2.cvtColor(pixels, code)
+
+
+def bgr_from_compressed(data):
+    """(H, W, 3) uint8 BGR from the bytes of a JPEG, PNG or other file that OpenCV decodes.
+
+    Raises HpeError when the data is empty, cut off or not an image.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    raw = buffer.tobytes()
+    # some decoders fill the missing part of a cut JPEG or PNG with grey instead of refusing it
+    if (raw[:2] == b"\xff\xd8" and b"\xff\xd9" not in raw) or (raw[:4] == b"\x89PNG" and b"IEND" not in raw):
+        raise HpeError(f"compressed image is cut off after {len(raw)} bytes")
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(raw) else None
+    except cv2.error as error:
+        raise HpeError(f"compressed image cannot be decoded: {error.err}") from error
+    if image is None or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise HpeError(f"compressed image of {len(raw)} bytes is neither a whole JPEG nor PNG")
+    return image

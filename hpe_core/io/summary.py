@@ -1,0 +1,115 @@
+"""summary.json: what went in, what came out, what was lost, how long it took, and with which versions."""
+
+import hashlib
+import json
+import platform
+from collections import Counter, defaultdict
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import hpe_core
+
+PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
+
+
+class Summary:
+    """Counts over one run. Every frame of the source is either processed or dropped for a counted reason."""
+
+    def __init__(self):
+        self.frames = self.frames_with_faces = self.untracked = 0
+        self.faces, self.dropped = Counter(), Counter()
+        self._stage_s = defaultdict(list)
+
+    def add(self, result, stage_s):
+        """Take in one FrameResult; stage_s: dict of seconds for the stages outside the pipeline."""
+        self.frames += 1
+        self.frames_with_faces += bool(result.faces)
+        self.untracked += result.untracked
+        self.faces.update(face.face_id for face in result.faces)
+        for name, seconds in {**result.stage_s, **stage_s}.items():
+            self._stage_s[name].append(seconds)
+
+    def drop(self, reason):
+        """Count one frame that could not be processed."""
+        self.dropped[reason] += 1
+
+    def latency_ms(self):
+        """dict stage -> {p50, p95} in milliseconds."""
+        return {
+            name: {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 3) for q in (50, 95)}
+            for name, seconds in self._stage_s.items()
+        }
+
+    def as_dict(self, source, camera, pipeline, model_path, arguments, interrupted):
+        """The content of summary.json, plain Python values only."""
+        return {
+            "source": {"name": source.name, "kind": source.kind, "total": source.total},
+            "frames": self.frames,
+            "frames_with_faces": self.frames_with_faces,
+            "faces": sum(self.faces.values()),
+            "faces_by_id": dict(sorted(self.faces.items())),
+            "untracked": self.untracked,
+            "dropped": dict(self.dropped),
+            "losses": dict(source.losses),
+            "notices": list(source.notices),
+            "finished": not interrupted,
+            "interrupted": interrupted,
+            "latency_ms": self.latency_ms(),
+            "camera": _camera_dict(camera),
+            "backend": pipeline.backend.name,
+            "model": {
+                "file": Path(model_path).name,
+                "sha256": sha256_of(model_path),
+                "card": pipeline.card,
+            },
+            "versions": versions(),
+            "arguments": arguments,
+        }
+
+
+def _camera_dict(camera):
+    """The CameraModel of the last frame."""
+    return {
+        "width": camera.width,
+        "height": camera.height,
+        "K": camera.K.ravel().tolist(),
+        "D": camera.D.tolist(),
+        "distortion_model": camera.model,
+        "assumed": camera.assumed,
+    }
+
+
+def sha256_of(path):
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def versions():
+    """dict of the versions that a result depends on; packages that are not installed are left out."""
+    import cv2
+
+    found = {"hpe": hpe_core.__version__, "python": platform.python_version(), "opencv": cv2.__version__}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found | {"system": f"{platform.system()} {platform.machine()}"}
+
+
+def write_json(path, values):
+    """Write a dict as indented JSON; NaN is refused by JSON readers, so it becomes null."""
+    text = json.dumps(_plain(values), indent=2, allow_nan=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,132 @@
+"""Poses out: a CSV with one row per face, and a rosbag2 (MCAP) for ros2 bag, RViz and Foxglove; no ROS needed."""
+
+import csv
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+CSV_COLUMNS = (
+    *("source", "frame", "stamp_ns", "face_id", "score", "yaw_deg", "pitch_deg", "roll_deg"),
+    *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m", "x0", "y0", "x1", "y1", "rotation_std_deg", "depth_std_m"),
+)
+
+
+def primary_face(faces):
+    """The nearest of the faces, the one that `head_pose` is about; None when there is none."""
+    return min(faces, key=lambda face: np.linalg.norm(face.pose.t_camera_head_m), default=None)
+
+
+class PoseCsv:
+    """poses.csv: yaw, pitch, roll as AFLW2000; quaternion and translation of the REP-155 face frame in the camera.
+
+    A frame without a face is one row with an empty face_id.
+    """
+
+    def __init__(self, path):
+        self._file = open(path, "w", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(CSV_COLUMNS)
+
+    def write(self, frame, result):
+        """Rows of one Frame and its FrameResult."""
+        start = [frame.source, frame.index, frame.stamp_ns]
+        if not result.faces:
+            self._rows.writerow(start + [""] * (len(CSV_COLUMNS) - len(start)))
+        for face in result.faces:
+            angles = face.pose.euler_aflw2000
+            numbers = [
+                _text(face.score, 4),
+                *(_text(angle, 4) for angle in (angles.yaw, angles.pitch, angles.roll)),
+                *(_text(value, 7) for value in face.pose.quat_camera_face),
+                *(_text(value, 5) for value in face.pose.t_camera_head_m),
+                *(_text(value, 2) for value in face.box_px),
+                _text(face.pose.rotation_std_deg, 3),
+                _text(face.pose.depth_std_m, 5),
+            ]
+            self._rows.writerow([*start, face.face_id, *numbers])
+
+    def close(self):
+        self._file.close()
+
+
+def _text(value, digits):
+    """A number with so many decimals; empty when it is not known."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else ""
+
+
+class PoseBag:
+    """rosbag2 folder (MCAP, ROS 2 Jazzy types) with /head_pose, /head_poses and /tf in the input's stamps.
+
+    /head_pose: the primary face; /head_poses: all faces, an empty array when there is none; /tf: REP-155 face_<id>
+    and gaze_<id> under the images' frame.
+    """
+
+    def __init__(self, path):
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
+        from hpe_core.io.bags import typestore
+
+        self._store = typestore()
+        self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.open()
+        self._connections = {
+            topic: self._writer.add_connection(topic, msgtype, typestore=self._store)
+            for topic, msgtype in (
+                ("/head_pose", "geometry_msgs/msg/PoseWithCovarianceStamped"),
+                ("/head_poses", "geometry_msgs/msg/PoseArray"),
+                ("/tf", "tf2_msgs/msg/TFMessage"),
+            )
+        }
+
+    def write(self, frame, result):
+        """Messages of one Frame and its FrameResult."""
+        types = self._store.types
+        header = types["std_msgs/msg/Header"](self._stamp(frame.stamp_ns), frame.frame_id)
+        poses = [self._pose(face) for face in result.faces]
+        self._send("/head_poses", frame.stamp_ns, types["geometry_msgs/msg/PoseArray"](header, poses))
+        if not result.faces:
+            return
+        primary = primary_face(result.faces)
+        covariance = primary.pose.covariance
+        with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](
+            self._pose(primary), np.full(36, np.nan) if covariance is None else covariance.ravel()
+        )
+        message = types["geometry_msgs/msg/PoseWithCovarianceStamped"](header, with_covariance)
+        self._send("/head_pose", frame.stamp_ns, message)
+        transforms = [
+            transform
+            for face in result.faces
+            for transform in (
+                self._transform(header, face.face_id, face, face.pose.quat_camera_face),
+                self._transform(header, face.face_id.replace("face_", "gaze_", 1), face, face.pose.quat_camera_gaze),
+            )
+        ]
+        self._send("/tf", frame.stamp_ns, types["tf2_msgs/msg/TFMessage"](transforms))
+
+    def close(self):
+        self._writer.close()
+
+    def _send(self, topic, stamp_ns, message):
+        connection = self._connections[topic]
+        self._writer.write(connection, max(0, stamp_ns), self._store.serialize_cdr(message, connection.msgtype))
+
+    def _stamp(self, stamp_ns):
+        seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+        if not -(1 << 31) <= seconds < 1 << 31:
+            raise HpeError(f"stamp {stamp_ns} ns does not fit a ROS time")
+        return self._store.types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
+
+    def _quaternion(self, quat):
+        return self._store.types["geometry_msgs/msg/Quaternion"](*map(float, quat))
+
+    def _pose(self, face):
+        types = self._store.types
+        position = types["geometry_msgs/msg/Point"](*map(float, face.pose.t_camera_head_m))
+        return types["geometry_msgs/msg/Pose"](position, self._quaternion(face.pose.quat_camera_face))
+
+    def _transform(self, header, child, face, quat):
+        types = self._store.types
+        translation = types["geometry_msgs/msg/Vector3"](*map(float, face.pose.t_camera_head_m))
+        transform = types["geometry_msgs/msg/Transform"](translation, self._quaternion(quat))
+        return types["geometry_msgs/msg/TransformStamped"](header, child, transform)
