@@ -7,6 +7,8 @@ import numpy as np
 from hpe_core.errors import HpeError
 from hpe_core.geometry import euler, frames, so3
 
+_I3 = np.eye(3)
+
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
@@ -24,7 +26,9 @@ class HeadPose:
     def __post_init__(self):
         if np.shape(self.R_camera_head) != (3, 3):
             raise HpeError(f"head rotation must be a 3x3 matrix, got shape {np.shape(self.R_camera_head)}")
-        R = so3.project_to_rotation(self.R_camera_head, max_residual=1e-3)
+        R = np.array(self.R_camera_head, float)
+        if R.shape != (3, 3) or not np.abs(R @ R.T - _I3).max() < 1e-9 or np.linalg.det(R) < 0:
+            R = so3.project_to_rotation(R, max_residual=1e-3)
         t = np.array(self.t_camera_head_m, float)
         if t.shape != (3,) or not np.all(np.isfinite(t)):
             raise HpeError(f"head translation must be 3 finite numbers, got {t.tolist()}")

@@ -12,10 +12,11 @@ _SMALL_ANGLE = 1e-4
 
 def skew(vector):
     """Cross-product matrix [v]x of `vector` (..., 3) -> (..., 3, 3), so that skew(a) @ b = a x b."""
-    x, y, z = np.moveaxis(np.asarray(vector, float), -1, 0)
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    vector = np.asarray(vector, float)
+    K = np.zeros(vector.shape + (3,))
+    K[..., 2, 1], K[..., 0, 2], K[..., 1, 0] = vector[..., 0], vector[..., 1], vector[..., 2]
+    K[..., 1, 2], K[..., 2, 0], K[..., 0, 1] = -vector[..., 0], -vector[..., 1], -vector[..., 2]
+    return K
 
 
 def matrix_from_rotvec(rotvec):
@@ -134,7 +135,7 @@ def rotation_between(a, b):
     For opposite vectors the axis is not unique; a fixed perpendicular to `a` is taken.
     """
     a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
-    axis = np.cross(a, b)
+    axis = (skew(a) @ b[..., None])[..., 0]
     one_plus_cosine = 0.5 * np.sum((a + b) ** 2, -1)  # keeps its digits where the vectors are nearly opposite
     opposite = one_plus_cosine < 1e-12
     K = skew(axis)

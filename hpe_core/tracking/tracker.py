@@ -84,16 +84,20 @@ class Tracker:
         """Dict from face index to the track that it continues (Hungarian assignment, gated)."""
         if not faces or not self._tracks:
             return {}
-        cost = np.array([[_cost(face, track) for track in self._tracks] for face in faces])
+        poses = [track.filter.pose for track in self._tracks]
+        pairs = list(zip(self._tracks, poses, strict=True))
+        cost = np.array([[_cost(face, track.box_px, pose) for track, pose in pairs] for face in faces])
         rows, columns = linear_sum_assignment(np.minimum(cost, 10.0 * MAX_COST))
         return {r: self._tracks[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] < MAX_COST}
 
 
-def _cost(face, track):
-    """How unlike a sighting and a track are, from image distance, depth ratio and turn; below MAX_COST may match."""
-    pose = track.filter.pose
-    size = max(*(face.box_px[2:] - face.box_px[:2]), *(track.box_px[2:] - track.box_px[:2]))
-    centre = 0.5 * (face.box_px[:2] + face.box_px[2:] - track.box_px[:2] - track.box_px[2:])
+def _cost(face, box_px, pose):
+    """How unlike a sighting and a track (its last box, its pose) are: image distance, depth ratio and turn.
+
+    Below MAX_COST they may match.
+    """
+    size = max(*(face.box_px[2:] - face.box_px[:2]), *(box_px[2:] - box_px[:2]))
+    centre = 0.5 * (face.box_px[:2] + face.box_px[2:] - box_px[:2] - box_px[2:])
     ranges = np.linalg.norm(face.pose.t_camera_head_m), np.linalg.norm(pose.t_camera_head_m)
     terms = (
         np.linalg.norm(centre) / size / GATE_BOX,
