@@ -17,7 +17,7 @@ class Pipeline:
         self.config = config
         options = config.estimator
         self.backend = backends.create(options.backend, model_store.path_of(options.model), options.threads)
-        module = registry.load("hpe_core.estimators", self.backend.card["estimator"])
+        module = registry.load("hpe_core.estimators", self.backend.card.get("estimator"))
         self._estimator = module.Estimator(self.backend, options)
         self._tracker = Tracker(config.tracker)
 

@@ -28,19 +28,19 @@ def card(**changes):
 
 @pytest.fixture
 def write_onnx(tmp_path):
-    """write_onnx(rows, card, width, height, name) -> path of an ONNX that returns rows (N, 14) + 0 * mean(image)."""
+    """write_onnx(rows, card) -> path of an ONNX whose output is rows (N, 14) + gain * mean(image)."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
-    def write(rows, card=None, width=64, height=48, name="fixed"):
+    def write(rows, card=None, width=64, height=48, gain=0.0, name="fixed"):
         rows = np.asarray(rows, np.float32)[None]
         nodes = [
             helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMean", ["real"], ["mean"], keepdims=0),
-            helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-            helper.make_node("Add", ["constant", "nothing"], ["rows"]),
+            helper.make_node("Mul", ["mean", "gain"], ["offset"]),
+            helper.make_node("Add", ["constant", "offset"], ["rows"]),
         ]
-        constants = [numpy_helper.from_array(rows, "constant"), numpy_helper.from_array(np.float32(0), "zero")]
+        constants = [numpy_helper.from_array(rows, "constant"), numpy_helper.from_array(np.float32(gain), "gain")]
         image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, height, width, 3])
         output = helper.make_tensor_value_info("rows", TensorProto.FLOAT, list(rows.shape))
         model = helper.make_model(

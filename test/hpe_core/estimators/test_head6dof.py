@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from hpe_core.config import EstimatorConfig
+from hpe_core.errors import HpeError
+from hpe_core.estimators.head6dof import Estimator, face_from_candidate, merge, pose_covariance, same_face
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation
+
+K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
+PINHOLE = CameraModel(1280, 720, K)
+LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
+WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
+STD = {"rotation_std_rad": 0.05, "size_rel_std": 0.04, "centre_rel_std": 0.02}
+
+
+def candidate(camera, R, t, score=0.9):
+    """What a perfect network says about a head, as one entry of the estimator's arrays."""
+    centre = R @ FACE_CENTRE_M + t
+    R_local, _, _ = local_from_global(R, centre)
+    size = REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)
+    named = {"score": score, "centre_px": camera.project(centre), "size_px": size, "R_local": R_local, "stride": 16.0}
+    return {name: np.array([value]) for name, value in (named | STD).items()}
+
+
+def stacked(*candidates):
+    return {name: np.concatenate([c[name] for c in candidates]) for name in candidates[0]}
+
+
+class FixedNetwork:
+    """A backend whose network sees the given faces, as rows in the canvas of 320x256 pixels."""
+
+    input_shape = (1, 256, 320, 3)
+
+    def __init__(self, card, found, scales):
+        self.card, self.seen = card, None
+        n = len(found["score"])
+        canvas = (found["centre_px"] + 0.5) * scales - 0.5
+        size = found["size_px"] * np.sqrt(scales[0] * scales[1])
+        sixd = np.concatenate([found["R_local"][..., 0], found["R_local"][..., 1]], -1)
+        stds = np.tile([STD["rotation_std_rad"], STD["size_rel_std"], STD["centre_rel_std"]], (n, 1))
+        self.rows = np.column_stack([found["score"], canvas, size, sixd, stds, np.full(n, 16.0)])
+
+    def run(self, array):
+        self.seen = array
+        return self.rows[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, LENS, WIDE], ids=["pinhole", "plumb_bob", "rational"])
+@pytest.mark.parametrize("pixel", [(650, 350), (200, 100), (1200, 650), (640, 40)])
+def test_a_face_of_known_pose_comes_back_in_metres(camera, pixel):
+    R = aflw2000.to_matrix(EulerDeg(yaw=25.0, pitch=-15.0, roll=10.0))
+    t = 1.3 * camera.rays(pixel)
+    face = face_from_candidate(candidate(camera, R, t), 0, camera)
+    np.testing.assert_allclose(face.pose.R_camera_head, R, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(face.pose.t_camera_head_m, t, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(face.box_px, box_from_pose(camera, R, t), atol=1e-5)
+    assert face.score == 0.9 and face.face_id is None
+
+
+@given(st.integers(0, 10**6), st.floats(0.3, 4.0), st.floats(100, 1180), st.floats(80, 640))
+def test_any_pose_comes_back_through_a_lens(seed, range_m, x, y):
+    R = Rotation.from_quat(np.random.default_rng(seed).normal(size=4)).as_matrix()
+    t = range_m * LENS.rays([x, y])
+    pose = face_from_candidate(candidate(LENS, R, t), 0, LENS).pose
+    assert so3.geodesic_angle(pose.R_camera_head, R) < 1e-8
+    np.testing.assert_allclose(pose.t_camera_head_m, t, rtol=0, atol=1e-7)
+
+
+def test_a_face_that_looks_into_the_camera_from_the_side_of_the_image_is_turned_by_its_ray():
+    # no turn in the look-at camera, 45 degrees to the right of the image
+    found = entry(0.9, 650 + 1100.0, 350.0, 60.0)
+    angles = face_from_candidate(found, 0, PINHOLE).pose.euler_aflw2000
+    np.testing.assert_allclose([angles.yaw, angles.pitch, angles.roll], [45, 0, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
+def test_whole_estimate_inverts_the_letterbox(camera, model_card):
+    R, t = aflw2000.to_matrix(EulerDeg(yaw=-40.0, pitch=5.0, roll=-3.0)), np.array([0.3, -0.1, 1.2])
+    network = FixedNetwork(model_card(), candidate(camera, R, t), np.array([0.25, 0.25]))
+    faces, stage_s = Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), camera)
+    assert network.seen.shape == (1, 256, 320, 3)
+    assert list(stage_s) == ["preprocess", "inference", "postprocess"]
+    (face,) = faces
+    assert so3.geodesic_angle(face.pose.R_camera_head, R) < 1e-5  # float32 rows
+    np.testing.assert_allclose(face.pose.t_camera_head_m, t, atol=1e-5)
+
+
+def test_no_row_above_the_threshold_is_no_face(model_card):
+    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0]), score=0.2)
+    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.25, 0.25])), EstimatorConfig())
+    image = np.zeros((720, 1280, 3), np.uint8)
+    assert estimator.estimate(image, PINHOLE)[0] == []
+    assert len(estimator.estimate(image, PINHOLE, score_threshold=0.1)[0]) == 1
+
+
+def test_wrong_image_size_names_both_sizes(model_card):
+    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0]))
+    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.25, 0.25])), EstimatorConfig())
+    with pytest.raises(HpeError, match="image is 640x480 but the camera model is 1280x720"):
+        estimator.estimate(np.zeros((480, 640, 3), np.uint8), PINHOLE)
+
+
+def test_degenerate_rotation_raises_and_never_becomes_a_frontal_face(model_card):
+    network = FixedNetwork(model_card(), candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0])), np.array([0.25, 0.25]))
+    network.rows[:, 4:10] = 0.0
+    with pytest.raises(HpeError, match="degenerate"):
+        Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE)
+
+
+def entry(score, x, y, size, yaw=0.0):
+    R = aflw2000.to_matrix(EulerDeg(yaw=yaw, pitch=0.0, roll=0.0))
+    named = {"score": score, "centre_px": [x, y], "size_px": size, "R_local": R, "stride": 16.0} | STD
+    return {name: np.array([value], float) for name, value in named.items()}
+
+
+def test_two_rows_of_one_face_are_averaged_by_squared_score():
+    merged = merge(stacked(entry(0.8, 100, 100, 60, yaw=10), entry(0.6, 106, 100, 66, yaw=20)), 8)
+    # weights 0.64 and 0.36
+    np.testing.assert_allclose(merged["score"], [0.8])
+    np.testing.assert_allclose(merged["centre_px"], [[100 + 0.36 * 6, 100]])
+    np.testing.assert_allclose(merged["size_px"], [60 + 0.36 * 6])
+    yaw = aflw2000.from_matrix(merged["R_local"][0]).yaw
+    expected = np.degrees(np.arctan2(*[0.64 * f(np.radians(10)) + 0.36 * f(np.radians(20)) for f in (np.sin, np.cos)]))
+    assert yaw == pytest.approx(expected)
+
+
+def test_far_faces_stay_apart_in_order_of_score():
+    merged = merge(stacked(entry(0.9, 300, 100, 60), entry(0.7, 100, 100, 60), entry(0.5, 200, 100, 60)), 8)
+    np.testing.assert_allclose(merged["score"], [0.9, 0.7, 0.5])
+    np.testing.assert_allclose(merged["centre_px"][:, 0], [300, 100, 200])
+
+
+def test_a_weak_row_or_one_of_another_size_is_swallowed_but_not_averaged():
+    merged = merge(stacked(entry(0.9, 100, 100, 60), entry(0.8, 105, 100, 100), entry(0.4, 108, 100, 60)), 8)
+    np.testing.assert_allclose(merged["centre_px"], [[100, 100]])
+    np.testing.assert_allclose(merged["size_px"], [60])
+
+
+def test_at_most_max_faces_are_kept_the_best_ones():
+    rows = stacked(*[entry(0.9 - 0.05 * i, 100 * i, 100, 60) for i in range(6)])
+    np.testing.assert_allclose(merge(rows, 3)["score"], [0.9, 0.85, 0.8])
+
+
+def test_a_single_row_is_returned_as_it_is():
+    one = entry(0.6, 11, 22, 33, yaw=44)
+    for name, value in merge(one, 8).items():
+        np.testing.assert_allclose(value, one[name], atol=1e-15, err_msg=name)
+
+
+def test_nothing_found_merges_to_nothing():
+    empty = {name: value[:0] for name, value in entry(0.5, 0, 0, 1).items()}
+    merged = merge(empty, 8)
+    assert {name: value.shape for name, value in merged.items()} == {n: v.shape for n, v in empty.items()}
+
+
+def test_merge_equals_a_plain_loop_on_random_rows():
+    rng = np.random.default_rng(17)
+    rows = [
+        entry(s, *rng.uniform(0, 300, 2), rng.uniform(20, 120), rng.uniform(-60, 60))
+        for s in np.sort(rng.uniform(0.3, 1, 60))[::-1]
+    ]
+    merged = merge(stacked(*rows), 8)
+    taken, k = [False] * 60, 0
+    for i, best in enumerate(rows):
+        if taken[i] or k == 8:
+            continue
+        total, centre = 0.0, np.zeros(2)
+        for j, row in enumerate(rows):
+            distance = np.hypot(*(row["centre_px"] - best["centre_px"])[0])
+            small, large = sorted([row["size_px"][0], best["size_px"][0]])
+            if j != i and (taken[j] or distance >= max(0.5 * small, 0.35 * large)):
+                continue
+            taken[j] = True
+            if large / small < np.exp(0.4) and row["score"] > 0.5 * best["score"]:
+                total, centre = total + row["score"][0] ** 2, centre + row["score"][0] ** 2 * row["centre_px"][0]
+        np.testing.assert_allclose(merged["centre_px"][k], centre / total)
+        k += 1
+    assert len(merged["score"]) == k
+
+
+def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
+    centres, sizes = np.array([[29.0, 0], [31.0, 0], [29.0, 0], [36.0, 0]]), np.array([60.0, 60.0, 20.0, 100.0])
+    np.testing.assert_array_equal(same_face(np.zeros(2), 60.0, centres, sizes), [True, False, False, False])
+    np.testing.assert_array_equal(same_face(np.zeros(2), 60.0, [[34.0, 0]], np.array([100.0])), [True])
+
+
+def test_pose_covariance_equals_a_monte_carlo_sample():
+    rng = np.random.default_rng(18)
+    ray, range_m, lateral, depth, turn = LENS.rays([200.0, 600.0]), 1.5, 0.004, 0.06, 0.03
+    R = aflw2000.to_matrix(EulerDeg(yaw=50.0, pitch=10.0, roll=5.0))
+    n = 50_000
+    e = rng.normal(0, turn, (n, 3))
+    shift = rng.normal(size=(n, 3)) * [lateral, lateral, depth] @ lookat_rotation(ray)
+    t = range_m * ray + shift - so3.matrix_from_rotvec(e) @ (R @ FACE_CENTRE_M)
+    error = np.column_stack([t - (range_m * ray - R @ FACE_CENTRE_M), e])
+    sample = error.T @ error / n
+    ours = pose_covariance(ray, R @ FACE_CENTRE_M, lateral, depth, turn)
+    scale = np.sqrt(np.outer(np.diag(sample), np.diag(sample)))
+    np.testing.assert_allclose(ours / scale, sample / scale, atol=0.03)
+
+
+def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
+    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {
+        "size_rel_std": np.zeros(1),
+        "rotation_std_rad": np.zeros(1),
+        "centre_rel_std": np.zeros(1),
+    }
+    pose = face_from_candidate(found, 0, PINHOLE).pose
+    centre_range = np.linalg.norm(pose.t_camera_head_m + FACE_CENTRE_M)
+    assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * centre_range, rel=1e-3)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from hpe_core.config import PipelineConfig, overridden
+from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.pipeline import Pipeline
+
+CAMERA = CameraModel.from_hfov(64, 48, 60.0)
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+def row(score, x, y=24.0, size=12.0):
+    return [score, x, y, size, 1, 0, 0, 0, 1, 0, 0.05, 0.05, 0.02, 8]
+
+
+@pytest.fixture
+def build(write_onnx, model_card):
+    def build(rows, card=None, **settings):
+        path = write_onnx(np.reshape(rows, (-1, 14)), model_card() if card is None else card)
+        return Pipeline(overridden(PipelineConfig(), {"estimator": {"model": str(path), "threads": 1}} | settings))
+
+    return build
+
+
+def test_an_image_becomes_tracked_faces_with_metric_poses(build):
+    pipeline = build([row(0.9, 16), row(0.7, 48)])
+    result = pipeline.process(IMAGE, CAMERA, stamp_ns=1_000)
+    assert result.stamp_ns == 1_000
+    assert [face.face_id for face in result.faces] == ["face_a", "face_b"]
+    assert [face.pose.t_camera_head_m[0] < 0 for face in result.faces] == [True, False]
+    f = 32 / np.tan(np.radians(30))
+    np.testing.assert_allclose([face.pose.t_camera_head_m[2] for face in result.faces], f * 0.2 / 12, rtol=0.1)
+    assert set(result.stage_s) == {"preprocess", "inference", "postprocess", "tracking"}
+
+
+def test_a_face_keeps_its_id_until_reset(build):
+    pipeline = build([row(0.9, 16)])
+    assert [pipeline.process(IMAGE, CAMERA, i * 33_000_000).faces[0].face_id for i in range(3)] == ["face_a"] * 3
+    pipeline.reset()
+    assert pipeline.process(IMAGE, CAMERA, 0).faces[0].face_id == "face_a"
+
+
+def test_an_image_without_a_face_has_an_empty_result(build):
+    result = build([row(0.1, 16)]).process(IMAGE, CAMERA, 0)
+    assert result.faces == () and result.untracked == 0
+
+
+def test_the_card_of_the_model_is_at_hand(build, model_card):
+    assert build([row(0.9, 16)]).card == model_card()
+
+
+def test_an_unknown_model_is_named():
+    with pytest.raises(HpeError, match="unknown model 'nonesuch', known"):
+        Pipeline(overridden(PipelineConfig(), {"estimator": {"model": "nonesuch"}}))
+
+
+@pytest.mark.parametrize("card", [{"estimator": "astrology"}, {"name": "no estimator"}])
+def test_a_model_for_an_unknown_estimator_is_refused(build, card):
+    with pytest.raises(HpeError, match=r"unknown estimator '(astrology|None)', known: .*head6dof"):
+        build([row(0.9, 16)], card=card)
+
+
+def test_same_stamps_and_images_give_the_same_numbers(build):
+    def run():
+        pipeline = build([row(0.9, 16), row(0.7, 48)])
+        return [pipeline.process(IMAGE, CAMERA, i * 33_000_000).faces for i in range(4)]
+
+    for first, second in zip(run(), run(), strict=True):
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a.pose.t_camera_head_m, b.pose.t_camera_head_m)
+            np.testing.assert_array_equal(a.pose.covariance, b.pose.covariance)

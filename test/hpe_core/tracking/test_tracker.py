@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+from hpe_core.config import TrackerConfig
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.geometry.head import box_from_pose
+from hpe_core.tracking.tracker import FACE_IDS, Tracker
+from hpe_core.types import Face, HeadPose
+
+CAMERA = CameraModel(1280, 720, [[900.0, 0, 640], [0, 900.0, 360], [0, 0, 1]])
+COVARIANCE = np.diag([0.005, 0.005, 0.05, 0.05, 0.05, 0.05]) ** 2
+FRAME_NS = 33_333_333
+
+
+def face(x, z, score=0.9, y=0.0, yaw=0.0):
+    R, t = aflw2000.to_matrix(EulerDeg(yaw=yaw, pitch=0.0, roll=0.0)), np.array([x, y, z])
+    return Face(HeadPose(R, t, COVARIANCE), score, box_from_pose(CAMERA, R, t))
+
+
+def ids(tracked):
+    return [f.face_id for f in tracked]
+
+
+def id_at(tracked, x, z):
+    """Id of the tracked face nearest to (x, 0, z)."""
+    return min(tracked, key=lambda f: np.linalg.norm(f.pose.t_camera_head_m - [x, 0, z])).face_id
+
+
+def test_ids_are_given_in_the_order_of_the_faces():
+    tracked, untracked = Tracker(TrackerConfig()).update([face(0.5, 1), face(-0.5, 1), face(0.0, 1)], 0)
+    assert ids(tracked) == ["face_a", "face_b", "face_c"]
+    assert [f.pose.t_camera_head_m[0] for f in tracked] == [0.5, -0.5, 0.0]
+    assert untracked == 0
+
+
+def test_ids_follow_the_faces_and_not_their_order():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(-0.3, 1), face(0.3, 1)], 0)
+    tracked, _ = tracker.update([face(0.31, 1), face(-0.29, 1)], FRAME_NS)
+    assert id_at(tracked, -0.29, 1) == "face_a"
+    assert id_at(tracked, 0.31, 1) == "face_b"
+
+
+def test_two_faces_that_cross_at_different_depths_keep_their_ids():
+    tracker = Tracker(TrackerConfig())
+    rng = np.random.default_rng(19)
+    first = None
+    for i, s in enumerate(np.linspace(-1, 1, 61)):
+        seen = [face(0.3 * s, 1.0), face(-0.6 * s, 2.0)]
+        rng.shuffle(seen)
+        tracked, _ = tracker.update(seen, i * FRAME_NS)
+        now = id_at(tracked, 0.3 * s, 1.0), id_at(tracked, -0.6 * s, 2.0)
+        first = first or now
+        assert now == first
+    assert set(first) == {"face_a", "face_b"}
+
+
+def test_a_face_hidden_while_another_passes_before_it_gets_its_id_back():
+    tracker = Tracker(TrackerConfig())
+    for i, s in enumerate(np.linspace(-1, 1, 61)):
+        seen = [face(0.4 * s, 1.0)]
+        if abs(s) > 0.3:
+            seen.append(face(0.0, 2.0))
+        tracked, _ = tracker.update(seen, i * FRAME_NS)
+        if i == 0:
+            walker, seated = id_at(tracked, -0.4, 1.0), id_at(tracked, 0.0, 2.0)
+        assert id_at(tracked, 0.4 * s, 1.0) == walker
+    assert id_at(tracked, 0.0, 2.0) == seated
+
+
+def test_a_face_keeps_its_id_up_to_the_timeout_and_loses_it_after():
+    config = TrackerConfig(timeout_s=1.0)
+    for gap_s, expected in ((0.99, "face_a"), (1.0, "face_a"), (1.01, "face_b")):
+        tracker = Tracker(config)
+        tracker.update([face(0, 1)], 0)
+        tracked, _ = tracker.update([face(0, 1)], round(gap_s * 1e9))
+        assert ids(tracked) == [expected]
+
+
+def test_a_freed_id_is_used_again_after_all_others():
+    tracker = Tracker(TrackerConfig(timeout_s=1.0))
+    for i in range(9):
+        tracked, _ = tracker.update([face(0, 1)], i * 2_000_000_000)
+        assert ids(tracked) == [FACE_IDS[i % 8]]
+
+
+def test_only_faces_of_this_frame_are_reported():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(-0.5, 1), face(0.5, 1)], 0)
+    tracked, _ = tracker.update([face(0.5, 1)], FRAME_NS)
+    assert ids(tracked) == ["face_b"]
+    assert tracker.update([], 2 * FRAME_NS) == ((), 0)
+
+
+def test_a_ninth_face_is_counted_and_gets_no_id():
+    tracker = Tracker(TrackerConfig())
+    crowd = [face(x, 2.0) for x in np.linspace(-1.2, 1.2, 9)]
+    tracked, untracked = tracker.update(crowd, 0)
+    assert ids(tracked) == list(FACE_IDS)
+    assert untracked == 1
+
+
+def test_a_ninth_face_gets_an_id_when_a_slot_times_out():
+    tracker = Tracker(TrackerConfig(timeout_s=0.5))
+    crowd = [face(x, 2.0) for x in np.linspace(-1.2, 1.2, 9)]
+    tracker.update(crowd, 0)
+    tracker.update(crowd[1:], 400_000_000)
+    tracked, untracked = tracker.update(crowd[1:], 600_000_000)
+    assert (len(tracked), untracked) == (8, 0)
+    assert id_at(tracked, 1.2, 2.0) == "face_a"
+
+
+def test_a_weak_detection_never_starts_a_track_but_continues_one():
+    tracker = Tracker(TrackerConfig(new_face_score=0.5))
+    assert tracker.update([face(0, 1, score=0.4)], 0) == ((), 0)
+    assert ids(tracker.update([face(0, 1, score=0.6)], FRAME_NS)[0]) == ["face_a"]
+    assert ids(tracker.update([face(0, 1, score=0.4)], 2 * FRAME_NS)[0]) == ["face_a"]
+
+
+def test_a_stamp_far_back_starts_anew():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(-0.5, 1)], 10_000_000_000)
+    tracker.update([face(-0.5, 1), face(0.5, 1)], 10_033_000_000)
+    tracked, _ = tracker.update([face(0.5, 1)], 1_000_000_000)
+    assert ids(tracked) == ["face_a"]
+    np.testing.assert_allclose(tracked[0].pose.covariance, COVARIANCE)  # no memory in the filter
+
+
+def test_a_stamp_slightly_back_keeps_the_faces():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(-0.5, 1), face(0.5, 1)], 10_000_000_000)
+    tracked, _ = tracker.update([face(0.5, 1)], 9_900_000_000)
+    assert ids(tracked) == ["face_b"]
+
+
+def test_a_repeated_stamp_is_harmless():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(0, 1)], 5)
+    tracked, _ = tracker.update([face(0, 1)], 5)
+    assert ids(tracked) == ["face_a"]
+    assert np.all(np.isfinite(tracked[0].pose.covariance))
+
+
+def test_reset_forgets_every_face():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(0, 1), face(0.5, 1)], 0)
+    tracker.reset()
+    assert ids(tracker.update([face(0.5, 1)], FRAME_NS)[0]) == ["face_a"]
+
+
+def test_without_the_filter_poses_are_the_measured_ones():
+    tracker = Tracker(TrackerConfig(filter=False))
+    for i, x in enumerate([0.0, 0.02, 0.05]):
+        seen = face(x, 1.0, yaw=10 * i)
+        tracked, _ = tracker.update([seen], i * FRAME_NS)
+        assert tracked[0].pose is seen.pose
+
+
+def test_the_filter_lies_between_prediction_and_measurement():
+    tracker = Tracker(TrackerConfig())
+    for i in range(10):
+        tracker.update([face(0, 1.0)], i * FRAME_NS)
+    tracked, _ = tracker.update([face(0.05, 1.0, yaw=10)], 10 * FRAME_NS)
+    assert 0.0 < tracked[0].pose.t_camera_head_m[0] < 0.05
+    assert 0.0 < np.degrees(so3.geodesic_angle(tracked[0].pose.R_camera_head, np.eye(3))) < 10.0
+
+
+def test_a_face_that_jumps_across_the_image_is_another_face():
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(-0.5, 1)], 0)
+    assert ids(tracker.update([face(0.5, 1)], FRAME_NS)[0]) == ["face_b"]
+
+
+@pytest.mark.parametrize("speed_mps", [0.5, 1.5])
+def test_a_walking_person_keeps_the_id(speed_mps):
+    tracker = Tracker(TrackerConfig())
+    for i in range(30):
+        x = -0.9 + speed_mps * i / 30
+        tracked, _ = tracker.update([face(x, 2.0)], i * FRAME_NS)
+        assert ids(tracked) == ["face_a"]
