@@ -192,9 +192,8 @@ class _Run:
         return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
 
     def _process_all(self, interrupt):
-        with _progress(self._console) as progress:
-            task = progress.add_task(self._source.name, total=self._source.total, faces=0)
-            frames = iter(self._source)
+        frames, progress = iter(self._source), _progress(self._console)
+        try:
             while not interrupt.requested:
                 start = time.perf_counter()
                 frame = next(frames, None)
@@ -206,7 +205,14 @@ class _Run:
                 elif not self._process(frame, read_s):
                     break
                 self._print_notices()
-                progress.update(task, advance=1, faces=sum(self._summary.faces.values()))
+                if not progress.tasks:  # not before a first frame has gone through: errors stand alone
+                    progress.add_task(self._source.name, total=self._source.total, faces=0)
+                    progress.start()
+                done = frame.index + 1
+                progress.update(progress.task_ids[0], completed=done, faces=sum(self._summary.faces.values()))
+        finally:
+            if progress.tasks:
+                progress.stop()
 
     def _process(self, frame, read_s):
         """One image; returns False when the user has closed the window."""
@@ -290,23 +296,18 @@ class _Run:
         if self._outputs is None:
             self._note("interrupted before the first image, nothing was written")
             return
-        from rich.console import Console
-        from rich.table import Table
-
         s = self._summary
-        table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_row("frames", f"{s.frames}, {s.frames_with_faces} with a face" + (", interrupted" * interrupted))
+        print(f"frames    {s.frames}, {s.frames_with_faces} with a face" + ", interrupted" * interrupted)
         ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
-        table.add_row("faces", ids if self._source.kind != "images" else str(sum(s.faces.values())))
+        print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
-            table.add_row("lost", f"{_escaped(reason)}: {count}")
+            print(f"lost      {reason}: {count}")
         if s.untracked:
-            table.add_row("untracked", f"{s.untracked} faces, more than there are ids")
+            print(f"untracked {s.untracked} faces, more than there are ids")
         latency = s.latency_ms()["image_to_pose"]
-        table.add_row("latency", f"{latency['p50']:.1f} ms image to pose (p50), {latency['p95']:.1f} ms (p95)")
+        print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (95 %)")
         for path in self._outputs.names():
-            table.add_row("written", _escaped(str(path) + "/" * path.is_dir()))
-        Console(highlight=False, soft_wrap=True).print(table)
+            print(f"written   {path}{'/' * path.is_dir()}")
 
 
 def _escaped(text):
@@ -341,36 +342,33 @@ def _progress(console):
 def _models(args):
     import json
 
-    from rich.console import Console
-
     from hpe_core import backends, model_store
     from hpe_core.io.summary import sha256_of
 
-    console = Console(highlight=False, soft_wrap=True)
     names = [args.name] if args.name else model_store.names()
+    if not names:
+        print(f"no models in {model_store.WEIGHTS}")
     for name in names:
         path = model_store.path_of(name)
-        backend = backends.create("onnxruntime", path, 1)
+        backend, sha256 = backends.create("auto", path, 1), sha256_of(path)
         if args.name:
-            print(json.dumps(backend.card | {"sha256": sha256_of(path)}, indent=2))
+            print(json.dumps(backend.card | {"sha256": sha256}, indent=2))
         else:
-            _print_card(console, name, path, backend, sha256_of(path))
-    if not names:
-        console.print(f"no models in {model_store.WEIGHTS}")
+            _print_card(name, path, backend, sha256)
     return EXIT_OK
 
 
-def _print_card(console, name, path, backend, sha256):
+def _print_card(name, path, backend, sha256):
+    from rich.console import Console
     from rich.table import Table
 
-    _, height, width, _ = backend.input_shape
     table = Table(title=name, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
     table.add_row("file", _escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256[:16]}"))
-    table.add_row("input", f"{width}x{height}")
+    table.add_row("input", " x ".join(map(str, backend.input_shape)))
     for key, value in backend.card.items():
-        if key in ("licence", "data", "metrics", "training", "description", "limits"):
+        if key not in ("name", "spec", "config"):  # the machine's part, all of it in `hpe models NAME`
             table.add_row(key, _escaped(_inline(value)))
-    console.print(table)
+    Console(highlight=False).print(table)
 
 
 def _inline(value):

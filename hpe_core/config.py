@@ -10,7 +10,7 @@ def option(default, description, low=None, high=None, choices=None):
     return field(default=default, metadata={"description": description, "low": low, "high": high, "choices": choices})
 
 
-class _Checked:
+class Checked:
     """Checks type, range and choices of every field that was made by `option`."""
 
     def __post_init__(self):
@@ -34,7 +34,7 @@ def _checked_value(f, value):
 
 
 @dataclass(frozen=True)
-class EstimatorConfig(_Checked):
+class EstimatorConfig(Checked):
     """The network and its thresholds."""
 
     model: str = option("head6dof", "model name as `hpe models` lists it")
@@ -45,7 +45,7 @@ class EstimatorConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class TrackerConfig(_Checked):
+class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
     new_face_score: float = option(0.50, "lowest score that starts a new track", 0.01, 0.99)

@@ -62,6 +62,8 @@ def evaluate_aflw(pipeline, folder):
         R_true = euler.aflw2000.to_matrix(euler.EulerDeg(*truth[row["file"]]))
         geodesics[row["file"]] = float(np.degrees(so3.geodesic_angle(R, R_true)))
     regular = {k: e for k, e in errors.items() if k != GIMBAL_LOCK}
+    if not regular:
+        return {"images": len(rows), "found": 0, "missed": missed}
     mean_pose = np.mean([t for k, t in truth.items() if k != GIMBAL_LOCK], 0)
     as_mean = [np.abs(truth[k] - mean_pose) for k in missed if k != GIMBAL_LOCK]
     return {

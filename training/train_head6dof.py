@@ -71,9 +71,10 @@ def collate(samples):
 
 def commit():
     """Current git commit, with `+` when the tree has changes; `unknown` outside git."""
+    options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
     try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **options)
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno", "."], **options)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")

@@ -39,7 +39,7 @@ class Estimator:
         inferred = time.perf_counter()
         threshold = self._config.score_threshold if score_threshold is None else score_threshold
         found = merge(self._candidates(rows, scales, threshold), self._config.max_faces)
-        faces = [face_from_candidate(found, i, camera) for i in range(len(found["score"]))]
+        faces = faces_from_candidates(found, camera)
         done = time.perf_counter()
         return faces, {"preprocess": resized - start, "inference": inferred - resized, "postprocess": done - inferred}
 
@@ -80,35 +80,45 @@ def merge(found, max_faces):
         weights = found["score"][group] ** 2
         weights /= weights.sum()
         for name, values in found.items():
-            merged[name].append(np.tensordot(weights, values[group], 1))
+            merged[name].append(weights @ values[group].reshape(len(group), -1))
         merged["score"][-1] = found["score"][best]
         merged["R_local"][-1] = so3.mean_rotation(found["R_local"][group], weights)
         open_rows = open_rows[~same]
     return {name: np.array(values).reshape((len(values),) + found[name].shape[1:]) for name, values in merged.items()}
 
 
-def face_from_candidate(found, i, camera):
-    """Face i of merged candidates: look-at pose and image scale -> pose, covariance and box in the camera frame."""
-    ray = camera.rays(found["centre_px"][i])
-    range_m = range_from_size(camera, ray, found["size_px"][i])
-    R, centre_m = global_from_local(found["R_local"][i], ray, range_m)
-    arm = R @ FACE_CENTRE_M
-    t = centre_m - arm
-    lateral_std = found["centre_rel_std"][i] * REFERENCE_LENGTH_M
-    range_std = range_m * np.hypot(found["size_rel_std"][i], HEAD_SIZE_REL_STD)
-    covariance = pose_covariance(ray, arm, lateral_std, range_std, found["rotation_std_rad"][i])
-    return Face(HeadPose(R, t, covariance), float(found["score"][i]), box_from_pose(camera, R, t))
+def faces_from_candidates(found, camera):
+    """List of Face of merged candidates: look-at poses and image scales -> poses, covariances, boxes in the camera."""
+    if len(found["score"]) == 0:
+        return []
+    rays = camera.rays(found["centre_px"])
+    range_m = range_from_size(camera, rays, found["size_px"])
+    R, centres_m = global_from_local(found["R_local"], rays, range_m)
+    arms = R @ FACE_CENTRE_M
+    t = centres_m - arms
+    lateral_std = found["centre_rel_std"] * REFERENCE_LENGTH_M
+    range_std = range_m * np.hypot(found["size_rel_std"], HEAD_SIZE_REL_STD)
+    covariances = pose_covariance(rays, arms, lateral_std, range_std, found["rotation_std_rad"])
+    boxes = box_from_pose(camera, R, t)
+    return [
+        Face(HeadPose(R[i], t[i], covariances[i]), float(found["score"][i]), boxes[i])
+        for i in range(len(found["score"]))
+    ]
 
 
-def pose_covariance(ray, arm_m, lateral_std_m, range_std_m, rotation_std_rad):
-    """Covariance (6, 6) of the sellion's position and the rotation, in the camera frame.
+def pose_covariance(rays, arms_m, lateral_std_m, range_std_m, rotation_std_rad):
+    """Covariances (..., 6, 6) of the sellion's position and the rotation, in the camera frame.
 
-    t = p - R c with p the face centre (uncertain along and across the unit ray) and R c = arm_m (3,); to first order
-    R error e moves t by [arm]x e.
+    t = p - R c with p the face centre (uncertain along and across the unit rays (..., 3), standard deviations (...,))
+    and R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e.
     """
-    R_lookat_camera = lookat_rotation(ray)
-    spread = np.diag([lateral_std_m**2, lateral_std_m**2, range_std_m**2])
-    position = R_lookat_camera.T @ spread @ R_lookat_camera
-    rotation = np.eye(3) * rotation_std_rad**2
-    J = so3.skew(arm_m)
-    return np.block([[position + J @ rotation @ J.T, J @ rotation], [rotation @ J.T, rotation]])
+    R_lookat_camera = lookat_rotation(rays)
+    spread = np.stack([lateral_std_m, lateral_std_m, range_std_m], -1) ** 2
+    J = so3.skew(arms_m)
+    variance = np.asarray(rotation_std_rad)[..., None, None] ** 2
+    covariance = np.zeros(J.shape[:-2] + (6, 6))
+    covariance[..., :3, :3] = (np.swapaxes(R_lookat_camera, -1, -2) * spread[..., None, :]) @ R_lookat_camera
+    covariance[..., :3, :3] += variance * (J @ np.swapaxes(J, -1, -2))
+    covariance[..., :3, 3:], covariance[..., 3:, :3] = variance * J, variance * np.swapaxes(J, -1, -2)
+    covariance[..., 3:, 3:] = variance * np.eye(3)
+    return covariance

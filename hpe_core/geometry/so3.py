@@ -126,7 +126,7 @@ def mean_rotation(R, weights=None):
     """Chordal L2 mean (3, 3) of rotations (N, 3, 3) with weights (N,) (Hartley et al., IJCV 2013)."""
     R = np.asarray(R, float)
     weights = np.ones(len(R)) if weights is None else np.asarray(weights, float)
-    return project_to_rotation(np.tensordot(weights / weights.sum(), R, axes=(0, 0)))
+    return project_to_rotation((weights @ R.reshape(len(R), 9)).reshape(3, 3))
 
 
 def rotation_between(a, b):

@@ -11,6 +11,8 @@ CSV_COLUMNS = (
     *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m", "x0", "y0", "x1", "y1", "rotation_std_deg", "depth_std_m"),
 )
 
+UNKNOWN_COVARIANCE = np.array([-1.0] + 35 * [0.0])  # the mark of sensor_msgs/Imu: unknown, not certain
+
 
 def primary_face(faces):
     """The nearest of the faces, the one that `head_pose` is about; None when there is none."""
@@ -90,7 +92,7 @@ class PoseBag:
         primary = primary_face(result.faces)
         covariance = primary.pose.covariance
         with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](
-            self._pose(primary), np.full(36, np.nan) if covariance is None else covariance.ravel()
+            self._pose(primary), UNKNOWN_COVARIANCE if covariance is None else covariance.ravel()
         )
         message = types["geometry_msgs/msg/PoseWithCovarianceStamped"](header, with_covariance)
         self._send("/head_pose", frame.stamp_ns, message)

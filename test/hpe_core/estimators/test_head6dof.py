@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
-from hpe_core.estimators.head6dof import Estimator, face_from_candidate, merge, pose_covariance, same_face
+from hpe_core.estimators.head6dof import Estimator, faces_from_candidates, merge, pose_covariance, same_face
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
@@ -57,7 +57,7 @@ class FixedNetwork:
 def test_a_face_of_known_pose_comes_back_in_metres(camera, pixel):
     R = aflw2000.to_matrix(EulerDeg(yaw=25.0, pitch=-15.0, roll=10.0))
     t = 1.3 * camera.rays(pixel)
-    face = face_from_candidate(candidate(camera, R, t), 0, camera)
+    face = faces_from_candidates(candidate(camera, R, t), camera)[0]
     np.testing.assert_allclose(face.pose.R_camera_head, R, rtol=0, atol=1e-9)
     np.testing.assert_allclose(face.pose.t_camera_head_m, t, rtol=0, atol=1e-8)
     np.testing.assert_allclose(face.box_px, box_from_pose(camera, R, t), atol=1e-5)
@@ -68,7 +68,7 @@ def test_a_face_of_known_pose_comes_back_in_metres(camera, pixel):
 def test_any_pose_comes_back_through_a_lens(seed, range_m, x, y):
     R = Rotation.from_quat(np.random.default_rng(seed).normal(size=4)).as_matrix()
     t = range_m * LENS.rays([x, y])
-    pose = face_from_candidate(candidate(LENS, R, t), 0, LENS).pose
+    pose = faces_from_candidates(candidate(LENS, R, t), LENS)[0].pose
     assert so3.geodesic_angle(pose.R_camera_head, R) < 1e-8
     np.testing.assert_allclose(pose.t_camera_head_m, t, rtol=0, atol=1e-7)
 
@@ -76,7 +76,7 @@ def test_any_pose_comes_back_through_a_lens(seed, range_m, x, y):
 def test_a_face_that_looks_into_the_camera_from_the_side_of_the_image_is_turned_by_its_ray():
     # no turn in the look-at camera, 45 degrees to the right of the image
     found = entry(0.9, 650 + 1100.0, 350.0, 60.0)
-    angles = face_from_candidate(found, 0, PINHOLE).pose.euler_aflw2000
+    angles = faces_from_candidates(found, PINHOLE)[0].pose.euler_aflw2000
     np.testing.assert_allclose([angles.yaw, angles.pitch, angles.roll], [45, 0, 0], atol=1e-9)
 
 
@@ -212,6 +212,6 @@ def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
         "rotation_std_rad": np.zeros(1),
         "centre_rel_std": np.zeros(1),
     }
-    pose = face_from_candidate(found, 0, PINHOLE).pose
+    pose = faces_from_candidates(found, PINHOLE)[0].pose
     centre_range = np.linalg.norm(pose.t_camera_head_m + FACE_CENTRE_M)
     assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * centre_range, rel=1e-3)
