@@ -1,4 +1,5 @@
 PYTHON ?= python3
+EXTRAS ?= test
 VENV := .venv
 ROS_SETUP := $(firstword $(wildcard /opt/ros/*/setup.bash))
 RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/bin/activate; exec "$$@"' run
@@ -36,7 +37,7 @@ $(VENV)/.demo: setup.py pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "installing hpe_ros with its test tools (a few minutes, once) ..."
-	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[test]'
+	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[$(EXTRAS)]'
 	@touch $(VENV)/.demo $@
 
 clean:

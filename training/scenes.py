@@ -85,46 +85,49 @@ class SceneMaker:
         return cv2.blur(canvas, (61, 61)) if len(labels) else canvas
 
     def _paste(self, rng, canvas, labels, parts, may_fill):
+        """One more image on the canvas; with may_fill it may cover all of it, its border stretched or mirrored."""
         cfg = self.config
         image, own, alpha = self._draw(rng)
         if rng.random() < 0.3:
             alpha = None  # a render keeps its own background
         if rng.random() < 0.15:
-            image = np.repeat(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)[..., None], 3, -1)
+            image = cv2.cvtColor(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         image = np.ascontiguousarray(image)
-        height, width = image.shape[:2]
+        scale, angle, M = self._placement(rng, image.shape, own, parts)
+        moved = transformed(own, M, angle, scale)
+        border = cv2.BORDER_CONSTANT
+        if alpha is None and may_fill and rng.random() < 0.7:
+            border = cv2.BORDER_REPLICATE
+            if scale * min(image.shape[:2]) > 0.5 * cfg.width and rng.random() < 0.5:
+                border = cv2.BORDER_REFLECT  # one repeat to each side, no more
+                moved = Labels.concatenate([moved, _reflections(own, image.shape, M, scale)])
+        size = (cfg.width, cfg.height)
+        if scale < 0.6:
+            image = cv2.blur(image, (int(1 / scale), int(1 / scale)))
+        warped = cv2.warpAffine(image, M, size, flags=cv2.INTER_LINEAR, borderMode=border)
+        if border == cv2.BORDER_CONSTANT:
+            mask = np.full(image.shape[:2], 255, np.uint8) if alpha is None else np.ascontiguousarray(alpha)
+            coverage = cv2.warpAffine(mask, M, size, flags=cv2.INTER_LINEAR)
+        else:
+            coverage = np.full((cfg.height, cfg.width), 255, np.uint8)
+        labels = Labels.concatenate([_hide_covered(labels, coverage), _inside(moved, cfg)])
+        return _blend(warped, canvas, coverage, soft=alpha is not None), labels
+
+    def _placement(self, rng, shape, own, parts):
+        """Scale, clockwise angle (rad) and similarity (2, 3) that put the largest face somewhere on the canvas."""
+        cfg = self.config
         known = own.size_px[own.weight > 0]
-        reference = known.max() if len(known) else 0.5 * min(height, width)
+        reference = known.max() if len(known) else 0.5 * min(shape[:2])
         high = cfg.size_px[1] if parts == 1 else cfg.size_px[1] * 0.6
         scale = np.exp(rng.uniform(np.log(cfg.size_px[0]), np.log(high))) / reference
         if parts == 1 and rng.random() < 0.6:
             scale = rng.uniform(50.0, 230.0) / reference
         wide = rng.random() < cfg.wide_turn_fraction
         angle = np.radians(rng.uniform(-60, 60) if wide else rng.normal(0.0, 8.0))
-        focus = own.centre_px[np.argmax(own.size_px)] if len(own) else np.array([width / 2, height / 2])
+        focus = own.centre_px[np.argmax(own.size_px)] if len(own) else np.array([shape[1] / 2, shape[0] / 2])
         margin = min(0.35 * reference * scale, 0.45 * cfg.height)
         target = rng.uniform([margin, margin], [cfg.width - margin, cfg.height - margin])
-        M = similarity(scale, angle, focus, target)
-        if scale < 0.6:
-            image = cv2.blur(image, (int(1 / scale), int(1 / scale)))
-        size = (cfg.width, cfg.height)
-        mask = np.full((height, width), 255, np.uint8) if alpha is None else np.ascontiguousarray(alpha)
-        fill = alpha is None and may_fill and rng.random() < 0.7
-        border = cv2.BORDER_REPLICATE if fill else cv2.BORDER_CONSTANT
-        if fill and scale * min(height, width) > 0.5 * cfg.width and rng.random() < 0.5:
-            border = cv2.BORDER_REFLECT  # one repeat to each side, no more
-        warped = cv2.warpAffine(image, M, size, flags=cv2.INTER_LINEAR, borderMode=border)
-        coverage = cv2.warpAffine(mask, M, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        moved = transformed(own, M, angle, scale)
-        labels = _hide_covered(labels, coverage)
-        if fill and border == cv2.BORDER_REFLECT:
-            coverage[:] = 255
-            repeats = _reflections(own, width, height, M, scale, cfg)
-            moved = Labels.concatenate([moved, repeats]) if len(repeats) else moved
-        elif fill:
-            coverage[:] = 255
-        canvas = _blend(warped, canvas, coverage, soft=alpha is not None)
-        return canvas, Labels.concatenate([labels, _inside(moved, cfg)])
+        return scale, angle, similarity(scale, angle, focus, target)
 
 
 def _blend(front, back, coverage, soft):
@@ -135,20 +138,14 @@ def _blend(front, back, coverage, soft):
     return cv2.copyTo(front, (coverage > 127).astype(np.uint8), back)
 
 
-def _reflections(own, width, height, M, scale, cfg):
+def _reflections(own, shape, M, scale):
     """Faces that a reflected border repeats: weight 0, so the loss ignores them."""
-    copies = []
-    for sx in (-1, 0, 1):
-        for sy in (-1, 0, 1):
-            if (sx, sy) == (0, 0):
-                continue
-            x, y = own.centre_px[:, 0], own.centre_px[:, 1]
-            x = {-1: -1 - x, 0: x, 1: 2 * width - 1 - x}[sx]
-            y = {-1: -1 - y, 0: y, 1: 2 * height - 1 - y}[sy]
-            copies.append(np.stack([x, y], -1))
-    centre = np.concatenate(copies) @ M[:, :2].T + M[:, 2]
+    x, y = own.centre_px[:, 0], own.centre_px[:, 1]
+    xs, ys = (-1 - x, x, 2 * shape[1] - 1 - x), (-1 - y, y, 2 * shape[0] - 1 - y)
+    copies = [np.stack([xs[i], ys[j]], -1) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    n = len(copies) * len(own)
     size = np.tile(own.size_px * scale, len(copies))
-    n = len(size)
+    centre = np.concatenate(copies) @ M[:, :2].T + M[:, 2]
     return Labels(np.broadcast_to(np.eye(3), (n, 3, 3)), centre, size, np.zeros(n), np.zeros(n))
 
 
