@@ -1,0 +1,42 @@
+"""One package for pip and for colcon (ament_python); neither imports it to learn its version."""
+
+import re
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+NAME = "hpe_ros"
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hpe_core" / "__init__.py").read_text()).group(1)
+
+TESTS = ["pytest", "hypothesis", "ruff"]
+COLCON = ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection"]
+
+setup(
+    name=NAME,
+    version=VERSION,
+    description="Real-time 6DoF head pose estimation for ROS 2",
+    license="Apache-2.0",
+    maintainer="hpe_ros maintainers",
+    maintainer_email="maintainers@example.com",
+    packages=find_packages(include=["hpe_core", "hpe_core.*", "hpe_ros", "hpe_ros.*"]),
+    package_data={"hpe_core": ["weights/*.onnx", "weights/*.json", "weights/*.md"]},
+    python_requires=">=3.10",
+    install_requires=["numpy", "scipy", "opencv-python-headless", "onnxruntime", "rosbags", "rich", "pyyaml"],
+    extras_require={
+        "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
+        "tensorrt": ["tensorrt"],
+        "test": TESTS,
+        "test_ros": TESTS + COLCON,
+    },
+    # colcon needs these under share/; in a plain pip install they lie unused in <prefix>/share
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
+    ],
+    entry_points={"console_scripts": ["hpe = hpe_core.cli:main", "pose_node = hpe_ros.pose_node:main"]},
+    zip_safe=False,
+)
