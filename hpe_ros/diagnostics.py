@@ -1,0 +1,139 @@
+"""What the node knows about its own health: counters, windows and states, as plain values. Thread-safe."""
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+WINDOW = 300  # frames over which rates and percentiles are taken
+SILENCE_S = 2.0  # no image for so long is a warning
+
+# why frames are dropped
+SUPERSEDED = "superseded by a newer image"
+UNREADABLE = "unusable image"
+NO_CAMERA = "waiting for camera_info"
+FAILED = "internal error"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of /diagnostics. level: ok, warn, error or stale; values: dict of what it rests on."""
+
+    name: str
+    level: str
+    message: str
+    values: dict
+
+
+class Diagnostics:
+    """Collects from the callbacks and the worker; `statuses()` is what is published."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._model = Status("model", "stale", "not configured", {})
+        self._running = False
+        self.restart()
+
+    def restart(self, running=False):
+        """Zero the counters and forget the camera; `running` is whether images are expected."""
+        with self._lock:
+            self._running, self._since = running, time.monotonic()
+            self._camera = Status("camera", "stale", "no image yet", {})
+            self._received, self._processed, self._faces = 0, 0, 0
+            self._dropped, self._dropped_before = Counter(), Counter()
+            self._last_error = ""
+            self._arrivals = deque(maxlen=WINDOW)
+            self._stamp_ages_ms = deque(maxlen=WINDOW)
+            self._times_ms = {}
+
+    def model(self, level, message, **values):
+        """State of model and backend."""
+        with self._lock:
+            self._model = Status("model", level, message, values)
+
+    def camera(self, pairing, width, height):
+        """State of camera_info, from a hpe_ros.camera.Pairing. True when it is news."""
+        values = {"source": pairing.source, "image": f"{width}x{height}"}
+        if pairing.camera is not None:
+            K, D = pairing.camera.K, pairing.camera.D
+            values |= {"fx": f"{K[0, 0]:.2f}", "fy": f"{K[1, 1]:.2f}", "cx": f"{K[0, 2]:.2f}", "cy": f"{K[1, 2]:.2f}"}
+            values |= {"distortion": f"{pairing.camera.model}, {len(D)} coefficients" if len(D) else "none"}
+        status = Status("camera", "warn" if pairing.problem else "ok", pairing.problem or "calibrated", values)
+        with self._lock:
+            news, self._camera = status.message != self._camera.message, status
+        return news
+
+    def received(self):
+        """An image arrived."""
+        with self._lock:
+            self._received += 1
+            self._arrivals.append(time.monotonic())
+
+    def dropped(self, reason, error=None):
+        """An image was not processed."""
+        with self._lock:
+            self._dropped[reason] += 1
+            if error is not None:
+                self._last_error = str(error)
+
+    def processed(self, faces, stamp_age_s, latency_s, stage_s):
+        """A frame was published: number of faces; seconds since its stamp, since its callback, and per stage.
+
+        overhead is the time from callback to publish less the network's own time.
+        """
+        times = {"latency": latency_s, "overhead": latency_s - stage_s["inference"], **stage_s}
+        with self._lock:
+            self._processed += 1
+            self._faces = faces
+            self._stamp_ages_ms.append(stamp_age_s * 1e3)
+            for name, seconds in times.items():
+                self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
+
+    def statuses(self):
+        """List of Status: model, camera, input, latency."""
+        with self._lock:
+            latency = {name: _percentiles(times) for name, times in self._times_ms.items()}
+            latency["stamp_to_publish"] = _percentiles(self._stamp_ages_ms)
+            values = {f"{name}_ms": text for name, text in latency.items()}
+            message = f"p50/p95 {values['latency_ms']} ms" if self._processed else "no frame yet"
+            level = "ok" if self._processed else "stale"
+            return [self._model, self._camera, self._input(), Status("latency", level, message, values)]
+
+    def _input(self):
+        fresh = self._dropped - self._dropped_before
+        self._dropped_before = self._dropped.copy()
+        values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
+        values |= {"faces": self._faces, "dropped": self._dropped.total()}
+        values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
+        if self._last_error:
+            values["last_error"] = self._last_error
+        level, message = "ok", f"{values['rate_hz']} images/s"
+        # a newer image replacing one that waits is how the node keeps up, all other losses deserve a look
+        lost = {reason: count for reason, count in fresh.items() if reason != SUPERSEDED}
+        silence_s = time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since)
+        if not self._running:
+            level, message = "stale", "not active"
+        elif silence_s > SILENCE_S:
+            level, message = "warn", f"no image for {silence_s:.0f} s"
+        elif lost:
+            level, message = "warn", "frames lost: " + ", ".join(f"{count} {r}" for r, count in sorted(lost.items()))
+        return Status("input", level, message, values)
+
+
+def reason_of(error):
+    """Why an exception cost a frame, as a counter's name."""
+    return UNREADABLE if isinstance(error, HpeError) else FAILED
+
+
+def _rate(times_s):
+    """Events per second of a window of event times; 0 when there are fewer than two."""
+    return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 and times_s[-1] > times_s[0] else 0.0
+
+
+def _percentiles(values):
+    """'p50/p95' as text."""
+    return "/".join(f"{value:.2f}" for value in np.percentile(values, (50, 95))) if values else "n/a"

@@ -1,0 +1,179 @@
+"""Everything that turns ROS messages into core values and back; headers are copied, never restamped."""
+
+import importlib.util
+import subprocess
+import sys
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseArray,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+
+from hpe_core.geometry import frames
+from hpe_core.geometry.head import REFERENCE_POINTS_M
+from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
+from hpe_core.io.writers import primary_face
+
+try:
+    from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
+except ImportError:  # optional: without it the node has no `heads`
+    Detection3DArray = None
+
+# box around the reference points, in the axes of the REP-155 face frame
+_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
+_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
+_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
+UNKNOWN_COVARIANCE = [-1.0] + 35 * [0.0]  # the mark of sensor_msgs/Imu: unknown, not certain
+
+# a cv_bridge built for another NumPy does not raise, it crashes the process: so it is tried in another one
+_CV_BRIDGE_TRIAL = """
+from cv_bridge import CvBridge
+from sensor_msgs.msg import Image
+image = Image(height=1, width=2, encoding="rgb8", step=6, data=bytes([0, 1, 2, 3, 4, 5]))
+assert CvBridge().imgmsg_to_cv2(image, "bgr8").tolist() == [[[2, 1, 0], [5, 4, 3]]]
+"""
+
+
+def cv_bridge_or_none():
+    """A CvBridge when cv_bridge is installed and works with this interpreter's NumPy, else None."""
+    if importlib.util.find_spec("cv_bridge") is None:
+        return None
+    if subprocess.run([sys.executable, "-c", _CV_BRIDGE_TRIAL], capture_output=True).returncode != 0:
+        return None
+    from cv_bridge import CvBridge
+
+    return CvBridge()
+
+
+def bgr_from_image(message, cv_bridge=None):
+    """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage, through cv_bridge where that can.
+
+    Raises HpeError when the message is damaged or its encoding unknown.
+    """
+    if isinstance(message, CompressedImage):
+        return bgr_from_compressed(message.data)
+    if cv_bridge is not None:
+        try:
+            return cv_bridge.imgmsg_to_cv2(message, "bgr8")
+        except Exception:  # an encoding that cv_bridge lacks, or damage, which the decoder below explains
+            pass
+    return bgr_from_raw(
+        message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
+    )
+
+
+def image_from_bgr(image_bgr, header):
+    """sensor_msgs/Image (bgr8) of (H, W, 3) uint8."""
+    height, width = image_bgr.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
+    # rclpy checks other sequences byte by byte, about 150 times slower
+    message.data = array("B", np.ascontiguousarray(image_bgr).tobytes())
+    return message
+
+
+def ns_from_time(stamp):
+    """Nanoseconds of a builtin_interfaces/Time."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def time_from_ns(stamp_ns):
+    """builtin_interfaces/Time of nanoseconds."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def pose_array(result, header):
+    """geometry_msgs/PoseArray of the face frames of a FrameResult; empty when there is no face."""
+    return PoseArray(header=header, poses=[_face_pose(face) for face in result.faces])
+
+
+def primary_pose(result, header):
+    """geometry_msgs/PoseWithCovarianceStamped of the nearest face, or None when there is none."""
+    face = primary_face(result.faces)
+    return None if face is None else PoseWithCovarianceStamped(header=header, pose=_pose_with_covariance(face))
+
+
+def detections(result, header):
+    """vision_msgs/Detection3DArray of a FrameResult; only where vision_msgs is installed."""
+    return Detection3DArray(header=header, detections=[_detection(face, header) for face in result.faces])
+
+
+def transforms(result, header, prefix=""):
+    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame."""
+    message = TFMessage()
+    for face in result.faces:
+        gaze_id = face.face_id.replace("face_", "gaze_", 1)
+        for name, quat in ((face.face_id, face.pose.quat_camera_face), (gaze_id, face.pose.quat_camera_gaze)):
+            translation = Vector3(**_xyz(face.pose.t_camera_head_m))
+            transform = Transform(translation=translation, rotation=_quaternion(quat))
+            message.transforms.append(
+                TransformStamped(header=header, child_frame_id=prefix + name, transform=transform)
+            )
+    return message
+
+
+def diagnostic_array(statuses, stamp, node_name):
+    """diagnostic_msgs/DiagnosticArray of hpe_ros.diagnostics.Status values."""
+    levels = {
+        "ok": DiagnosticStatus.OK,
+        "warn": DiagnosticStatus.WARN,
+        "error": DiagnosticStatus.ERROR,
+        "stale": DiagnosticStatus.STALE,
+    }
+    message = DiagnosticArray(header=Header(stamp=stamp))
+    for status in statuses:
+        values = [KeyValue(key=key, value=str(value)) for key, value in status.values.items()]
+        message.status.append(
+            DiagnosticStatus(
+                level=levels[status.level],
+                name=f"{node_name}: {status.name}",
+                message=status.message,
+                hardware_id=node_name,
+                values=values,
+            )
+        )
+    return message
+
+
+def _xyz(vector):
+    x, y, z = vector.tolist()
+    return {"x": x, "y": y, "z": z}
+
+
+def _quaternion(quat):
+    x, y, z, w = quat.tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def _face_pose(face):
+    return Pose(position=Point(**_xyz(face.pose.t_camera_head_m)), orientation=_quaternion(face.pose.quat_camera_face))
+
+
+def _pose_with_covariance(face):
+    covariance = face.pose.covariance
+    flat = UNKNOWN_COVARIANCE if covariance is None else covariance.ravel()
+    return PoseWithCovariance(pose=_face_pose(face), covariance=flat)
+
+
+def _detection(face, header):
+    pose = _pose_with_covariance(face)
+    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
+    R_camera_face = frames.face_from_head(face.pose.R_camera_head)
+    centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
+    box = BoundingBox3D(size=Vector3(**_xyz(_BOX_SIZE_M)))
+    box.center = Pose(position=Point(**_xyz(centre)), orientation=pose.pose.orientation)
+    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=pose)]
+    return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

@@ -1,0 +1,51 @@
+"""The publishers of the pose node and what goes out on them for one frame."""
+
+from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
+from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+
+from hpe_core.io.overlay import draw
+from hpe_ros import messages
+
+DEPTH = 10
+
+
+class PoseOutputs:
+    """Lifecycle publishers of a node; silent while the node is not active."""
+
+    def __init__(self, node, publish_tf, tf_prefix):
+        self._node, self._tf_prefix = node, tf_prefix
+        topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray, "overlay": Image}
+        if publish_tf:
+            topics["/tf"] = TFMessage
+        if messages.Detection3DArray is not None:
+            topics["heads"] = messages.Detection3DArray
+        self._publishers = {
+            topic: node.create_lifecycle_publisher(kind, topic, DEPTH) for topic, kind in topics.items()
+        }
+
+    def publish(self, result, header):
+        """Poses of one FrameResult under the image's header; without a face, empty arrays."""
+        self._publishers["head_poses"].publish(messages.pose_array(result, header))
+        if self._wanted("heads"):
+            self._publishers["heads"].publish(messages.detections(result, header))
+        if not result.faces:
+            return
+        self._publishers["head_pose"].publish(messages.primary_pose(result, header))
+        if "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
+            self._publishers["/tf"].publish(messages.transforms(result, header, self._tf_prefix))
+
+    def publish_overlay(self, image_bgr, camera, result, header):
+        """The image with the faces drawn on it, only while somebody looks."""
+        if self._wanted("overlay"):
+            picture = draw(image_bgr, camera, result.faces)
+            self._publishers["overlay"].publish(messages.image_from_bgr(picture, header))
+
+    def _wanted(self, topic):
+        return topic in self._publishers and self._publishers[topic].get_subscription_count() > 0
+
+    def destroy(self):
+        """Take the topics off the graph."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = {}
