@@ -1,0 +1,89 @@
+"""Starts the head pose node on a camera: ros2 launch hpe_ros pose.launch.py image:=/camera/image_raw"""
+
+import os
+import shlex
+
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessStart
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import Transition
+
+from launch import LaunchDescription
+
+ARGUMENTS = {
+    "image": ("image", "image topic; with image_transport:=compressed its /compressed"),
+    "camera_info": ("camera_info", "camera_info topic"),
+    "image_transport": ("", "raw or compressed; empty: as in params_file"),
+    "namespace": ("", "namespace of the node and its topics"),
+    "params_file": (
+        PathJoinSubstitution([FindPackageShare("hpe_ros"), "config", "pose.yaml"]),
+        "YAML file with the node's parameters",
+    ),
+    "model": ("", "model name or .onnx file; empty: as in params_file"),
+    "backend": ("", "inference backend; empty: as in params_file"),
+    "use_sim_time": ("false", "take the time from /clock"),
+    "autostart": ("true", "configure and activate the node; false leaves that to a lifecycle manager"),
+    "respawn": ("false", "start the node again when it dies"),
+    "python": (
+        shlex.quote(os.path.join(os.environ["VIRTUAL_ENV"], "bin", "python3")) if "VIRTUAL_ENV" in os.environ else "",
+        "interpreter of the node; empty: the one that colcon was run with; default: that of the active venv, if any",
+    ),
+}
+
+
+def generate_launch_description():
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_pose_node)])
+
+
+def _pose_node(context):
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    overrides = {name: value[name] for name in ("image_transport", "model", "backend") if value[name]}
+    node = LifecycleNode(
+        package="hpe_ros",
+        executable="pose_node",
+        name="pose_node",
+        namespace=value["namespace"],
+        parameters=[value["params_file"], overrides, {"use_sim_time": _is_true(value["use_sim_time"])}],
+        remappings=[("image", value["image"]), ("camera_info", value["camera_info"])],
+        prefix=value["python"],
+        respawn=_is_true(value["respawn"]),
+        respawn_delay=1.0,
+        output="screen",
+    )
+    if not _is_true(value["autostart"]):
+        return [node]
+    return [*_autostart(node), node]
+
+
+def _autostart(node):
+    """Emit the transitions ourselves, also after a respawn: LifecycleNode's own `autostart` is missing on Humble."""
+    return [
+        RegisterEventHandler(
+            OnProcessStart(target_action=node, on_start=[_emit(node, Transition.TRANSITION_CONFIGURE)])
+        ),
+        RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state="configuring",
+                goal_state="inactive",
+                entities=[_emit(node, Transition.TRANSITION_ACTIVATE)],
+            )
+        ),
+    ]
+
+
+def _emit(node, transition_id):
+    return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition_id))
+
+
+def _is_true(text):
+    return text.lower() in ("true", "1", "yes", "on")
