@@ -1,0 +1,83 @@
+"""From three teachers to one label: bias removal, robust mean on SO(3), spread, position and size."""
+from __future__ import annotations
+
+import numpy as np
+
+from hpe_core.geometry.head import REFERENCE_LENGTH_M
+from hpe_core.geometry.so3 import matrix_from_rotvec, rotvec_from_matrix
+from training.photos.bfm_frame import BfmFrame
+from training.photos.teachers import (
+    Camera,
+    Teachers,
+    box_to_first_crop,
+    geodesic_deg,
+    mean_camera,
+    robust_rotation_mean,
+    rotation_mean,
+)
+
+SPREAD_FLOOR_DEG = 1.0                       # three agreeing teachers still share training data
+
+
+def outline_box(camera: Camera, frame: BfmFrame) -> np.ndarray:
+    """Bounds of the projected 68 landmarks of the mean head: (N, 4) x, y, w, h."""
+    p = camera.project(frame.landmarks68)
+    return np.concatenate([p.min(1), p.max(1) - p.min(1)], 1)
+
+
+def estimate(teachers: Teachers, frame: BfmFrame, images: list[np.ndarray],
+             boxes: np.ndarray) -> tuple[np.ndarray, Camera]:
+    """Detector box (N, 4) of one face per image -> rotations (N, 3 teachers, 3, 3) and mb05's camera.
+
+    The first mb05 pass finds the landmarks' outline, from which all others are cropped (mb05 tracks like this).
+    Each teacher sees the crop and its mirror image."""
+    first = teachers.mb05(images, *box_to_first_crop(boxes))
+    box = outline_box(first, frame)
+    centre, side = box[:, :2] + box[:, 2:] / 2, box[:, 2:].max(1)
+    views = (False, True)
+    camera = mean_camera([teachers.mb05(images, centre, k * side, mirror) for k in (1.15, 1.35) for mirror in views])
+    two = np.ones((len(images), 2))
+    b66 = rotation_mean(np.stack([teachers.b66(images, centre, 1.4 * side, mirror) for mirror in views], 1), two)
+    fsanet = rotation_mean(np.stack([teachers.fsanet(images, centre, 1.9 * side, mirror) for mirror in views], 1), two)
+    return np.stack([camera.R, b66, fsanet], 1), camera
+
+
+def teacher_weights(R_mb05: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) -> (N, 3). Turned by more than 50 degrees from the camera, b66 and FSA-Net lose weight, to 0.3 at 75:
+    their Euler heads were trained within +-99 degrees and blur towards the edge."""
+    turn = np.degrees(np.arccos(np.clip(R_mb05[:, 2, 2], -1, 1)))
+    others = np.interp(turn, [50, 75], [1.0, 0.3])
+    return np.stack([np.ones_like(others), others, others], 1)
+
+
+def estimate_bias(R: np.ndarray, rounds: int = 5) -> np.ndarray:
+    """Constant offset of every teacher from the consensus, R (N, 3, 3, 3) -> (3, 3) rotation vectors, degrees.
+    Mirrored views were averaged, so only the rotation about x can be biased: y and z are set to zero.
+    The offsets add up to zero: nothing here tells which teacher is right."""
+    bias = np.zeros((R.shape[1], 3))
+    for _ in range(rounds):
+        mean = robust_rotation_mean(remove_bias(R, bias), teacher_weights(R[:, 0]))
+        offset = mean[:, None].swapaxes(-1, -2) @ R
+        vectors = np.degrees(rotvec_from_matrix(offset))
+        bias[:, 0] = np.median(vectors[..., 0], 0)
+        bias -= bias.mean(0)
+    return bias
+
+
+def remove_bias(R: np.ndarray, bias_deg: np.ndarray) -> np.ndarray:
+    """R (N, K, 3, 3), bias (K, 3) -> (N, K, 3, 3)."""
+    return R @ matrix_from_rotvec(-np.radians(bias_deg))
+
+
+def consensus(R: np.ndarray, bias_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Teachers' rotations (N, 3, 3, 3) -> (N, 3, 3) and the spread (N,), the weighted rms distance in degrees."""
+    weight = teacher_weights(R[:, 0])
+    R = remove_bias(R, bias_deg)
+    mean = robust_rotation_mean(R, weight)
+    distance = geodesic_deg(R, mean[:, None])
+    return mean, np.sqrt((weight * distance ** 2).sum(1) / weight.sum(1))
+
+
+def position_and_size(camera: Camera, frame: BfmFrame) -> tuple[np.ndarray, np.ndarray]:
+    """-> centre_px (N, 2), size_px (N,)."""
+    return camera.project(frame.C[None])[:, 0], REFERENCE_LENGTH_M * frame.units_per_metre * camera.scale
