@@ -1,0 +1,46 @@
+"""A PNG grid of rendered heads with the head axes drawn at the sellion (x red, y green, z blue) and C in yellow."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.render import assets
+from training.render.studio import Picture, Studio
+
+
+def draw_axes(picture: Picture, length_m: float = 0.08) -> np.ndarray:
+    """-> a copy of the image (h, w, 3) with axes; -z is drawn, so that blue points out of the face."""
+    image, lab = picture.image.copy(), picture.label
+    ends = np.array([[0, 0, 0], [length_m, 0, 0], [0, length_m, 0], [0, 0, -length_m]])
+    points = (ends @ lab.R_camera_head.T + lab.t_camera_head_m) @ lab.K.T
+    px = np.round(points[:, :2] / points[:, 2:] * 16).astype(int)
+    for end, colour in zip(px[1:], ((255, 40, 40), (40, 255, 40), (60, 90, 255)), strict=True):
+        cv2.line(image, tuple(map(int, px[0])), tuple(map(int, end)), colour, 1, cv2.LINE_AA, 4)
+    cv2.circle(image, tuple(map(int, np.round(lab.centre_px * 16))), 40, (255, 255, 0), -1, cv2.LINE_AA, 4)
+    return image
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--columns", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=5)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--stride", type=int, default=1, help="take every n-th image")
+    parser.add_argument("--plain", action="store_true", help="no axes")
+    parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
+    args = parser.parse_args()
+    studio = Studio(args.data)
+    pictures = [studio.picture(args.seed, i * args.stride, args.size) for i in range(args.rows * args.columns)]
+    tiles = [p.image if args.plain else draw_axes(p) for p in pictures]
+    rows = [np.hstack(tiles[i : i + args.columns]) for i in range(0, len(tiles), args.columns)]
+    cv2.imwrite(str(args.out), np.vstack(rows)[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()
