@@ -192,6 +192,7 @@ def degrade(rng, image):
         image[y : y + h, x : x + w] = rng.integers(0, 256, 3)
     if rng.random() < 0.25:
         noise = np.zeros(image.shape, np.int8)
+        cv2.setRNGSeed(int(rng.integers(2**31)))  # OpenCV has a generator of its own
         cv2.randn(noise, 0, float(rng.uniform(2, 14)))
         image = cv2.add(image, noise, dtype=cv2.CV_8U)
     if rng.random() < 0.25:

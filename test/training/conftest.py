@@ -1,0 +1,47 @@
+"""Synthetic shards: images with faces at known places."""
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def write_shard():
+    """write_shard(path, images, faces): images (H, W, 3) uint8, faces a list of dicts with `image` and label values."""
+
+    def write(path, images, faces, alphas=None):
+        def packed(arrays, suffix):
+            parts = [cv2.imencode(suffix, array)[1].ravel() for array in arrays]
+            offset = np.cumsum([0] + [len(part) for part in parts]).astype(np.int64)
+            return np.concatenate(parts), offset
+
+        values = {"R_local": np.eye(3), "size_px": 60.0, "rot_std_deg": 1.0, "weight": 1.0}
+        faces = [values | face for face in faces]
+        columns = {
+            name: np.array([face[name] for face in faces], np.float32).reshape((len(faces), *shape))
+            for name, shape in {
+                "R_local": (3, 3),
+                "centre_px": (2,),
+                "size_px": (),
+                "rot_std_deg": (),
+                "weight": (),
+            }.items()
+        }
+        blob, offset = packed(images, ".jpg")
+        masks = {}
+        if alphas is not None:
+            masks["alpha_blob"], masks["alpha_offset"] = packed(alphas, ".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            path,
+            blob=blob,
+            offset=offset,
+            person=np.array([f"p{i}" for i in range(len(images))]),
+            source=np.array([f"s{i}" for i in range(len(images))]),
+            face_image=np.array([face["image"] for face in faces], np.int32),
+            landmarks_px=np.full((len(faces), 68, 2), np.nan, np.float32),
+            **columns,
+            **masks,
+        )
+
+    return write
