@@ -191,7 +191,8 @@ class BagSource(Source):
         self._bag = Bag(path)
         try:
             self.topic = _image_topic(self._bag, topic)
-            super().__init__(Path(path).resolve().stem, self._bag.counts[self.topic])
+            full = Path(path).resolve()
+            super().__init__(full.name if full.is_dir() else full.stem, self._bag.counts[self.topic])
             self.losses, self.notices = self._bag.losses, self._bag.notices
             self._info_topic = self._find_info_topic()
         except BaseException:

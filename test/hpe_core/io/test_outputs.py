@@ -1,0 +1,67 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from hpe_core.errors import HpeError
+from hpe_core.io.outputs import Outputs, check_folder
+from hpe_core.io.summary import Summary, sha256_of, versions, write_json
+from hpe_core.types import Face, FrameResult, HeadPose
+
+
+def result(*face_ids, untracked=0):
+    pose = HeadPose(np.eye(3), [0, 0, 1.0])
+    faces = tuple(Face(pose, 0.9, np.zeros(4), face_id) for face_id in face_ids)
+    return FrameResult(0, faces, {"inference": 0.010}, untracked)
+
+
+def test_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(HpeError, match="is a file"):
+        check_folder(tmp_path / "file", overwrite=True)
+    with pytest.raises(HpeError, match="cannot be written: Not a directory"):
+        Outputs(tmp_path / "file" / "out", images=True, overlay=False, overwrite=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(HpeError, match="cannot be written: Permission denied"):
+        Outputs(tmp_path / "out", images=True, overlay=False, overwrite=False)
+
+
+def test_earlier_results_are_kept_unless_asked_and_other_files_always(tmp_path):
+    Outputs(tmp_path, images=True, overlay=True, overwrite=False).close()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(HpeError, match=r"holds earlier results \(poses.csv, poses, overlay\): use --overwrite"):
+        Outputs(tmp_path, images=True, overlay=False, overwrite=False)
+    outputs = Outputs(tmp_path, images=True, overlay=False, overwrite=True)
+    outputs.close()
+    assert [path.name for path in outputs.names()] == ["poses.csv", "poses"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_summary_counts_every_frame_once():
+    summary = Summary()
+    summary.add(result("face_a", "face_b"), {"read": 0.001})
+    summary.add(result("face_a", untracked=2), {"read": 0.003})
+    summary.add(result(), {"read": 0.002})
+    summary.drop("cut off")
+    assert (summary.frames, summary.frames_with_faces, summary.untracked) == (3, 2, 2)
+    assert summary.faces == {"face_a": 2, "face_b": 1} and summary.dropped == {"cut off": 1}
+    assert summary.latency_ms() == {
+        "inference": {"p50": 10.0, "p95": 10.0},
+        "read": {"p50": 2.0, "p95": pytest.approx(2.9)},
+    }
+
+
+def test_json_has_null_for_numbers_that_are_none(tmp_path):
+    write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1.5, float("inf")], "z": (1,)})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1.5, None], "z": [1]}
+
+
+def test_hash_and_versions(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea")
+    assert {"hpe", "python", "numpy", "onnxruntime", "opencv"} <= set(versions())
