@@ -1,6 +1,10 @@
 """From a training checkpoint to the ONNX that ships: fused, decoded, with its model card inside.
 
-python -m hpe_core.export runs/head6dof/last.pt --card training/cards/head6dof.json --out hpe_core/weights/head6dof.onnx
+    python -m hpe_core.export runs/head6dof/last.pt --card training/cards/head6dof.json --metrics metrics.json \\
+        --out hpe_core/weights/head6dof.onnx
+
+The card also lands beside the model as JSON. Metrics are what training.evaluate wrote for the same weights, which are
+exported without metrics first.
 """
 
 import argparse
@@ -22,6 +26,7 @@ def export(checkpoint_path, card, out):
     """Write `out` (ONNX) from a checkpoint's averaged weights; returns the complete card (dict).
 
     card: dict with name, estimator, licence, data, metrics; spec, config, commit, seed and steps are added here.
+    The same card is written beside the model as JSON.
     """
     saved = torch.load(checkpoint_path, weights_only=True, map_location="cpu")
     module = registry.load("hpe_core.models", card["name"])
@@ -47,16 +52,21 @@ def export(checkpoint_path, card, out):
     entry.key, entry.value = CARD_KEY, json.dumps(card)
     onnx.checker.check_model(model)
     onnx.save(model, out)
+    Path(out).with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     return card
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkpoint")
-    p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data, metrics")
+    p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data")
+    p.add_argument("--metrics", help="JSON written by training.evaluate, stored in the card")
     p.add_argument("--out", required=True)
     args = p.parse_args()
-    card = export(args.checkpoint, json.loads(Path(args.card).read_text()), args.out)
+    card = json.loads(Path(args.card).read_text())
+    if args.metrics:
+        card["metrics"] = json.loads(Path(args.metrics).read_text())
+    card = export(args.checkpoint, card, args.out)
     data = Path(args.out).read_bytes()
     print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")
 
