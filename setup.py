@@ -23,7 +23,17 @@ setup(
     packages=find_packages(include=["hpe_core", "hpe_core.*", "hpe_ros", "hpe_ros.*"]),
     package_data={"hpe_core": ["weights/*.onnx", "weights/*.json", "weights/*.md"]},
     python_requires=">=3.10",
-    install_requires=["numpy", "scipy", "opencv-python-headless", "onnxruntime", "rosbags", "rich", "pyyaml"],
+    install_requires=[
+        "numpy",
+        "scipy",
+        "opencv-python-headless",
+        "onnxruntime",
+        "rosbags",
+        "rich",
+        "pyyaml",
+        "ruamel.yaml",
+        "av",
+    ],
     extras_require={
         "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
         "tensorrt": ["tensorrt"],

@@ -47,6 +47,7 @@ def run(node_class, args=None):
         rclpy.try_shutdown()
         return USER_ERROR
     try:
+        _autostart(node)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -55,3 +56,13 @@ def run(node_class, args=None):
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _autostart(node):
+    """Take the node to active by itself when its parameter `autostart` is set.
+
+    Done here and not by requests from the launch file, because a request that follows a killed and respawned node
+    reaches the dead one's service, which DDS still announces for seconds, and is lost.
+    """
+    if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()

@@ -126,7 +126,7 @@ def transforms(result, header, prefix=""):
 
 
 def diagnostic_array(statuses, stamp, node_name):
-    """diagnostic_msgs/DiagnosticArray of hpe_ros.diagnostics.Status values."""
+    """diagnostic_msgs/DiagnosticArray of hpe_ros.diagnostics.Status values, under the node's full name."""
     levels = {
         "ok": DiagnosticStatus.OK,
         "warn": DiagnosticStatus.WARN,
@@ -139,7 +139,7 @@ def diagnostic_array(statuses, stamp, node_name):
         message.status.append(
             DiagnosticStatus(
                 level=levels[status.level],
-                name=f"{node_name}: {status.name}",
+                name=f"{node_name.lstrip('/')}: {status.name}",
                 message=status.message,
                 hardware_id=node_name,
                 values=values,

@@ -12,6 +12,7 @@ from hpe_core.errors import HpeError
 class NodeConfig(Checked):
     """What only the node needs."""
 
+    autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
     image_transport: str = option(
         "raw", "raw subscribes to `image`, compressed to `image/compressed`", choices=("raw", "compressed")
     )

@@ -64,6 +64,7 @@ class PoseNode(LifecycleNode):
             self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos),
             self.create_subscription(kind, topic, self._on_image, qos),
         ]
+        self.get_logger().info(f"active, images from {self._inputs[1].topic_name}")
         return super().on_activate(state)
 
     @lifecycle.reported
@@ -143,7 +144,8 @@ class PoseNode(LifecycleNode):
 
     def _publish_health(self):
         stamp = self.get_clock().now().to_msg()
-        self._health_publisher.publish(messages.diagnostic_array(self._health.statuses(), stamp, self.get_name()))
+        name = self.get_fully_qualified_name()
+        self._health_publisher.publish(messages.diagnostic_array(self._health.statuses(), stamp, name))
 
 
 def main(args=None):

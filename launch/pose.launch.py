@@ -3,15 +3,10 @@
 import os
 import shlex
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
 from launch import LaunchDescription
 
@@ -47,42 +42,21 @@ def generate_launch_description():
 def _pose_node(context):
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     overrides = {name: value[name] for name in ("image_transport", "model", "backend") if value[name]}
+    overrides |= {name: _is_true(value[name]) for name in ("use_sim_time", "autostart")}
     node = LifecycleNode(
         package="hpe_ros",
         executable="pose_node",
+        exec_name="pose_node",
         name="pose_node",
         namespace=value["namespace"],
-        parameters=[value["params_file"], overrides, {"use_sim_time": _is_true(value["use_sim_time"])}],
+        parameters=[value["params_file"], overrides],
         remappings=[("image", value["image"]), ("camera_info", value["camera_info"])],
         prefix=value["python"],
         respawn=_is_true(value["respawn"]),
         respawn_delay=1.0,
         output="screen",
     )
-    if not _is_true(value["autostart"]):
-        return [node]
-    return [*_autostart(node), node]
-
-
-def _autostart(node):
-    """Emit the transitions ourselves, also after a respawn: LifecycleNode's own `autostart` is missing on Humble."""
-    return [
-        RegisterEventHandler(
-            OnProcessStart(target_action=node, on_start=[_emit(node, Transition.TRANSITION_CONFIGURE)])
-        ),
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=node,
-                start_state="configuring",
-                goal_state="inactive",
-                entities=[_emit(node, Transition.TRANSITION_ACTIVATE)],
-            )
-        ),
-    ]
-
-
-def _emit(node, transition_id):
-    return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition_id))
+    return [node]
 
 
 def _is_true(text):

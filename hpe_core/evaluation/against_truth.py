@@ -21,10 +21,10 @@ def table(errors):
     for column in ("", "median", "mean", "95 %"):
         t.add_column(column, justify="right" if column else "left")
     lateral = np.sqrt(np.maximum(np.sum(errors.t_m**2, -1) - errors.depth_m**2, 0.0))
-    rows = [("rotation, geodesic [deg]", errors.geodesic_deg)]
-    rows += [(f"{name} [deg]", errors.euler_deg[:, i]) for i, name in enumerate(("yaw", "pitch", "roll"))]
-    rows += [("depth [mm]", 1e3 * np.abs(errors.depth_m)), ("across the line of sight [mm]", 1e3 * lateral)]
-    rows += [("depth [% of distance]", 100.0 * np.abs(errors.depth_m) / errors.range_m)]
+    rows = [("rotation, geodesic (deg)", errors.geodesic_deg)]
+    rows += [(f"{name} (deg)", errors.euler_deg[:, i]) for i, name in enumerate(("yaw", "pitch", "roll"))]
+    rows += [("depth (mm)", 1e3 * np.abs(errors.depth_m)), ("across the line of sight (mm)", 1e3 * lateral)]
+    rows += [("depth (% of distance)", 100.0 * np.abs(errors.depth_m) / errors.range_m)]
     for name, values in rows:
         t.add_row(name, *(f"{v:.1f}" for v in (np.median(values), np.mean(values), np.percentile(values, 95))))
     return t

@@ -72,7 +72,7 @@ def test_a_wrong_field_is_named(write, old, new, message):
 
 
 def test_missing_and_binary_files_are_one_line(tmp_path):
-    with pytest.raises(HpeError, match="camera_info file .*nix.yaml cannot be read: No such file"):
+    with pytest.raises(HpeError, match=r"camera_info file .*nix\.yaml cannot be read: No such file"):
         camera_from_yaml(tmp_path / "nix.yaml")
     (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
     with pytest.raises(HpeError, match="not a text file"):
@@ -102,7 +102,7 @@ def test_given_camera_beats_the_streams_own_and_that_beats_the_guess():
 def test_camera_of_another_size_states_both_sizes(given):
     camera = CameraModel(8, 6, np.diag([5.0, 5.0, 1.0]))
     choice, image = (CameraChoice(camera), frame(10, 6)) if given else (CameraChoice(), frame(10, 6, camera))
-    with pytest.raises(HpeError, match="is for 8x6 images but a.png is 10x6"):
+    with pytest.raises(HpeError, match=r"is for 8x6 images but a\.png is 10x6"):
         choice.of(image)
 
 

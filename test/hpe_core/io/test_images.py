@@ -87,7 +87,7 @@ def test_result_is_writable_and_owns_its_pixels():
 
 
 def test_unknown_encoding_lists_the_allowed():
-    with pytest.raises(HpeError, match="'32FC1' is unknown, allowed: .*bgr8.*nv12"):
+    with pytest.raises(HpeError, match=r"'32FC1' is unknown, allowed: .*bgr8.*nv12"):
         bgr_from_raw(b"", 1, 1, "32FC1", 4)
 
 

@@ -93,7 +93,7 @@ def test_missing_source_camera_and_empty_folder_are_named(tmp_path):
         open_source(str(tmp_path / "nix.mp4"))
     with pytest.raises(HpeError, match="camera 97 cannot be opened"):
         open_source("97")
-    with pytest.raises(HpeError, match="holds neither images .* nor a rosbag2"):
+    with pytest.raises(HpeError, match=r"holds neither images .* nor a rosbag2"):
         open_source(str(tmp_path))
     for text in ("a\0b", "x" * 5000):
         with pytest.raises(HpeError, match=r"cannot be a file name|does not exist"):
