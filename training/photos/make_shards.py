@@ -98,10 +98,8 @@ def main():
                 counts["photos with a kept face"] += any(f.weight for f in faces)
                 if faces:
                     writer.add(photo.jpeg or encode(photo.image), photo.person, photo.source, faces)
-        if name != "lfw" or writer is test:
-            writer.flush()
+        writer.flush()
         print(title, *(f"  {n:6d} {what}" for what, n in sorted(counts.items())), sep="\n", flush=True)
-    train.flush()
 
 
 if __name__ == "__main__":
