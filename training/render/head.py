@@ -14,8 +14,8 @@ from training.render.assets import Proxy, Surface
 # Turns MakeHuman's axes (after the flip to y down, z back) into the canonical orientation of 300W-LP / BFM:
 # v_head = R_HEAD_MESH @ v_mesh. Measured with calibrate.py: consensus of three teachers trained on 300W-LP (3DDFA_V2,
 # a lightweight network, FSA-Net) on near-frontal renders (all angles below 20 deg), median of the rotation vector
-# of R_true^T R_teacher about x: +6.35 +- 0.35 deg at 0 (200 renders), +0.36 +- 0.20 deg at -7.0 (400 renders).
-# The three teachers differ by about 1.6 deg among themselves. y and z (measured -0.4, -0.2) are zero by symmetry.
+# of R_true^T R_teacher about x: +6.35 +- 0.35 deg at 0 (200 renders), +0.22 +- 0.18 deg at -7.3 (500 renders).
+# The three teachers differ by 1.6 deg among themselves. y and z (measured -0.4, -0.2) are zero by symmetry.
 PITCH_MESH_DEG = -7.3
 R_HEAD_MESH = Rotation.from_euler("x", PITCH_MESH_DEG, degrees=True).as_matrix()
 
