@@ -1,0 +1,80 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from hpe_core import backends, export  # noqa: E402
+from hpe_core.config import PipelineConfig, overridden  # noqa: E402
+from hpe_core.geometry.camera import CameraModel  # noqa: E402
+from hpe_core.models import head6dof  # noqa: E402
+from hpe_core.pipeline import Pipeline  # noqa: E402
+
+torch.set_num_threads(1)  # the networks are tiny
+
+CONFIG = head6dof.Config(width=96, height=64, stem=4, widths=(8, 8, 12, 16), blocks=(0, 1, 1, 1))
+CARD = {"name": "head6dof", "estimator": "head6dof", "licence": "Apache-2.0", "data": [], "metrics": {}}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """(path of the ONNX, the averaged network, card) of a checkpoint whose plain and averaged weights differ."""
+    folder = tmp_path_factory.mktemp("export")
+    torch.manual_seed(28)
+    net = head6dof.build(CONFIG)
+    average = torch.optim.swa_utils.AveragedModel(head6dof.build(CONFIG), use_buffers=True)
+    for m in average.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.running_mean.normal_(0.0, 0.3)
+            m.running_var.uniform_(0.5, 2.0)
+    for output in average.module.outputs:
+        output.weight.data.normal_(0.0, 0.7)
+    checkpoint = {
+        "net": net.state_dict(),
+        "average": average.state_dict(),
+        "step": 7,
+        "config": asdict(CONFIG),
+        "args": {"seed": 3, "batch": 2, "lr": 0.002, "ema": 0.998, "steps": 9, "workers": 0},
+        "commit": "abc1234",
+    }
+    torch.save(checkpoint, folder / "last.pt")
+    card = export.export(folder / "last.pt", CARD, folder / "head6dof.onnx")
+    return folder / "head6dof.onnx", average.module.eval(), card
+
+
+def test_the_exported_model_computes_what_the_averaged_network_does(exported):
+    path, net, _ = exported
+    image = np.random.default_rng(29).integers(0, 256, (1, 64, 96, 3)).astype(np.uint8)
+    with torch.no_grad():
+        expected = head6dof.decode(net(torch.from_numpy(image)), CONFIG).numpy()
+    rows = backends.create("onnxruntime", path, threads=1).run(image)
+    assert expected[..., 0].std() > 0.01
+    np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_model_carries_its_card(exported):
+    path, _, card = exported
+    backend = backends.create("onnxruntime", path, threads=1)
+    assert backend.input_shape == (1, 64, 96, 3)
+    assert backend.card["spec"] == head6dof.SPEC
+    assert backend.card["licence"] == "Apache-2.0"
+    assert backend.card["config"]["widths"] == [8, 8, 12, 16]
+    assert backend.card["training"] == {"commit": "abc1234", "step": 7} | {
+        "seed": 3,
+        "batch": 2,
+        "lr": 0.002,
+        "ema": 0.998,
+        "steps": 9,
+    }
+    assert card["name"] == backend.card["name"] == "head6dof"
+
+
+def test_the_pipeline_runs_on_the_exported_model(exported):
+    settings = {"estimator": {"model": str(exported[0]), "threads": 1, "score_threshold": 0.01}}
+    pipeline = Pipeline(overridden(PipelineConfig(), settings))
+    image = np.random.default_rng(30).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    result = pipeline.process(image, CameraModel.from_hfov(160, 120, 60.0), 0)
+    assert len(result.faces) <= 8
