@@ -231,6 +231,9 @@ def main():
         if counts["written"] >= args.limit:
             break
         counts["photos"] += 1
+        if not source.startswith("lfw/"):
+            counts["skipped: tight crop without hair and background"] += 1
+            continue
         label = max(faces, key=lambda f: f.weight * f.size_px)
         minus_pitch, yaw, _ = Rotation.from_matrix(label.R_local).as_euler("XYZ", degrees=True)
         if not label.weight or label.size_px < 80 or abs(yaw) > MAX_SOURCE_YAW_DEG or abs(minus_pitch) > 35:
