@@ -52,12 +52,17 @@ def main(argv=None):
     except HpeError as error:
         print(f"hpe: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("hpe: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # e.g. `hpe models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:  # e.g. a disk that is full
+        print(
+            f"hpe: error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr
+        )
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("hpe: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 class _Parser(argparse.ArgumentParser):
@@ -205,11 +210,13 @@ class _Run:
                 elif not self._process(frame, read_s):
                     break
                 self._print_notices()
-                if not progress.tasks:  # not before a first frame has gone through: errors stand alone
+                if self._outputs is None:
+                    continue  # no bar before a first frame has gone through: errors stand alone
+                if not progress.tasks:
                     progress.add_task(self._source.name, total=self._source.total, faces=0)
                     progress.start()
-                done = frame.index + 1
-                progress.update(progress.task_ids[0], completed=done, faces=sum(self._summary.faces.values()))
+                faces = sum(self._summary.faces.values())
+                progress.update(progress.task_ids[0], completed=frame.index + 1, faces=faces)
         finally:
             if progress.tasks:
                 progress.stop()
@@ -372,11 +379,12 @@ def _print_card(name, path, backend, sha256):
 
 
 def _inline(value):
-    """Nested values of a card as one readable line."""
+    """Nested values of a card as readable text: one line per item of a list, a thing's name before its properties."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_inline(item)}" for key, item in value.items())
+        rest = ", ".join(f"{key} {_inline(item)}" for key, item in value.items() if key != "name")
+        return f"{value['name']}: {rest}" if "name" in value else rest
     if isinstance(value, list):
-        return "; ".join(_inline(item) for item in value)
+        return "\n".join(_inline(item) for item in value)
     return str(value)
 
 

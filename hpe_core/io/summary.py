@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 from collections import Counter, defaultdict
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ class Summary:
         self.frames = self.frames_with_faces = self.untracked = 0
         self.faces, self.dropped = Counter(), Counter()
         self._stage_s = defaultdict(list)
+        self._first_reason = {}
 
     def add(self, result, stage_s):
         """Take in one FrameResult; stage_s: dict of seconds for the stages outside the pipeline."""
@@ -32,8 +34,9 @@ class Summary:
             self._stage_s[name].append(seconds)
 
     def drop(self, reason):
-        """Count one frame that could not be processed."""
-        self.dropped[reason] += 1
+        """Count one frame that could not be processed; reasons that differ in numbers alone count as the first one."""
+        alike = re.sub(r"\b\d+\b", "#", reason)
+        self.dropped[self._first_reason.setdefault(alike, reason)] += 1
 
     def latency_ms(self):
         """dict stage -> {p50, p95} in milliseconds."""

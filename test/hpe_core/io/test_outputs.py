@@ -56,6 +56,13 @@ def test_summary_counts_every_frame_once():
     }
 
 
+def test_reasons_that_differ_in_numbers_alone_are_counted_together():
+    summary = Summary()
+    for reason in ("cut off after 50 bytes", "cut off after 7 bytes", "encoding rgb8", "encoding bgr8"):
+        summary.drop(reason)
+    assert summary.dropped == {"cut off after 50 bytes": 2, "encoding rgb8": 1, "encoding bgr8": 1}
+
+
 def test_json_has_null_for_numbers_that_are_none(tmp_path):
     write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1.5, float("inf")], "z": (1,)})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1.5, None], "z": [1]}

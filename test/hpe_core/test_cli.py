@@ -1,0 +1,306 @@
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Reader
+
+import hpe_core
+from hpe_core import model_store
+from hpe_core.cli import main
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "assets" / "sample_bag"
+SHIPPED = "head6dof" in model_store.names()
+needs_weights = pytest.mark.skipif(not SHIPPED, reason="hpe_core/weights/head6dof.onnx is not there")
+needs_sample = pytest.mark.skipif(not (SAMPLE / "metadata.yaml").exists(), reason="assets/sample_bag is not there")
+FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
+
+
+@pytest.fixture
+def model(request):
+    """Arguments that name a model: the shipped one, else one that sees one frontal face in every image."""
+    if SHIPPED:
+        return []
+    write_onnx, card = request.getfixturevalue("write_onnx"), request.getfixturevalue("model_card")
+    return ["--model", str(write_onnx([FIXED_ROW], card()))]
+
+
+@pytest.fixture
+def video(tmp_path):
+    def write(count, name="clip.avi", size=(64, 48)):
+        path = tmp_path / name
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, size)
+        for i in range(count):
+            writer.write(np.full((size[1], size[0], 3), i % 256, np.uint8))
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def fails(capfd):
+    """fails(arguments) -> the one line on stderr of a command that must end with exit code 2."""
+
+    def run(*arguments):
+        capfd.readouterr()  # what came before
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        captured = capfd.readouterr()
+        assert code == 2, captured
+        assert captured.err.count("\n") == 1 and captured.err.startswith("hpe: error: "), captured.err
+        return captured.err
+
+    return run
+
+
+def rows_of(folder):
+    with open(folder / "poses.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def counts_in(bag):
+    with Reader(bag) as reader:
+        read = [connection.topic for connection, _, _ in reader.messages()]
+    return {topic: read.count(topic) for topic in ("/head_pose", "/head_poses", "/tf")}
+
+
+def test_video_becomes_poses_bag_overlay_and_summary(video, model, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", str(video(6)), "--out", str(out), *model]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["overlay.mp4", "poses", "poses.csv", "summary.json"]
+    rows, summary = rows_of(out), summary_of(out)
+    assert sorted({int(row["frame"]) for row in rows}) == [0, 1, 2, 3, 4, 5]
+    assert rows[-1]["stamp_ns"] == "200000000" and rows[0]["source"] == "clip.avi"
+    faces = sum(row["face_id"] != "" for row in rows)
+    assert (summary["frames"], summary["faces"], summary["dropped"], summary["finished"]) == (6, faces, {}, True)
+    counts = counts_in(out / "poses")
+    assert counts["/head_poses"] == 6
+    assert counts["/head_pose"] == counts["/tf"] == summary["frames_with_faces"]
+    assert "frames    6" in capsys.readouterr().out
+
+
+def test_summary_names_model_camera_latency_versions_and_arguments(video, model, tmp_path):
+    main(["run", str(video(2)), "--out", str(tmp_path / "out"), "--hfov", "90", "--no-overlay", *model])
+    summary = summary_of(tmp_path / "out")
+    assert not (tmp_path / "out" / "overlay.mp4").exists()
+    assert summary["camera"]["assumed"] is True and summary["camera"]["K"][0] == pytest.approx(32.0)
+    assert re.fullmatch("[0-9a-f]{64}", summary["model"]["sha256"]) and summary["model"]["card"]["name"]
+    assert summary["backend"] == "onnxruntime" and summary["versions"]["hpe"] == hpe_core.__version__
+    assert summary["arguments"]["hfov"] == 90.0
+    for stage in ("read", "preprocess", "inference", "postprocess", "tracking", "image_to_pose", "end_to_end"):
+        assert 0 < summary["latency_ms"][stage]["p50"] <= summary["latency_ms"][stage]["p95"]
+
+
+def test_assumed_field_of_view_is_announced_and_a_calibration_is_not(video, model, tmp_path, capsys):
+    calibration = tmp_path / "camera.yaml"
+    calibration.write_text(
+        "image_width: 64\nimage_height: 48\ncamera_matrix: {data: [70, 0, 31.5, 0, 70, 23.5, 0, 0, 1]}\n"
+        "distortion_model: plumb_bob\ndistortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+    )
+    clip = str(video(1))
+    main(["run", clip, "--out", str(tmp_path / "a"), *model])
+    assert "field of view of 60 degrees is assumed" in capsys.readouterr().err
+    main(["run", clip, "--out", str(tmp_path / "b"), "--camera-info", str(calibration), *model])
+    assert "assumed" not in capsys.readouterr().err
+    camera = summary_of(tmp_path / "b")["camera"]
+    assert (camera["assumed"], camera["K"][0]) == (False, 70.0)
+
+
+def test_folder_of_images_gives_overlay_images_and_counts_the_broken_one(model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, shape in enumerate([(48, 64, 3), (60, 40, 3)]):
+        cv2.imwrite(str(folder / f"img{i}.png"), np.full(shape, 90, np.uint8))
+    (folder / "img2.png").write_bytes((folder / "img1.png").read_bytes()[:50])
+    out = tmp_path / "out"
+    assert main(["run", str(folder), "--out", str(out), *model]) == 0
+    assert sorted(path.name for path in (out / "overlay").iterdir()) == ["img0.png", "img1.png"]
+    summary = summary_of(out)
+    assert summary["frames"] == 2 and summary["dropped"] == {"compressed image is cut off after 50 bytes": 1}
+    assert {row["source"] for row in rows_of(out)} == {"img0.png", "img1.png"}
+
+
+def test_default_output_folder_carries_the_name_of_the_source(video, model, tmp_path, monkeypatch):
+    clip = video(1)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(clip), "--no-overlay", *model]) == 0
+    assert (tmp_path / "hpe_out" / "clip" / "poses.csv").exists()
+
+
+def test_earlier_results_need_overwrite(video, model, tmp_path, fails):
+    arguments = ["run", video(1), "--out", tmp_path / "out", *model]
+    assert main([str(a) for a in arguments]) == 0
+    line = (tmp_path / "out" / "summary.json").read_text()
+    assert "holds earlier results" in fails(*arguments)
+    assert (tmp_path / "out" / "summary.json").read_text() == line
+    assert main([*(str(a) for a in arguments), "--overwrite"]) == 0
+
+
+@needs_sample
+def test_cut_bag_is_processed_as_far_as_it_goes_and_the_loss_is_in_the_summary(model, tmp_path, capsys):
+    data = (SAMPLE / "sample_bag.mcap").read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(data[:300_000])
+    out = tmp_path / "out"
+    assert main(["run", str(tmp_path / "cut.mcap"), "--out", str(out), "--no-overlay", *model]) == 0
+    summary = summary_of(out)
+    assert 3 <= summary["frames"] < 30 and summary["losses"]["rosbag2 file is cut off"] == 1
+    assert summary["camera"]["assumed"] is False
+    assert "cut.mcap is cut off" in capsys.readouterr().err
+
+
+@needs_sample
+@needs_weights
+def test_sample_bag_has_one_face_of_one_id_in_nearly_every_frame(tmp_path):
+    out = tmp_path / "out"
+    assert main(["run", str(SAMPLE), "--out", str(out), "--no-overlay"]) == 0
+    summary = summary_of(out)
+    assert summary["frames"] == 150 and summary["frames_with_faces"] >= 147
+    assert summary["faces_by_id"]["face_a"] >= 147 and summary["faces"] <= 153
+    with Reader(SAMPLE) as reader:
+        images = [c for c in reader.connections if c.topic == "/camera/image/compressed"]
+        assert [time_ns for _, time_ns, _ in reader.messages(images)] == sorted(
+            {int(row["stamp_ns"]) for row in rows_of(out)}
+        )
+
+
+def test_bad_sources_are_one_line_each(tmp_path, fails, model):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no jpeg")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "not.mcap").write_bytes(b"hello")
+    (tmp_path / "cut.mcap").write_bytes(b"\x89MCAP0\r\n\x01")
+    out = ["--out", tmp_path / "out", *model]
+    assert "does not exist" in fails("run", tmp_path / "nix.mp4", *out)
+    assert "has no image that can be read: compressed image is cut off" in fails("run", tmp_path / "broken.jpg", *out)
+    assert "holds neither images" in fails("run", tmp_path / "empty", *out)
+    assert "is not an MCAP file" in fails("run", tmp_path / "not.mcap", *out)
+    assert "has no image topic; it has: no messages at all" in fails("run", tmp_path / "cut.mcap", *out)
+    assert not (tmp_path / "out").exists()
+
+
+def run_outside(*arguments, **options):
+    command = [sys.executable, "-m", "hpe_core", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("source, line", [("text.mp4", "is not an image, a video or a rosbag2"), ("98", "camera 98")])
+def test_libraries_add_no_lines_of_their_own(tmp_path, source, line):
+    (tmp_path / "text.mp4").write_text("no video")
+    result = run_outside("run", tmp_path / source if source.endswith("4") else source)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1 and line in result.stderr
+
+
+def test_full_disk_is_one_line(video, model, tmp_path):
+    resource = pytest.importorskip("resource")
+    limit = (8_000, 8_000)  # bytes that one file may have; as a full disk, it fails while writing
+    result = run_outside(
+        *("run", video(400), "--out", tmp_path / "out", "--no-overlay", *model),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == "hpe: error: File too large"
+
+
+def test_bad_options_are_one_line_each(video, tmp_path, fails, model):
+    clip = video(1)
+    (tmp_path / "config.yaml").write_text("estimator: {treshold: 0.5}\n")
+    (tmp_path / "camera.yaml").write_text(
+        "image_width: 640\nimage_height: 480\ncamera_matrix: {data: [500, 0, 320, 0, 500, 240, 0, 0, 1]}\n"
+    )
+    (tmp_path / "file").write_text("x")
+    run = ["run", clip, *model]
+    assert "unknown model 'nix', known:" in fails("run", clip, "--model", "nix")
+    assert "unknown backend 'nix', known: onnxruntime" in fails(*run, "--backend", "nix")
+    assert "threads must lie in [0, 256], got -1" in fails(*run, "--threads", -1)
+    assert "field of view must lie in (0, 180) degrees, got 200.0" in fails(*run, "--hfov", 200)
+    assert "config.yaml: unknown setting 'treshold', known:" in fails(*run, "--config", tmp_path / "config.yaml")
+    assert "nix.yaml cannot be read" in fails(*run, "--camera-info", tmp_path / "nix.yaml")
+    assert "is for 640x480 images but clip.avi is 64x48" in fails(*run, "--camera-info", tmp_path / "camera.yaml")
+    assert "--topic /image needs a rosbag2" in fails(*run, "--topic", "/image")
+    assert "output folder" in fails(*run, "--out", tmp_path / "file" / "below")
+    assert "is a file" in fails(*run, "--out", tmp_path / "file")
+    assert "not allowed with argument" in fails(*run, "--hfov", 60, "--camera-info", "x.yaml")
+    assert "arguments are required: SOURCE" in fails("run")
+    assert "invalid choice" in fails("walk")
+    assert "arguments are required" in fails()
+
+
+def test_options_beat_the_config_file(video, tmp_path, fails, model):
+    (tmp_path / "config.yaml").write_text("estimator: {backend: nix, threads: 1}\ntracker: {timeout_s: 2.0}\n")
+    run = ["run", str(video(1)), "--out", str(tmp_path / "out"), "--config", str(tmp_path / "config.yaml"), *model]
+    assert "unknown backend 'nix'" in fails(*run)
+    assert main([*run, "--backend", "auto"]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="windows need DISPLAY on Linux only")
+def test_show_without_a_screen_is_one_line(video, tmp_path, fails, model, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "--show needs a screen" in fails("run", video(1), "--out", tmp_path / "out", "--show", *model)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_finishes_all_files_with_exit_code_130(video, model, tmp_path, number):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "hpe_core", "run", str(video(4000)), "--out", str(out), *model]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / "poses" / "poses.mcap").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr and "interrupted" in stdout
+    summary, rows = summary_of(out), rows_of(out)
+    assert (summary["interrupted"], summary["finished"]) == (True, False)
+    assert 0 < summary["frames"] < 4000 and int(rows[-1]["frame"]) == summary["frames"] - 1
+    assert rows[-1]["depth_std_m"] != "" or rows[-1]["face_id"] == ""
+    assert counts_in(out / "poses")["/head_poses"] == summary["frames"]
+    capture = cv2.VideoCapture(str(out / "overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary["frames"]
+
+
+def test_help_names_the_commands_and_version_the_version(capsys):
+    for arguments, text in (
+        (["--help"], "hpe run video.mp4"),
+        (["run", "--help"], "overlay.mp4"),
+        (["--version"], "hpe "),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0 and text in capsys.readouterr().out
+
+
+@needs_weights
+def test_models_lists_names_and_cards(capsys):
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "head6dof" in listed and "licence" in listed
+    assert main(["models", "head6dof"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "head6dof"
+
+
+def test_help_loads_no_heavy_library():
+    code = (
+        "import sys, hpe_core.cli\ntry: hpe_core.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('cv2', 'numpy', 'rosbags', 'rich', 'onnxruntime', 'av', 'scipy') if m in sys.modules])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert result.stdout.rstrip().endswith("[]")
