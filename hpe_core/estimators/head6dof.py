@@ -39,7 +39,7 @@ class Estimator:
         inferred = time.perf_counter()
         threshold = self._config.score_threshold if score_threshold is None else score_threshold
         found = merge(self._candidates(rows, scales, threshold), self._config.max_faces)
-        faces = faces_from_candidates(found, camera)
+        faces = faces_from_candidates(on_image(found, camera), camera)
         done = time.perf_counter()
         return faces, {"preprocess": resized - start, "inference": inferred - resized, "postprocess": done - inferred}
 
@@ -85,6 +85,13 @@ def merge(found, max_faces):
         merged["R_local"][-1] = so3.mean_rotation(found["R_local"][group], weights)
         open_rows = open_rows[~same]
     return {name: np.array(values).reshape((len(values),) + found[name].shape[1:]) for name, values in merged.items()}
+
+
+def on_image(found, camera):
+    """The entries whose centre lies on the image. Beyond it, as in the letterbox's padding, a lens may have no ray."""
+    centre = found["centre_px"]
+    inside = np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)
+    return {name: values[inside] for name, values in found.items()}
 
 
 def faces_from_candidates(found, camera):

@@ -114,6 +114,27 @@ def test_degenerate_rotation_raises_and_never_becomes_a_frontal_face(model_card)
         Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE)
 
 
+@pytest.mark.parametrize("centre, count", [((640, 900), 0), ((640, 719.6), 0), ((640, 719.4), 1), ((-1, 300), 0)])
+def test_a_face_whose_centre_is_not_on_the_image_is_none(centre, count, model_card):
+    # a lens may have no ray for (640, 900), which lies in the padding below the 720 rows
+    found = entry(0.9, *centre, 60.0)
+    network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
+    faces, _ = Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), LENS)
+    assert len(faces) == count
+
+
+def test_faces_of_one_frame_do_not_mix():
+    found = stacked(*[entry(0.9, 200 * i + 100, 90 * i + 60, 30 + 20 * i, yaw=20 * i - 40) for i in range(5)])
+    found["rotation_std_rad"] = np.linspace(0.01, 0.2, 5)
+    together = faces_from_candidates(found, LENS)
+    for i, joint in enumerate(together):
+        (alone,) = faces_from_candidates({name: value[i : i + 1] for name, value in found.items()}, LENS)
+        np.testing.assert_allclose(alone.pose.R_camera_head, joint.pose.R_camera_head, atol=1e-12)
+        np.testing.assert_allclose(alone.pose.t_camera_head_m, joint.pose.t_camera_head_m, atol=1e-9)
+        np.testing.assert_allclose(alone.pose.covariance, joint.pose.covariance, atol=1e-12)
+        np.testing.assert_allclose(alone.box_px, joint.box_px, atol=1e-6)
+
+
 def entry(score, x, y, size, yaw=0.0):
     R = aflw2000.to_matrix(EulerDeg(yaw=yaw, pitch=0.0, roll=0.0))
     named = {"score": score, "centre_px": [x, y], "size_px": size, "R_local": R, "stride": 16.0} | STD
