@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -43,11 +44,10 @@ class Diagnostics:
         with self._lock:
             self._running, self._since = running, time.monotonic()
             self._camera = Status("camera", "stale", "no image yet", {})
-            self._received, self._processed, self._faces = 0, 0, 0
+            self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
             self._dropped, self._dropped_before = Counter(), Counter()
             self._last_error = ""
             self._arrivals = deque(maxlen=WINDOW)
-            self._stamp_ages_ms = deque(maxlen=WINDOW)
             self._times_ms = {}
 
     def model(self, level, message, **values):
@@ -73,31 +73,37 @@ class Diagnostics:
             self._received += 1
             self._arrivals.append(time.monotonic())
 
-    def dropped(self, reason, error=None):
+    def dropped(self, reason):
         """An image was not processed."""
         with self._lock:
             self._dropped[reason] += 1
-            if error is not None:
-                self._last_error = str(error)
 
-    def processed(self, faces, stamp_age_s, latency_s, stage_s):
-        """A frame was published: number of faces; seconds since its stamp, since its callback, and per stage.
+    def failed(self, error):
+        """An image raised an exception. Text for the log: one line when the image is to blame, else the traceback."""
+        ours = not isinstance(error, HpeError)
+        self.dropped(FAILED if ours else UNREADABLE)
+        with self._lock:
+            self._last_error = repr(error) if ours else str(error)
+        return "".join(traceback.format_exception(error)) if ours else str(error)
 
-        overhead is the time from callback to publish less the network's own time.
+    def processed(self, result, now_ns, latency_s):
+        """A FrameResult was published at now_ns (node clock), latency_s after the image's callback.
+
+        overhead is the latency less the network's own time.
         """
-        times = {"latency": latency_s, "overhead": latency_s - stage_s["inference"], **stage_s}
+        times_s = {"latency": latency_s, "overhead": latency_s - result.stage_s["inference"], **result.stage_s}
+        times_s["stamp_to_publish"] = (now_ns - result.stamp_ns) * 1e-9
         with self._lock:
             self._processed += 1
-            self._faces = faces
-            self._stamp_ages_ms.append(stamp_age_s * 1e3)
-            for name, seconds in times.items():
+            self._faces = len(result.faces)
+            self._untracked += result.untracked
+            for name, seconds in times_s.items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
     def statuses(self):
         """List of Status: model, camera, input, latency."""
         with self._lock:
             latency = {name: _percentiles(times) for name, times in self._times_ms.items()}
-            latency["stamp_to_publish"] = _percentiles(self._stamp_ages_ms)
             values = {f"{name}_ms": text for name, text in latency.items()}
             message = f"p50/p95 {values['latency_ms']} ms" if self._processed else "no frame yet"
             level = "ok" if self._processed else "stale"
@@ -107,7 +113,7 @@ class Diagnostics:
         fresh = self._dropped - self._dropped_before
         self._dropped_before = self._dropped.copy()
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
-        values |= {"faces": self._faces, "dropped": self._dropped.total()}
+        values |= {"faces": self._faces, "faces without a free id": self._untracked, "dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
         if self._last_error:
             values["last_error"] = self._last_error
@@ -122,11 +128,6 @@ class Diagnostics:
         elif lost:
             level, message = "warn", "frames lost: " + ", ".join(f"{count} {r}" for r, count in sorted(lost.items()))
         return Status("input", level, message, values)
-
-
-def reason_of(error):
-    """Why an exception cost a frame, as a counter's name."""
-    return UNREADABLE if isinstance(error, HpeError) else FAILED
 
 
 def _rate(times_s):

@@ -13,10 +13,10 @@ DEPTH = 10
 class PoseOutputs:
     """Lifecycle publishers of a node; silent while the node is not active."""
 
-    def __init__(self, node, publish_tf, tf_prefix):
-        self._node, self._tf_prefix = node, tf_prefix
+    def __init__(self, node, config):
+        self._node, self._tf_prefix = node, config.tf_prefix
         topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray, "overlay": Image}
-        if publish_tf:
+        if config.publish_tf:
             topics["/tf"] = TFMessage
         if messages.Detection3DArray is not None:
             topics["heads"] = messages.Detection3DArray

@@ -7,18 +7,16 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
 from hpe_ros import diagnostics, lifecycle, messages, parameters
 from hpe_ros.camera import CameraBook
+from hpe_ros.inputs import PoseInputs
 from hpe_ros.outputs import PoseOutputs
 from hpe_ros.worker import LatestFrameWorker
 
 DIAGNOSTICS_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
 
 
 class PoseNode(LifecycleNode):
@@ -26,7 +24,7 @@ class PoseNode(LifecycleNode):
 
     def __init__(self):
         super().__init__("pose_node")
-        self._pipeline, self._worker, self._outputs, self._inputs = None, None, None, []
+        self._pipeline, self._inputs, self._worker, self._outputs = None, None, None, None
         self._health = diagnostics.Diagnostics()
         parameters.declare(self, locked=lambda: self._pipeline is not None)
         self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -42,7 +40,7 @@ class PoseNode(LifecycleNode):
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
         self._decode = functools.partial(messages.bgr_from_image, cv_bridge=messages.cv_bridge_or_none())
-        self._outputs = PoseOutputs(self, self._config.publish_tf, self._config.tf_prefix)
+        self._outputs = PoseOutputs(self, self._config)
         self._pipeline = pipeline
         self._health.model("ok", f"{pipeline.card['name']} on {pipeline.backend.name}")
         return super().on_configure(state)
@@ -56,15 +54,8 @@ class PoseNode(LifecycleNode):
         self._health.restart(running=True)
         superseded = functools.partial(self._health.dropped, diagnostics.SUPERSEDED)
         self._worker = LatestFrameWorker(self._process, self._on_frame_error, superseded)
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[config.reliability.upper()])
-        kind, topic = Image, "image"
-        if config.image_transport == "compressed":  # beside the raw topic, however that is remapped
-            kind, topic = CompressedImage, self.resolve_topic_name("image") + "/compressed"
-        self._inputs = [
-            self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos),
-            self.create_subscription(kind, topic, self._on_image, qos),
-        ]
-        self.get_logger().info(f"active, images from {self._inputs[1].topic_name}")
+        self._inputs = PoseInputs(self, config, self._on_image, self._on_camera_info)
+        self.get_logger().info(f"active, images from {self._inputs.image_topic}")
         return super().on_activate(state)
 
     @lifecycle.reported
@@ -100,11 +91,11 @@ class PoseNode(LifecycleNode):
         self._pipeline, self._outputs = None, None
 
     def _stop(self):
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        if self._inputs is not None:
+            self._inputs.destroy()
         if self._worker is not None:
             self._worker.stop()
-        self._inputs, self._worker = [], None
+        self._inputs, self._worker = None, None
         self._health.restart()
 
     def _on_camera_info(self, message):
@@ -123,8 +114,10 @@ class PoseNode(LifecycleNode):
         height, width = image_bgr.shape[:2]
         pairing = self._cameras.camera_for(header.frame_id, stamp_ns, width, height)
         if self._health.camera(pairing, width, height):
-            log = self.get_logger().warning if pairing.problem else self.get_logger().info
-            log(f"camera: {pairing.problem or 'calibrated by camera_info'}")
+            if pairing.problem:
+                self.get_logger().warning(f"camera: {pairing.problem}")
+            else:  # rclpy wants one severity per call
+                self.get_logger().info("camera: calibrated by camera_info")
         if pairing.camera is None:
             return self._health.dropped(diagnostics.NO_CAMERA)
         camera_kind = (pairing.camera.assumed, width, height)
@@ -133,19 +126,18 @@ class PoseNode(LifecycleNode):
             self._camera_kind = camera_kind
         result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
         self._outputs.publish(result, header)
-        stamp_age_s = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
-        self._health.processed(len(result.faces), stamp_age_s, time.perf_counter() - arrived_s, result.stage_s)
-        return self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
+        latency_s, now_ns = time.perf_counter() - arrived_s, self.get_clock().now().nanoseconds
+        self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
+        return self._health.processed(result, now_ns, latency_s)
 
     def _on_frame_error(self, error):
         if self.context.ok():  # publishing fails while the process is being stopped
-            self._health.dropped(diagnostics.reason_of(error), error)
-            self.get_logger().error(f"frame dropped: {error!r}", throttle_duration_sec=LOG_PERIOD_S)
+            text = self._health.failed(error)
+            self.get_logger().error(f"frame dropped: {text}", throttle_duration_sec=5.0)
 
     def _publish_health(self):
-        stamp = self.get_clock().now().to_msg()
-        name = self.get_fully_qualified_name()
-        self._health_publisher.publish(messages.diagnostic_array(self._health.statuses(), stamp, name))
+        statuses, stamp = self._health.statuses(), self.get_clock().now().to_msg()
+        self._health_publisher.publish(messages.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
 
 
 def main(args=None):

@@ -1,0 +1,76 @@
+"""Counters, windows and levels of the node's diagnostics. No ROS needed."""
+
+import pytest
+
+from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.types import FrameResult
+from hpe_ros import diagnostics
+from hpe_ros.camera import Pairing
+
+
+@pytest.fixture
+def health():
+    health = diagnostics.Diagnostics()
+    health.restart(running=True)
+    return health
+
+
+def status(health, name):
+    return next(s for s in health.statuses() if s.name == name)
+
+
+def frame(inference_s=0.004, stamp_ns=0):
+    return FrameResult(stamp_ns, (), {"inference": inference_s, "tracking": 0.0005})
+
+
+def test_overhead_is_latency_less_inference_in_milliseconds(health):
+    for _ in range(10):
+        health.processed(frame(0.004, stamp_ns=1_000_000_000), now_ns=1_007_000_000, latency_s=0.006)
+    values = status(health, "latency").values
+    assert values["latency_ms"] == "6.00/6.00"
+    assert values["inference_ms"] == "4.00/4.00"
+    assert values["overhead_ms"] == "2.00/2.00"
+    assert values["stamp_to_publish_ms"] == "7.00/7.00"
+
+
+def test_losses_are_counted_by_reason_and_warned_about_once(health):
+    for _ in range(3):
+        health.received()
+    health.dropped(diagnostics.SUPERSEDED)
+    assert health.failed(HpeError("step is 3 bytes")) == "step is 3 bytes"
+    first, second = status(health, "input"), status(health, "input")
+    assert first.level == "warn"
+    assert "1 unusable image" in first.message
+    assert second.level == "ok"
+    assert second.values["dropped"] == 2
+    assert second.values["dropped, superseded by a newer image"] == 1
+    assert second.values["last_error"] == "step is 3 bytes"
+
+
+def test_an_error_of_our_own_comes_with_its_traceback(health):
+    try:
+        raise ZeroDivisionError("division by zero")
+    except ZeroDivisionError as error:
+        text = health.failed(error)
+    assert "Traceback" in text
+    assert status(health, "input").values["dropped, internal error"] == 1
+
+
+def test_silence_is_a_warning_while_active_and_stale_otherwise(health, monkeypatch):
+    assert status(health, "input").level == "ok"
+    now = diagnostics.time.monotonic()
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now + 5.0)
+    assert status(health, "input").message == "no image for 5 s"
+    health.restart()
+    assert status(health, "input").level == "stale"
+
+
+def test_an_assumed_camera_is_a_warning_and_news_only_once(health):
+    camera = CameraModel.from_hfov(640, 480, 60.0)
+    pairing = Pairing(camera, "assumed", "camera_info is uncalibrated")
+    assert health.camera(pairing, 640, 480)
+    assert not health.camera(pairing, 640, 480)
+    assert status(health, "camera").level == "warn"
+    assert health.camera(Pairing(camera, "newest"), 640, 480)
+    assert status(health, "camera").level == "ok"

@@ -1,0 +1,117 @@
+"""Conversion to and from ROS messages, on the real message types."""
+
+import importlib.util
+from array import array
+
+import numpy as np
+import pytest
+
+from hpe_core.errors import HpeError
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.types import Face, FrameResult, HeadPose
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module")
+def messages():
+    from hpe_ros import messages
+
+    return messages
+
+
+@pytest.fixture
+def header():
+    from builtin_interfaces.msg import Time
+    from std_msgs.msg import Header
+
+    return Header(stamp=Time(sec=12, nanosec=34), frame_id="lens")
+
+
+def head(yaw, face_id, x_m=0.0):
+    pose = HeadPose(aflw2000.to_matrix(EulerDeg(yaw, 0.0, 0.0)), [x_m, 0.0, 0.8], np.diag([1.0, 2, 3, 4, 5, 6]))
+    return Face(pose, 0.9, np.array([10.0, 20, 30, 40]), face_id)
+
+
+def rotation(q):
+    from hpe_core.geometry import so3
+
+    return so3.matrix_from_quat(np.array([q.x, q.y, q.z, q.w]))
+
+
+def test_a_head_that_faces_the_camera_has_face_x_against_the_optical_axis_and_z_up(messages, header):
+    face, gaze = messages.transforms(FrameResult(0, (head(0.0, "face_a"),)), header).transforms
+    assert (face.child_frame_id, gaze.child_frame_id) == ("face_a", "gaze_a")
+    assert face.header == gaze.header == header
+    R_camera_face, R_camera_gaze = rotation(face.transform.rotation), rotation(gaze.transform.rotation)
+    assert np.allclose(R_camera_face @ [1, 0, 0], [0, 0, -1])  # out of the face, to the camera
+    assert np.allclose(R_camera_face @ [0, 1, 0], [1, 0, 0])  # the subject's left is the image's right
+    assert np.allclose(R_camera_face @ [0, 0, 1], [0, -1, 0])  # the scalp is up
+    assert np.allclose(R_camera_gaze @ [0, 0, 1], [0, 0, -1])  # gaze z looks where the face looks
+    assert np.allclose(R_camera_gaze @ [0, 1, 0], [0, 1, 0])
+
+
+def test_tf_names_take_the_prefix(messages, header):
+    names = [
+        t.child_frame_id for t in messages.transforms(FrameResult(0, (head(0, "face_h"),)), header, "left_").transforms
+    ]
+    assert names == ["left_face_h", "left_gaze_h"]
+
+
+def test_the_nearest_face_is_the_primary_one_and_keeps_its_covariance(messages, header):
+    result = FrameResult(0, (head(0.0, "face_a", x_m=0.5), head(20.0, "face_b")))
+    message = messages.primary_pose(result, header)
+    assert message.pose.pose.position.x == 0.0
+    assert np.reshape(message.pose.covariance, (6, 6)).diagonal().tolist() == [1, 2, 3, 4, 5, 6]
+    assert message.header == header
+    assert messages.primary_pose(FrameResult(0, ()), header) is None
+
+
+def test_no_face_is_an_empty_array(messages, header):
+    message = messages.pose_array(FrameResult(0, ()), header)
+    assert message.poses == []
+    assert message.header == header
+
+
+def test_an_unknown_covariance_is_marked_and_not_zero(messages, header):
+    face = Face(HeadPose(np.eye(3), [0, 0, 1.0]), 0.9, np.zeros(4), "face_a")
+    assert messages.primary_pose(FrameResult(0, (face,)), header).pose.covariance[0] == -1.0
+
+
+def test_detection_box_encloses_the_head_behind_the_sellion(messages, header):
+    if messages.Detection3DArray is None:
+        pytest.skip("vision_msgs is not installed")
+    (detection,) = messages.detections(FrameResult(0, (head(0.0, "face_a"),)), header).detections
+    assert detection.bbox.center.position.z > 0.8  # behind the sellion, seen from the camera
+    assert 0.1 < detection.bbox.size.y < 0.2 < detection.bbox.size.z + 0.1
+    assert detection.id == "face_a"
+
+
+def test_an_image_comes_out_as_it_went_in(messages, header):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    message = messages.image_from_bgr(pixels, header)
+    assert (message.height, message.width, message.step, message.encoding) == (48, 64, 192, "bgr8")
+    assert message.header == header
+    assert np.array_equal(messages.bgr_from_image(message), pixels)
+
+
+def test_a_damaged_image_says_what_is_wrong(messages, header):
+    message = messages.image_from_bgr(np.zeros((48, 64, 3), np.uint8), header)
+    message.data = array("B", bytes(100))
+    with pytest.raises(HpeError, match="100 bytes"):
+        messages.bgr_from_image(message)
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "mono8", "bgra8", "rgba8", "yuv422", "bayer_rggb8"])
+def test_our_decoder_and_cv_bridge_give_the_same_pixels(messages, encoding):
+    from sensor_msgs.msg import Image
+
+    if importlib.util.find_spec("cv_bridge") is None:
+        pytest.skip("cv_bridge is not installed")
+    bridge = messages.cv_bridge_or_none()
+    if bridge is None:
+        pytest.skip("cv_bridge does not work with this interpreter's NumPy")
+    samples = {"mono8": 1, "bayer_rggb8": 1, "yuv422": 2, "bgra8": 4, "rgba8": 4}.get(encoding, 3)
+    data = np.random.default_rng(0).integers(0, 256, 48 * 64 * samples, np.uint8)
+    message = Image(height=48, width=64, encoding=encoding, step=64 * samples, data=array("B", data.tobytes()))
+    assert np.array_equal(bridge.imgmsg_to_cv2(message, "bgr8"), messages.bgr_from_image(message))

@@ -1,0 +1,216 @@
+"""The node alone as a process: lifecycle, parameters, faults in the input, faults in the process."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.ros
+
+BLANK = np.full((480, 640, 3), 90, np.uint8)
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 66_666_667
+
+
+@pytest.fixture
+def show(graph):
+    """show(camera, poses, image, ...) publishes an image until the node has answered it; returns the PoseArray.
+
+    The subscription takes the newest image, best effort: one alone may be lost on the way.
+    """
+    stamps = iter(range(START_NS, START_NS + 10**12, STEP_NS))
+
+    def publish(camera, poses, image, **options):
+        end = time.monotonic() + 20.0
+        while time.monotonic() < end:
+            stamp_ns = next(stamps)
+            camera.show(image, stamp_ns, **options)
+            quiet = time.monotonic() + 1.0
+            while time.monotonic() < quiet:
+                for message in reversed(poses):
+                    if (message.header.stamp.sec, message.header.stamp.nanosec) == divmod(stamp_ns, 10**9):
+                        return message
+                time.sleep(0.01)
+        return pytest.fail("the node answers no image")
+
+    return publish
+
+
+def health_of(messages, namespace, part):
+    """Newest status (level, message, values) of one part of a node below a namespace."""
+    for message in reversed(messages):
+        for status in message.status:
+            if status.hardware_id == f"{namespace}/pose_node" and status.name.endswith(f": {part}"):
+                return ord(status.level), status.message, {v.key: v.value for v in status.values}
+    return None
+
+
+@pytest.fixture(scope="module")
+def health(graph):
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    return graph.record(DiagnosticArray, "/diagnostics")
+
+
+@pytest.fixture
+def poses_of(graph):
+    from geometry_msgs.msg import PoseArray
+
+    return lambda namespace: graph.record(PoseArray, f"{namespace}/head_poses")
+
+
+@pytest.fixture(scope="module")
+def plain(start_node):
+    """An active node on raw images, below /plain."""
+    return start_node("/plain", autostart=True, hfov_deg=70.0)
+
+
+@pytest.fixture(scope="module")
+def managed(start_node):
+    """A node that waits for its manager, below /managed."""
+    return start_node("/managed")
+
+
+@pytest.fixture
+def set_parameter(graph):
+    """set_parameter(name, value) on the managed node -> reason of the refusal, or None when it was accepted."""
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    def call(name, value):
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        (result,) = graph.call(SetParameters, "/managed/pose_node/set_parameters", request).results
+        return None if result.successful else result.reason
+
+    return call
+
+
+def test_an_image_without_a_face_gives_an_empty_array_with_its_stamp_and_frame(plain, graph, show, poses_of):
+    poses = poses_of("/plain")
+    message = show(graph.camera("/plain"), poses, BLANK, frame_id="some_lens")
+    assert len(message.poses) == 0
+    assert message.header.frame_id == "some_lens"
+
+
+def test_zero_k_falls_back_to_the_assumed_field_of_view_and_says_so_once(plain, graph, show, health, poses_of):
+    poses, camera = poses_of("/plain"), graph.camera("/plain")
+    for _ in range(5):
+        show(camera, poses, BLANK, focal_px=0.0, frame_id="uncalibrated_lens")
+    level, message, values = graph.until(
+        lambda: (seen := health_of(health, "/plain", "camera")) and seen[0] == 1 and seen, what="camera warning"
+    )
+    assert "uncalibrated" in message, (level, message)
+    assert values["source"] == "assumed"
+    assert float(values["fx"]) == pytest.approx(320.0 / np.tan(np.radians(35.0)), abs=0.01)
+    assert plain.text.count("uncalibrated") == 1
+
+    show(camera, poses, BLANK, focal_px=500.0, frame_id="uncalibrated_lens")
+    graph.until(lambda: health_of(health, "/plain", "camera")[0] == 0, what="camera valid again")
+    assert health_of(health, "/plain", "camera")[2]["fx"] == "500.00"
+
+
+def test_another_image_size_in_mid_stream_is_taken_as_it_comes(plain, graph, show, poses_of):
+    poses, camera = poses_of("/plain"), graph.camera("/plain")
+    for width, height in ((640, 480), (320, 240), (848, 480)):
+        image = np.full((height, width, 3), 90, np.uint8)
+        assert len(show(camera, poses, image, width=width, height=height).poses) == 0
+    assert "Traceback" not in plain.text
+
+
+def test_images_without_a_frame_id_still_get_an_answer(plain, graph, show, poses_of):
+    assert show(graph.camera("/plain"), poses_of("/plain"), BLANK, frame_id="").header.frame_id == ""
+    assert "Traceback" not in plain.text
+
+
+def test_corrupt_jpeg_is_counted_and_the_next_frame_is_answered(start_node, graph, show, health, poses_of):
+    poses = poses_of("/broken")
+    start_node("/broken", autostart=True, image_transport="compressed")
+    camera = graph.camera("/broken", compressed=True)
+    jpeg = cv2.imencode(".jpg", BLANK)[1].tobytes()
+    show(camera, poses, jpeg)
+    for stamp_ns, data in ((1, jpeg[: len(jpeg) // 2]), (2, b"no image at all"), (3, b"")):
+        camera.show(data, START_NS - stamp_ns)
+        time.sleep(0.1)
+    show(camera, poses, jpeg)
+    values = graph.until(
+        lambda: (seen := health_of(health, "/broken", "input")) and "dropped, unusable image" in seen[2] and seen[2],
+        what="unusable images in diagnostics",
+    )
+    assert 1 <= int(values["dropped, unusable image"]) <= 3
+    assert "image" in values["last_error"]
+
+
+def test_wrong_parameters_are_refused_by_name_and_with_a_reason(managed, set_parameter):
+    assert set_parameter("max_faces", 3) is None
+    for name, value, why in (
+        ("score_threshold", 1.5, "0.99"),
+        ("score_threshold", "high", "float"),
+        ("max_faces", 0, "1"),
+        ("max_faces", 2.5, "int"),
+        ("image_transport", "theora", "raw, compressed"),
+        ("filter", 1, "bool"),
+    ):
+        reason = set_parameter(name, value)
+        assert reason is not None, f"{name}={value!r} was accepted"
+        assert name in reason, reason
+        assert why in reason, reason
+    assert set_parameter("no_such_parameter", 1) is not None
+
+
+def test_a_wrong_parameter_at_start_ends_the_process_with_one_line(start_node):
+    node = start_node("/misled", max_faces=99)
+    assert node.wait(60.0) == 2
+    assert "max_faces" in node.text
+    assert "Traceback" not in node.text
+
+
+def test_configure_fails_with_a_message_when_the_model_is_missing_or_damaged(
+    managed, graph, health, set_parameter, model, tmp_path
+):
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(b"\x08\x07 this is no network")
+    for wrong in ("/nowhere/none.onnx", "head7dof", str(damaged)):
+        assert set_parameter("model", wrong) is None
+        assert not graph.transition("/managed/pose_node", "configure")
+        assert graph.state("/managed/pose_node") == "unconfigured"
+        assert wrong in managed.text
+        graph.until(
+            lambda wrong=wrong: (seen := health_of(health, "/managed", "model")) and seen[0] == 2 and wrong in seen[1],
+            what="error in diagnostics",
+        )
+    assert set_parameter("model", model) is None
+
+
+def test_lifecycle_goes_round_twice_and_publishes_only_while_active(managed, graph, show, poses_of, set_parameter):
+    poses, name = poses_of("/managed"), "/managed/pose_node"
+    for _ in range(2):
+        assert graph.state(name) == "unconfigured"
+        assert graph.transition(name, "configure")
+        assert "max_faces can only change while the node is unconfigured" in set_parameter("max_faces", 4)
+        assert graph.node.count_subscribers("/managed/image") == 0
+        assert graph.transition(name, "activate")
+        camera = graph.camera("/managed")
+        show(camera, poses, BLANK)
+        assert graph.transition(name, "deactivate")
+        graph.until(lambda: graph.node.count_subscribers("/managed/image") == 0, what="subscription gone")
+        count = len(poses)
+        camera.show(BLANK, START_NS)
+        time.sleep(0.3)
+        assert len(poses) == count
+        assert graph.transition(name, "cleanup")
+        graph.until(lambda: graph.node.count_publishers("/managed/head_poses") == 0, what="publisher gone")
+        camera.close()
+    assert graph.transition(name, "shutdown")
+    assert managed.stop() == 0
+    assert "Traceback" not in managed.text
+
+
+def test_killed_and_started_again_it_works_at_once(start_node, graph, show, poses_of):
+    poses = poses_of("/killed")
+    node = start_node("/killed", autostart=True)
+    camera = graph.camera("/killed")
+    show(camera, poses, BLANK)
+    node.kill()
+    start_node("/killed", autostart=True)
+    show(camera, poses, BLANK)
