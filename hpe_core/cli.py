@@ -256,12 +256,13 @@ class _Run:
 
     def _open_outputs(self):
         """Only once a first image has gone through: a failed start leaves no folder behind."""
+        from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
         from hpe_core.io.outputs import Outputs
 
         images = self._source.kind == "images"
         self._outputs = Outputs(self._folder, images, self._args.overlay, self._args.overwrite)
         if self._camera.assumed:
-            hfov = 60.0 if self._args.hfov is None else self._args.hfov
+            hfov = DEFAULT_HFOV_DEG if self._args.hfov is None else self._args.hfov
             self._note(
                 f"no calibration: a horizontal field of view of {hfov:g} degrees is assumed; distances and positions "
                 "are as good as that (--camera-info FILE.yaml, --hfov DEG)"

@@ -42,13 +42,13 @@ class Outputs:
             for name in earlier_results(folder):
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            self._csv = self._opened(PoseCsv(self.folder / "poses.csv"))
-            self._bag = self._opened(PoseBag(self.folder / "poses"))
-            self._overlay = None
+            self._overlay = None  # first, because it may lack its library
             if overlay and images:
                 self._overlay = self._opened(OverlayImages(self.folder / "overlay"))
             elif overlay:
                 self._overlay = self._opened(OverlayVideo(self.folder / "overlay.mp4"))
+            self._csv = self._opened(PoseCsv(self.folder / "poses.csv"))
+            self._bag = self._opened(PoseBag(self.folder / "poses"))
         except OSError as error:
             self.close()
             raise HpeError(f"output folder {folder} cannot be written: {error.strerror}") from error
