@@ -42,12 +42,18 @@ def pytest_collection_modifyitems(items):
 
 
 def _no_ros():
-    if importlib.util.find_spec("rclpy") is not None:
-        return None
-    setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
-    if setups:
-        return f"ROS 2 is installed but not active: run `source {setups[0]}` before pytest (make test does)"
-    return "no ROS 2 here (no rclpy): the node was NOT tested"
+    """Why the real graph cannot be had here, or None."""
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
+        if not setups:
+            return "no ROS 2 on this machine: the node was NOT tested"
+        if error.name == "rclpy":
+            return f"the node was NOT tested: run `source {setups[0]}` before pytest (make test does)"
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"the node was NOT tested: rclpy of {setups[0].parent} does not load in Python {version}: {error}"
+    return None
 
 
 def until(condition, timeout_s=20.0, what="condition"):
