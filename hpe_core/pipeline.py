@@ -1,8 +1,10 @@
 """The main job: one image with its camera and stamp in, tracked faces with metric 6DoF poses out."""
 
 import time
+from dataclasses import replace
 
 from hpe_core import backends, model_store, registry
+from hpe_core.geometry.head import head_size_covariance
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
@@ -35,5 +37,13 @@ class Pipeline:
         faces, stage_s = self._estimator.estimate(image_bgr, camera)
         start = time.perf_counter()
         tracked, untracked = self._tracker.update(faces, stamp_ns)
+        published = tuple(replace(face, pose=with_head_size(face.pose)) for face in tracked)
         stage_s["tracking"] = time.perf_counter() - start
-        return FrameResult(stamp_ns, tracked, stage_s, untracked)
+        return FrameResult(stamp_ns, published, stage_s, untracked)
+
+
+def with_head_size(pose):
+    """The pose with the spread of adult head sizes in its covariance."""
+    covariance = pose.covariance.copy()
+    covariance[:3, :3] += head_size_covariance(pose.t_camera_head_m)
+    return replace(pose, covariance=covariance)

@@ -103,7 +103,8 @@ class SceneMaker:
                 moved = Labels.concatenate([moved, _reflections(own, image.shape, M, scale)])
         size = (cfg.width, cfg.height)
         if scale < 0.6:
-            image = cv2.blur(image, (int(1 / scale), int(1 / scale)))
+            side = int(1 / scale) | 1  # an even kernel would shift the image by half a pixel
+            image = cv2.blur(image, (side, side))
         warped = cv2.warpAffine(image, M, size, flags=cv2.INTER_LINEAR, borderMode=border)
         if border == cv2.BORDER_CONSTANT:
             mask = np.full(image.shape[:2], 255, np.uint8) if alpha is None else np.ascontiguousarray(alpha)

@@ -9,6 +9,7 @@ from hpe_core.models.head6dof import cell_centres
 POSITIVE_RADIUS = 0.22  # of size_px
 IGNORE_RADIUS = 0.45
 LEVEL_RANGE_PX = ((0.0, 44.0), (36.0, 110.0), (90.0, 1e9))
+LEVEL_SLACK = 1.5  # a face further out of a level's range is background there
 _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch.float32)
 
 
@@ -40,7 +41,8 @@ def assign(faces, config):
         claim = torch.where(near & in_level & (faces["weight"] > 0), relative, torch.inf)
         best, face = claim.min(1)
         positive = torch.isfinite(best)
-        close = ((relative < IGNORE_RADIUS) | (distance < 1.1 * stride)).any(1)
+        own_or_next = (size > low / LEVEL_SLACK) & (size < high * LEVEL_SLACK)
+        close = (((relative < IGNORE_RADIUS) | (distance < 1.1 * stride)) & own_or_next).any(1)
         owner.append(torch.where(positive, face, -1))
         counts.append((positive | ~close).float())
     return torch.cat(owner), torch.cat(counts)
@@ -81,7 +83,7 @@ def loss_terms(raw_maps, faces_batch, config):
     point_error = (scaled - (shape @ target["R_local"].transpose(1, 2))[..., :2]) / REFERENCE_LENGTH_M
     point_error = point_error + centre_error[:, None]
 
-    # each face counts once, however many cells it owns; certain labels count more
+    # a face counts by the root of the number of its cells; certain labels count more
     share = 1.0 / torch.bincount(index, minlength=int(starts[-1]) + len(faces_batch[-1]["size_px"]))[index]
     share = share.sqrt() / (1.0 + (target["rot_std_deg"] / 6.0) ** 2)
     share = share / share.sum()

@@ -4,7 +4,7 @@
 
 Runs on a GPU where there is one, else on the CPU in bfloat16. Every --save-every steps it writes a checkpoint with
 weights, moving averages, optimiser, config, commit and seed; --resume goes on from it. The result is one file,
-`<out>/last.pt`, which training.export turns into the ONNX that ships.
+`<out>/last.pt`, which hpe_core.export turns into the ONNX that ships.
 """
 
 import argparse

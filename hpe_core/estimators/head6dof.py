@@ -6,7 +6,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, range_from_size
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, box_from_pose, range_from_size
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 from hpe_core.preprocess import canvas_to_image, check_image, letterbox
 from hpe_core.types import Face, HeadPose
@@ -21,7 +21,7 @@ class Estimator:
         _, self._height, self._width, _ = backend.input_shape
 
     def estimate(self, image_bgr, camera, score_threshold=None):
-        """List of Face, best score first, and seconds per stage (dict).
+        """List of Face, best score first, and seconds per stage (dict). Covariances are without the head-size prior.
 
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
@@ -45,6 +45,8 @@ class Estimator:
 
     def _candidates(self, rows, scales, threshold):
         """Rows above the threshold as a dict of float64 arrays in image pixels, best first."""
+        if not np.all(np.isfinite(rows)):
+            raise HpeError("the network's output is not finite: its weights or its precision are broken")
         score = rows[:, self._columns["score"]][:, 0]
         keep = np.flatnonzero(score > threshold)
         keep = keep[np.argsort(-score[keep], kind="stable")]
@@ -104,7 +106,7 @@ def faces_from_candidates(found, camera):
     arms = R @ FACE_CENTRE_M
     t = centres_m - arms
     lateral_std = found["centre_rel_std"] * REFERENCE_LENGTH_M
-    range_std = range_m * np.hypot(found["size_rel_std"], HEAD_SIZE_REL_STD)
+    range_std = range_m * found["size_rel_std"]
     covariances = pose_covariance(rays, arms, lateral_std, range_std, found["rotation_std_rad"])
     boxes = box_from_pose(camera, R, t)
     return [

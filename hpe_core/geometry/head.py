@@ -52,6 +52,15 @@ def range_from_size(camera, ray_camera, size_px):
     return REFERENCE_LENGTH_M * pixels_per_metre(camera, ray_camera) / np.asarray(size_px, float)
 
 
+def head_size_covariance(t_camera_head_m):
+    """Covariance (..., 3, 3) m^2 of positions (..., 3) from the spread of head sizes: along the line of sight only.
+
+    It is one constant per person, so no filter may average it away; add it to what is published.
+    """
+    t = np.asarray(t_camera_head_m, float)
+    return HEAD_SIZE_REL_STD**2 * t[..., :, None] * t[..., None, :]
+
+
 def box_from_pose(camera, R_camera_head, t_camera_head_m):
     """Box (..., 4) as x0, y0, x1, y1 px: extent of the projected reference points of heads (..., 3, 3), (..., 3)."""
     R, t = np.asarray(R_camera_head, float), np.asarray(t_camera_head_m, float)

@@ -10,6 +10,7 @@ from hpe_core.tracking.pose_filter import PoseFilter
 
 FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
 MAX_COST = 1.0
+FORBIDDEN_COST = 1e3  # so high that no forbidden pair is taken to save allowed ones
 GATE_BOX = 0.8  # centre distance / box size at which two sightings are no longer the same face
 GATE_DEPTH = 0.6  # |log range ratio|, likewise
 GATE_TURN_RAD = 2.0
@@ -87,7 +88,7 @@ class Tracker:
         poses = [track.filter.pose for track in self._tracks]
         pairs = list(zip(self._tracks, poses, strict=True))
         cost = np.array([[_cost(face, track.box_px, pose) for track, pose in pairs] for face in faces])
-        rows, columns = linear_sum_assignment(np.minimum(cost, 10.0 * MAX_COST))
+        rows, columns = linear_sum_assignment(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
         return {r: self._tracks[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] < MAX_COST}
 
 

@@ -12,6 +12,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
+from hpe_core.pipeline import with_head_size
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
@@ -233,6 +234,5 @@ def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
         "rotation_std_rad": np.zeros(1),
         "centre_rel_std": np.zeros(1),
     }
-    pose = faces_from_candidates(found, PINHOLE)[0].pose
-    centre_range = np.linalg.norm(pose.t_camera_head_m + FACE_CENTRE_M)
-    assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * centre_range, rel=1e-3)
+    pose = with_head_size(faces_from_candidates(found, PINHOLE)[0].pose)
+    assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * 2.0, rel=1e-3)
