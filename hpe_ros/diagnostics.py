@@ -89,10 +89,15 @@ class Diagnostics:
     def processed(self, result, now_ns, latency_s):
         """A FrameResult was published at now_ns (node clock), latency_s after the image's callback.
 
-        overhead is the latency less the network's own time.
+        overhead is the latency less the network's own time; node is the latency less all that hpe_core spent.
         """
-        times_s = {"latency": latency_s, "overhead": latency_s - result.stage_s["inference"], **result.stage_s}
-        times_s["stamp_to_publish"] = (now_ns - result.stamp_ns) * 1e-9
+        times_s = {
+            "latency": latency_s,
+            "overhead": latency_s - result.stage_s["inference"],
+            "node": latency_s - sum(result.stage_s.values()),
+            "stamp_to_publish": (now_ns - result.stamp_ns) * 1e-9,
+            **result.stage_s,
+        }
         with self._lock:
             self._processed += 1
             self._faces = len(result.faces)

@@ -23,7 +23,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from hpe_core.geometry import frames
+from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
 from hpe_core.io.writers import primary_face
@@ -95,30 +95,40 @@ def time_from_ns(stamp_ns):
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
-def pose_array(result, header):
-    """geometry_msgs/PoseArray of the face frames of a FrameResult; empty when there is no face."""
-    return PoseArray(header=header, poses=[_face_pose(face) for face in result.faces])
+def face_poses(faces):
+    """List of geometry_msgs/Pose, one per Face: its REP-155 face frame in the camera."""
+    quats = _quaternions(frames.face_from_head, faces)
+    points = [Point(**_xyz(face.pose.t_camera_head_m)) for face in faces]
+    return [Pose(position=point, orientation=quat) for point, quat in zip(points, quats, strict=True)]
 
 
-def primary_pose(result, header):
+def pose_array(poses, header):
+    """geometry_msgs/PoseArray of `face_poses`; empty when there is no face."""
+    return PoseArray(header=header, poses=poses)
+
+
+def primary_pose(faces, poses, header):
     """geometry_msgs/PoseWithCovarianceStamped of the nearest face, or None when there is none."""
-    face = primary_face(result.faces)
-    return None if face is None else PoseWithCovarianceStamped(header=header, pose=_pose_with_covariance(face))
+    face = primary_face(faces)
+    if face is None:
+        return None
+    return PoseWithCovarianceStamped(header=header, pose=_with_covariance(face, poses[faces.index(face)]))
 
 
-def detections(result, header):
-    """vision_msgs/Detection3DArray of a FrameResult; only where vision_msgs is installed."""
-    return Detection3DArray(header=header, detections=[_detection(face, header) for face in result.faces])
+def detections(faces, poses, header):
+    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed."""
+    found = [_detection(face, pose, header) for face, pose in zip(faces, poses, strict=True)]
+    return Detection3DArray(header=header, detections=found)
 
 
-def transforms(result, header, prefix=""):
+def transforms(faces, poses, header, prefix=""):
     """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame."""
     message = TFMessage()
-    for face in result.faces:
+    for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
+        translation = Vector3(**_xyz(face.pose.t_camera_head_m))
         gaze_id = face.face_id.replace("face_", "gaze_", 1)
-        for name, quat in ((face.face_id, face.pose.quat_camera_face), (gaze_id, face.pose.quat_camera_gaze)):
-            translation = Vector3(**_xyz(face.pose.t_camera_head_m))
-            transform = Transform(translation=translation, rotation=_quaternion(quat))
+        for name, rotation in ((face.face_id, pose.orientation), (gaze_id, gaze)):
+            transform = Transform(translation=translation, rotation=rotation)
             message.transforms.append(
                 TransformStamped(header=header, child_frame_id=prefix + name, transform=transform)
             )
@@ -153,27 +163,24 @@ def _xyz(vector):
     return {"x": x, "y": y, "z": z}
 
 
-def _quaternion(quat):
-    x, y, z, w = quat.tolist()
-    return Quaternion(x=x, y=y, z=z, w=w)
+def _quaternions(frame_from_head, faces):
+    """List of geometry_msgs/Quaternion; all faces at once, because a call costs more than its numbers."""
+    if not faces:
+        return []
+    quats = so3.quat_from_matrix(frame_from_head(np.stack([face.pose.R_camera_head for face in faces])))
+    return [Quaternion(x=x, y=y, z=z, w=w) for x, y, z, w in quats.tolist()]
 
 
-def _face_pose(face):
-    return Pose(position=Point(**_xyz(face.pose.t_camera_head_m)), orientation=_quaternion(face.pose.quat_camera_face))
-
-
-def _pose_with_covariance(face):
+def _with_covariance(face, pose):
     covariance = face.pose.covariance
-    flat = UNKNOWN_COVARIANCE if covariance is None else covariance.ravel()
-    return PoseWithCovariance(pose=_face_pose(face), covariance=flat)
+    return PoseWithCovariance(pose=pose, covariance=UNKNOWN_COVARIANCE if covariance is None else covariance.ravel())
 
 
-def _detection(face, header):
-    pose = _pose_with_covariance(face)
-    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
+def _detection(face, pose, header):
     R_camera_face = frames.face_from_head(face.pose.R_camera_head)
     centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
     box = BoundingBox3D(size=Vector3(**_xyz(_BOX_SIZE_M)))
-    box.center = Pose(position=Point(**_xyz(centre)), orientation=pose.pose.orientation)
-    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=pose)]
+    box.center = Pose(position=Point(**_xyz(centre)), orientation=pose.orientation)
+    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
+    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

@@ -26,14 +26,14 @@ class PoseOutputs:
 
     def publish(self, result, header):
         """Poses of one FrameResult under the image's header; without a face, empty arrays."""
-        self._publishers["head_poses"].publish(messages.pose_array(result, header))
+        faces, poses = result.faces, messages.face_poses(result.faces)
+        self._publishers["head_poses"].publish(messages.pose_array(poses, header))
+        if faces:
+            self._publishers["head_pose"].publish(messages.primary_pose(faces, poses, header))
+        if faces and "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
+            self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix))
         if self._wanted("heads"):
-            self._publishers["heads"].publish(messages.detections(result, header))
-        if not result.faces:
-            return
-        self._publishers["head_pose"].publish(messages.primary_pose(result, header))
-        if "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
-            self._publishers["/tf"].publish(messages.transforms(result, header, self._tf_prefix))
+            self._publishers["heads"].publish(messages.detections(faces, poses, header))
 
     def publish_overlay(self, image_bgr, camera, result, header):
         """The image with the faces drawn on it, only while somebody looks."""

@@ -31,6 +31,7 @@ def test_overhead_is_latency_less_inference_in_milliseconds(health):
     assert values["latency_ms"] == "6.00/6.00"
     assert values["inference_ms"] == "4.00/4.00"
     assert values["overhead_ms"] == "2.00/2.00"
+    assert values["node_ms"] == "1.50/1.50"
     assert values["stamp_to_publish_ms"] == "7.00/7.00"
 
 

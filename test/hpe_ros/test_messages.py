@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry import so3
 from hpe_core.geometry.euler import EulerDeg, aflw2000
-from hpe_core.types import Face, FrameResult, HeadPose
+from hpe_core.types import Face, HeadPose
 
 pytestmark = pytest.mark.ros
 
@@ -33,14 +34,16 @@ def head(yaw, face_id, x_m=0.0):
     return Face(pose, 0.9, np.array([10.0, 20, 30, 40]), face_id)
 
 
-def rotation(q):
-    from hpe_core.geometry import so3
+def tf(messages, faces, header, prefix=""):
+    return messages.transforms(faces, messages.face_poses(faces), header, prefix).transforms
 
+
+def rotation(q):
     return so3.matrix_from_quat(np.array([q.x, q.y, q.z, q.w]))
 
 
 def test_a_head_that_faces_the_camera_has_face_x_against_the_optical_axis_and_z_up(messages, header):
-    face, gaze = messages.transforms(FrameResult(0, (head(0.0, "face_a"),)), header).transforms
+    face, gaze = tf(messages, [head(0.0, "face_a")], header)
     assert (face.child_frame_id, gaze.child_frame_id) == ("face_a", "gaze_a")
     assert face.header == gaze.header == header
     R_camera_face, R_camera_gaze = rotation(face.transform.rotation), rotation(gaze.transform.rotation)
@@ -52,38 +55,40 @@ def test_a_head_that_faces_the_camera_has_face_x_against_the_optical_axis_and_z_
 
 
 def test_tf_names_take_the_prefix(messages, header):
-    names = [
-        t.child_frame_id for t in messages.transforms(FrameResult(0, (head(0, "face_h"),)), header, "left_").transforms
+    assert [t.child_frame_id for t in tf(messages, [head(0, "face_h")], header, "left_")] == [
+        "left_face_h",
+        "left_gaze_h",
     ]
-    assert names == ["left_face_h", "left_gaze_h"]
 
 
 def test_the_nearest_face_is_the_primary_one_and_keeps_its_covariance(messages, header):
-    result = FrameResult(0, (head(0.0, "face_a", x_m=0.5), head(20.0, "face_b")))
-    message = messages.primary_pose(result, header)
+    faces = (head(0.0, "face_a", x_m=0.5), head(20.0, "face_b"))
+    message = messages.primary_pose(faces, messages.face_poses(faces), header)
     assert message.pose.pose.position.x == 0.0
     assert np.reshape(message.pose.covariance, (6, 6)).diagonal().tolist() == [1, 2, 3, 4, 5, 6]
     assert message.header == header
-    assert messages.primary_pose(FrameResult(0, ()), header) is None
+    assert messages.primary_pose((), [], header) is None
 
 
 def test_no_face_is_an_empty_array(messages, header):
-    message = messages.pose_array(FrameResult(0, ()), header)
+    message = messages.pose_array(messages.face_poses(()), header)
     assert message.poses == []
     assert message.header == header
 
 
 def test_an_unknown_covariance_is_marked_and_not_zero(messages, header):
-    face = Face(HeadPose(np.eye(3), [0, 0, 1.0]), 0.9, np.zeros(4), "face_a")
-    assert messages.primary_pose(FrameResult(0, (face,)), header).pose.covariance[0] == -1.0
+    faces = (Face(HeadPose(np.eye(3), [0, 0, 1.0]), 0.9, np.zeros(4), "face_a"),)
+    assert messages.primary_pose(faces, messages.face_poses(faces), header).pose.covariance[0] == -1.0
 
 
 def test_detection_box_encloses_the_head_behind_the_sellion(messages, header):
     if messages.Detection3DArray is None:
         pytest.skip("vision_msgs is not installed")
-    (detection,) = messages.detections(FrameResult(0, (head(0.0, "face_a"),)), header).detections
+    faces = (head(0.0, "face_a"),)
+    (detection,) = messages.detections(faces, messages.face_poses(faces), header).detections
     assert detection.bbox.center.position.z > 0.8  # behind the sellion, seen from the camera
-    assert 0.1 < detection.bbox.size.y < 0.2 < detection.bbox.size.z + 0.1
+    size = detection.bbox.size
+    assert np.allclose((size.x, size.y, size.z), (0.124, 0.144, 0.186), atol=1e-3)  # deep, wide, high
     assert detection.id == "face_a"
 
 
