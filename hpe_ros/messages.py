@@ -68,9 +68,12 @@ def bgr_from_image(message, cv_bridge=None):
         return bgr_from_compressed(message.data)
     if cv_bridge is not None:
         try:
-            return cv_bridge.imgmsg_to_cv2(message, "bgr8")
+            image_bgr = cv_bridge.imgmsg_to_cv2(message, "bgr8")
         except Exception:  # an encoding that cv_bridge lacks, or damage, which the decoder below explains
-            pass
+            image_bgr = None
+        # cv_bridge takes a step that is too short for a narrower image
+        if image_bgr is not None and image_bgr.shape == (message.height, message.width, 3) and image_bgr.size:
+            return image_bgr
     return bgr_from_raw(
         message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
     )

@@ -107,16 +107,47 @@ def test_a_damaged_image_says_what_is_wrong(messages, header):
         messages.bgr_from_image(message)
 
 
-@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "mono8", "bgra8", "rgba8", "yuv422", "bayer_rggb8"])
-def test_our_decoder_and_cv_bridge_give_the_same_pixels(messages, encoding):
-    from sensor_msgs.msg import Image
-
+@pytest.fixture(scope="module")
+def cv_bridge(messages):
     if importlib.util.find_spec("cv_bridge") is None:
         pytest.skip("cv_bridge is not installed")
-    bridge = messages.cv_bridge_or_none()
-    if bridge is None:
-        pytest.skip("cv_bridge does not work with this interpreter's NumPy")
-    samples = {"mono8": 1, "bayer_rggb8": 1, "yuv422": 2, "bgra8": 4, "rgba8": 4}.get(encoding, 3)
-    data = np.random.default_rng(0).integers(0, 256, 48 * 64 * samples, np.uint8)
-    message = Image(height=48, width=64, encoding=encoding, step=64 * samples, data=array("B", data.tobytes()))
-    assert np.array_equal(bridge.imgmsg_to_cv2(message, "bgr8"), messages.bgr_from_image(message))
+    return messages.cv_bridge_or_none() or pytest.skip("cv_bridge does not work with this interpreter's NumPy")
+
+
+BYTES_PER_PIXEL = {
+    "bgr8": 3,
+    "rgb8": 3,
+    "mono8": 1,
+    "bgra8": 4,
+    "rgba8": 4,
+    "yuv422": 2,
+    "yuv422_yuy2": 2,
+    "bayer_rggb8": 1,
+    "bayer_grbg8": 1,
+    "mono16": 2,
+    "rgb16": 6,
+}
+
+
+@pytest.mark.parametrize("padding", [0, 12])
+@pytest.mark.parametrize("encoding", BYTES_PER_PIXEL)
+def test_our_decoder_and_cv_bridge_give_the_same_pixels(messages, cv_bridge, encoding, padding):
+    from sensor_msgs.msg import Image
+
+    step = 64 * BYTES_PER_PIXEL[encoding] + padding
+    data = np.random.default_rng(0).integers(0, 256, 48 * step, np.uint8)
+    message = Image(height=48, width=64, encoding=encoding, step=step, data=array("B", data.tobytes()))
+    theirs = cv_bridge.imgmsg_to_cv2(message, "bgr8")
+    assert np.array_equal(theirs, messages.bgr_from_image(message))
+    assert np.array_equal(theirs, messages.bgr_from_image(message, cv_bridge))
+
+
+def test_what_cv_bridge_cannot_read_goes_to_our_decoder(messages, cv_bridge, header):
+    from sensor_msgs.msg import Image
+
+    nv12 = Image(height=4, width=4, encoding="nv12", step=4, data=array("B", bytes(24)))
+    assert messages.bgr_from_image(nv12, cv_bridge).shape == (4, 4, 3)
+    short_step = messages.image_from_bgr(np.zeros((48, 64, 3), np.uint8), header)
+    short_step.step = 96
+    with pytest.raises(HpeError, match="step is 96"):
+        messages.bgr_from_image(short_step, cv_bridge)
