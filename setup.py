@@ -10,8 +10,6 @@ HERE = Path(__file__).parent
 NAME = "hpe_ros"
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hpe_core" / "__init__.py").read_text()).group(1)
 
-TESTS = ["pytest", "hypothesis", "ruff"]
-COLCON = ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection"]
 
 setup(
     name=NAME,
@@ -37,8 +35,8 @@ setup(
     extras_require={
         "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
         "tensorrt": ["tensorrt"],
-        "test": TESTS,
-        "test_ros": TESTS + COLCON,
+        "test": ["pytest", "hypothesis", "ruff"],
+        "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection"],
     },
     # colcon needs these under share/; in a plain pip install they lie unused in <prefix>/share
     data_files=[

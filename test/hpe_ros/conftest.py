@@ -90,7 +90,7 @@ def ros_environment(tmp_path_factory):
     """Environment (dict) in which `ros2 launch hpe_ros ...` finds this source tree, installed by colcon."""
     base = tmp_path_factory.mktemp("ros")
     if importlib.util.find_spec("colcon_core") is None:
-        pytest.skip("colcon is not installed beside this Python: pip install -e '.[test_ros]', the node was NOT tested")
+        pytest.skip("colcon is not installed beside this Python: pip install -e '.[colcon]', the node was NOT tested")
     command = [sys.executable, "-m", "colcon", "--log-base", base / "log", "build", "--merge-install"]
     command += ["--base-paths", ROOT, "--packages-select", "hpe_ros"]
     command += ["--build-base", base / "build", "--install-base", base / "install"]
