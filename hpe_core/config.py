@@ -40,7 +40,7 @@ class EstimatorConfig(Checked):
     model: str = option("head6dof", "model name as `hpe models` lists it")
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(0, "inference threads; 0 is the backend's own choice", 0, 256)
-    score_threshold: float = option(0.30, "lowest score of a face that continues a track", 0.01, 0.99)
+    score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99)
     max_faces: int = option(8, "most faces reported in one image", 1, 8)
 
 
@@ -48,7 +48,7 @@ class EstimatorConfig(Checked):
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(0.50, "lowest score that starts a new track", 0.01, 0.99)
+    new_face_score: float = option(0.70, "lowest score that starts a new track", 0.01, 0.99)
     timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0)
     filter: bool = option(True, "filter poses over time")
     linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0)

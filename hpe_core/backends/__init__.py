@@ -1,16 +1,20 @@
 """Inference backends, one file each. A backend module has `unavailable()` -> reason or None, and `Backend`.
 
-`Backend(model_path, threads)` loads a model; `.card` is the model's own description (dict), `.input_shape` its first
-input's shape, `.run(array)` its first output as float32. HpeError when the model cannot be read.
+`Backend(model_path, threads, progress)` loads a model; `.card` is the model's own description (dict), `.input_shape`
+its first input's shape, `.run(array)` its first output as float32, `.version` the library's. progress(text) hears what
+takes long. HpeError when the model cannot be read. `create` adds `.choice`: which backend was taken and why, one line.
 """
+
+import logging
 
 from hpe_core import registry
 from hpe_core.errors import HpeError
 
-AUTO_ORDER = ("onnxruntime",)
+AUTO_ORDER = ("tensorrt", "onnxruntime_cuda", "onnxruntime")
+log = logging.getLogger(__name__)
 
 
-def create(name, model_path, threads=0):
+def create(name, model_path, threads=0, progress=log.warning):
     """A loaded Backend. `auto` takes the first of AUTO_ORDER that works here; threads 0 means the library's choice.
 
     Raises HpeError for an unknown or unavailable backend, saying why.
@@ -20,12 +24,25 @@ def create(name, model_path, threads=0):
         reason = module.unavailable()
         if reason:
             raise HpeError(f"backend '{name}' cannot be used here: {reason}")
-        return module.Backend(model_path, threads)
+        return _chosen(module.Backend(model_path, threads, progress), "asked for by name")
     reasons = []
     for candidate in AUTO_ORDER:
         module = registry.load(__name__, candidate)
         reason = module.unavailable()
         if reason is None:
-            return module.Backend(model_path, threads)
+            try:
+                backend = module.Backend(model_path, threads, progress)
+            except HpeError as error:
+                if candidate == AUTO_ORDER[-1]:  # nothing after it could do better
+                    raise
+                reason = str(error)
+                log.warning("backend %s does not work here: %s", candidate, reason)
+            else:
+                return _chosen(backend, f"first that works here ({'; '.join(reasons) or 'nothing comes before it'})")
         reasons.append(f"{candidate}: {reason}")
     raise HpeError(f"no inference backend works here ({'; '.join(reasons)})")
+
+
+def _chosen(backend, why):
+    backend.choice = f"{backend.name}, {why}"
+    return backend

@@ -15,12 +15,25 @@ def unavailable():
     return None if importlib.util.find_spec("onnxruntime") else "the package onnxruntime is not installed"
 
 
+def provider_missing(provider):
+    """Why one of ONNX Runtime's execution providers cannot be used here, or None."""
+    reason = unavailable()
+    if reason:
+        return reason
+    import onnxruntime as ort
+
+    if provider not in ort.get_available_providers():
+        return f"the installed onnxruntime {ort.__version__} has no {provider}"
+    return None
+
+
 class Backend:
-    """One ONNX model on CPU threads."""
+    """One ONNX model on CPU threads. Subclasses name other providers."""
 
     name = "onnxruntime"
+    providers = ("CPUExecutionProvider",)
 
-    def __init__(self, model_path, threads=0):
+    def __init__(self, model_path, threads=0, progress=None):
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -30,9 +43,12 @@ class Backend:
         # idle threads that spin would steal the cores from the rest of the robot
         options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
         try:
-            self._session = ort.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(model_path), options, providers=list(self.providers))
         except Exception as error:  # onnxruntime raises its own unexported classes
             raise HpeError(f"cannot load model {model_path}: {str(error).splitlines()[0]}") from error
+        working = self._session.get_providers()
+        if working[0] != self.providers[0]:  # onnxruntime falls back without an error
+            raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
             raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")

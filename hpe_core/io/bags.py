@@ -200,7 +200,7 @@ class BagSource(Source):
             raise
         self._rectified = "rect" in _base(self.topic).rsplit("/", 1)[-1]
         self._info_key = self._camera = None
-        others = [name for name in _image_topics(self._bag) if name != self.topic]
+        others = [name for name in image_topics(self._bag) if name != self.topic]
         if others and topic is None:
             self._note(f"using image topic {self.topic}; the bag also has {', '.join(others)} (choose with --topic)")
         if self._info_topic is None:
@@ -296,7 +296,7 @@ def _base(topic):
     return topic.removesuffix("/compressed")
 
 
-def _image_topics(bag):
+def image_topics(bag):
     """Image topics, those with messages first; depth images are no pictures and come last."""
     names = [
         name
@@ -308,7 +308,7 @@ def _image_topics(bag):
 
 def _image_topic(bag, wanted):
     """The image topic to read. Raises HpeError, listing what the bag has, when there is none or not the wanted."""
-    images = _image_topics(bag)
+    images = image_topics(bag)
     has = ", ".join(f"{name} ({msgtype})" for name, msgtype in sorted(bag.topics.items())) or "no messages at all"
     if wanted is not None:
         for name in (wanted, f"/{wanted.lstrip('/')}"):

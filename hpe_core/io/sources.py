@@ -170,7 +170,7 @@ def open_source(text, topic=None):
     if not exists:
         raise HpeError(f"{text} does not exist")
     suffix = path.suffix.lower()
-    if (is_folder and _is_bag_folder(path)) or (not is_folder and suffix in BAG_SUFFIXES):
+    if (is_folder and is_bag_folder(path)) or (not is_folder and suffix in BAG_SUFFIXES):
         from hpe_core.io.bags import BagSource
 
         return BagSource(path, topic)
@@ -198,7 +198,7 @@ def _readable(path):
         return False
 
 
-def _is_bag_folder(path):
+def is_bag_folder(path):
     return (path / "metadata.yaml").exists() or any(child.suffix in BAG_SUFFIXES for child in path.iterdir())
 
 
