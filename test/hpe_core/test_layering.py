@@ -19,16 +19,26 @@ ALLOWED = {
     "registry": ({"errors"}, set()),
     "model_store": ({"errors"}, set()),
     "preprocess": ({"errors"}, {"numpy", "cv2"}),
-    "backends": ({"errors", "registry"}, {"numpy"}),
+    "backends": ({"backends", "engines", "errors", "registry"}, {"numpy"}),
+    "engines": (
+        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess"},
+        {"numpy", "cv2", "rich"},
+    ),
     "models": ({"errors"}, {"torch"}),
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy", "scipy"}),
     "pipeline": ({"backends", "errors", "model_store", "registry", "tracking", "types"}, {"numpy"}),
+    "export_precision": ({"backends", "engines", "errors"}, {"onnx", "onnxruntime", "numpy"}),
     "export": ({"backends", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
 }
 # every other part (reading, evaluation, tools): no network code, no middleware
 OTHER = {"numpy", "cv2", "av", "scipy", "rich", "ruamel", "rosbags", "lz4", "backports", "compression"}
-ONLY_IN = {"onnxruntime": "backends/onnxruntime.py", "tensorrt": "backends/tensorrt.py"}
+# TensorRT is imported by name, once: engines/tensorrt_build.py finds out which of its libraries there is
+ONLY_IN = {
+    "onnxruntime": "backends/onnxruntime.py",
+    "cuda": "backends/_cuda_memory.py",
+    "torch": "backends/_cuda_memory.py",
+}
 
 
 def imported(path):
@@ -68,7 +78,7 @@ def test_geometry_knows_nothing_of_types():
 @pytest.mark.parametrize("path", sorted(p.relative_to(ROOT) for p in (ROOT / "hpe_ros").rglob("*.py")), ids=str)
 def test_ros_side_imports_neither_training_nor_networks(path):
     tops = {name.split(".")[0] for name in imported(path)}
-    assert not tops & {"training", "torch", "onnx", "onnxruntime", "tensorrt"}
+    assert not tops & {"training", "torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx"}
     assert not any(name.startswith(("hpe_core.models", "hpe_core.export")) for name in imported(path))
 
 
@@ -81,8 +91,10 @@ def test_training_knows_nothing_of_ros(path):
 def test_importing_the_inference_path_loads_no_framework():
     code = (
         "import sys, hpe_core.pipeline, hpe_core.config, hpe_core.backends, hpe_core.backends.onnxruntime\n"
+        "import hpe_core.backends.tensorrt, hpe_core.engines.commands\n"
         "import hpe_core.estimators.head6dof\n"
-        "print([m for m in ('rclpy', 'torch', 'tensorrt', 'onnx', 'onnxruntime') if m in sys.modules])"
+        "frameworks = ('rclpy', 'torch', 'tensorrt', 'tensorrt_rtx', 'cuda', 'onnx', 'onnxruntime')\n"
+        "print([m for m in frameworks if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

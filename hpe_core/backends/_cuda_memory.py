@@ -1,0 +1,159 @@
+"""Device and pinned host memory, one stream and CUDA graphs, by cuda-python or else by torch. Needs a GPU when used."""
+
+import importlib.util
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+
+
+def unavailable():
+    """Why there is no way to GPU memory, or None; imports nothing."""
+    if any(importlib.util.find_spec(name) for name in ("cuda", "torch")):
+        return None
+    return "neither cuda-python nor torch is installed"
+
+
+def create():
+    """CudaPython or Torch, the first that works. Raises HpeError with the reasons."""
+    reasons = []
+    for kind in (CudaPython, Torch):
+        try:
+            return kind()
+        except (ImportError, HpeError) as error:
+            reasons.append(f"{kind.__name__}: {error}")
+    raise HpeError(f"no way to GPU memory ({'; '.join(reasons)})")
+
+
+class CudaPython:
+    """The CUDA runtime through NVIDIA's Python bindings."""
+
+    def __init__(self):
+        try:
+            from cuda.bindings import runtime
+        except ImportError:
+            from cuda import cudart as runtime  # cuda-python before 12.8, as on JetPack 5 and 6
+        self._cuda, self._device, self._host, self._graphs = runtime, [], [], []
+        self._call("cudaSetDevice", 0)
+        self._stream = self._call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
+        self.stream = int(self._stream)
+
+    def host(self, shape, dtype):
+        """Pinned array."""
+        dtype = np.dtype(dtype)
+        size = max(1, int(np.prod(shape)) * dtype.itemsize)
+        address = self._call("cudaHostAlloc", size, self._cuda.cudaHostAllocDefault)
+        self._host.append(address)
+        buffer = (np.ctypeslib.ctypes.c_uint8 * size).from_address(int(address))
+        return np.frombuffer(buffer, dtype, int(np.prod(shape))).reshape(shape)
+
+    def device(self, size):
+        """Address of `size` bytes on the device."""
+        address = self._call("cudaMalloc", size)
+        self._device.append(address)
+        return int(address)
+
+    def upload(self, address, array):
+        """Copy a pinned array to the device, in the stream."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self._call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self._stream)
+
+    def download(self, array, address):
+        """Copy from the device into a pinned array, in the stream."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self._stream)
+
+    def capture(self, work):
+        """What work() puts into the stream, as one function that puts it there again. Raises HpeError."""
+        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._call("cudaStreamBeginCapture", self._stream, mode)
+        try:
+            work()
+        finally:
+            graph = self._call("cudaStreamEndCapture", self._stream)
+        executable = self._call("cudaGraphInstantiate", graph, 0)
+        self._call("cudaGraphDestroy", graph)
+        self._graphs.append(executable)
+        return lambda: self._call("cudaGraphLaunch", executable, self._stream)
+
+    def synchronize(self):
+        """Wait until the stream is empty."""
+        self._call("cudaStreamSynchronize", self._stream)
+
+    def close(self):
+        """Give everything back; arrays from `host` are invalid afterwards."""
+        for function, items in (
+            ("cudaGraphExecDestroy", self._graphs),
+            ("cudaFree", self._device),
+            ("cudaFreeHost", self._host),
+        ):
+            while items:
+                self._call(function, items.pop())
+        if self._stream is not None:
+            self._call("cudaStreamDestroy", self._stream)
+            self._stream = None
+
+    def _call(self, function, *arguments):
+        error, *results = getattr(self._cuda, function)(*arguments)
+        if int(error) != 0:
+            raise HpeError(f"{function} failed: {self._cuda.cudaError_t(int(error)).name}")
+        return results[0] if results else None
+
+
+class Torch:
+    """The same through torch, where cuda-python is absent."""
+
+    def __init__(self):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise HpeError(f"torch {torch.__version__} sees no GPU")
+        self._torch, self._tensors = torch, {}
+        self._stream = torch.cuda.Stream()
+        self.stream = self._stream.cuda_stream
+
+    def host(self, shape, dtype):
+        """Pinned array."""
+        dtype = np.dtype(dtype)
+        tensor = self._torch.empty(int(np.prod(shape)) * dtype.itemsize, dtype=self._torch.uint8, pin_memory=True)
+        array = tensor.numpy().view(dtype).reshape(shape)
+        self._tensors[array.ctypes.data] = tensor
+        return array
+
+    def device(self, size):
+        """Address of `size` bytes on the device."""
+        tensor = self._torch.empty(size, dtype=self._torch.uint8, device="cuda")
+        self._tensors[tensor.data_ptr()] = tensor
+        return tensor.data_ptr()
+
+    def upload(self, address, array):
+        """Copy a pinned array to the device, in the stream."""
+        self._copy(address, array.ctypes.data, array.nbytes)
+
+    def download(self, array, address):
+        """Copy from the device into a pinned array, in the stream."""
+        self._copy(array.ctypes.data, address, array.nbytes)
+
+    def capture(self, work):
+        """What work() puts into the stream, as one function that puts it there again."""
+        graph = self._torch.cuda.CUDAGraph()
+        with self._torch.cuda.graph(graph, stream=self._stream):
+            work()
+
+        def replay():
+            with self._torch.cuda.stream(self._stream):
+                graph.replay()
+
+        return replay
+
+    def synchronize(self):
+        """Wait until the stream is empty."""
+        self._stream.synchronize()
+
+    def close(self):
+        """Give everything back; arrays from `host` are invalid afterwards."""
+        self._tensors.clear()
+
+    def _copy(self, to, origin, size):
+        with self._torch.cuda.stream(self._stream):
+            self._tensors[to][:size].copy_(self._tensors[origin][:size], non_blocking=True)

@@ -1,0 +1,23 @@
+"""ONNX Runtime on an NVIDIA GPU (package onnxruntime-gpu)."""
+
+import numpy as np
+
+from hpe_core.backends import onnxruntime
+
+PROVIDER = "CUDAExecutionProvider"
+
+
+def unavailable():
+    """Why this backend cannot be used here, or None."""
+    return onnxruntime.provider_missing(PROVIDER)
+
+
+class Backend(onnxruntime.Backend):
+    """One ONNX model by the CUDA provider; operators that it lacks run on the CPU."""
+
+    name = "onnxruntime_cuda"
+    providers = (PROVIDER, "CPUExecutionProvider")
+
+    def __init__(self, model_path, threads=0, progress=None):
+        super().__init__(model_path, threads, progress)
+        self.run(np.zeros(self.input_shape, np.uint8))  # kernels are chosen in the first run: not on the first frame

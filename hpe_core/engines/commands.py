@@ -1,0 +1,209 @@
+"""`hpe engine build|list|prune|check`."""
+
+import functools
+from pathlib import Path
+
+from hpe_core.errors import HpeError
+
+DESCRIPTION = """\
+TensorRT engines in the cache ($HPE_ENGINE_CACHE, else ~/.cache/hpe/engines). The backend `tensorrt` builds what it
+needs when it is loaded; these commands do it ahead, look and clean up."""
+
+
+def add_parsers(subparsers):
+    """Hang `engine` and its commands under an argparse subparsers object; each sets `command`."""
+    engine = subparsers.add_parser(
+        "engine", help="build, list, prune and check TensorRT engines", description=DESCRIPTION
+    )
+    commands = engine.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    build = commands.add_parser("build", help="build the engine of a model, compare it with ONNX Runtime")
+    build.add_argument("model", metavar="MODEL", help="model name as `hpe models` lists it, or an .onnx file")
+    build.add_argument("--precision", choices=("fp16", "fp32", "int8"), help="default: int8 for Q/DQ models, else fp16")
+    build.add_argument("--max-batch", metavar="N", type=int, default=1, help="images per call, 1 to 16 (default: 1)")
+    build.add_argument(
+        "--compute-capability",
+        metavar="X.Y",
+        action="append",
+        help="build for other GPUs, e.g. 8.6 (needs tensorrt_rtx, no GPU; compared when it is first loaded there)",
+    )
+    build.set_defaults(command=_build)
+
+    show = commands.add_parser("list", help="list the engines in the cache")
+    show.set_defaults(command=_list)
+
+    prune = commands.add_parser("prune", help="delete damaged and outdated engines")
+    which = prune.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="delete every engine")
+    which.add_argument("--refused", action="store_true", help="also those that the comparison refused")
+    prune.set_defaults(command=_prune)
+
+    check = commands.add_parser("check", help="verify every engine in the cache; exit code 2 when one is no good")
+    check.set_defaults(command=_check)
+    for command in (build, show, prune, check):
+        command.add_argument("--cache", metavar="DIR", help="folder of the engines")
+
+
+def _build(args):
+    from hpe_core import model_store
+    from hpe_core.engines import tensorrt_build
+
+    model_path, store = model_store.path_of(args.model), _store(args)
+    if args.compute_capability:
+        trt = tensorrt_build.load()
+        for capability in args.compute_capability:
+            _build_ahead(trt, store, model_path, capability, args)
+        return 0
+    from hpe_core.backends import tensorrt
+
+    reason = tensorrt.unavailable()
+    if reason:
+        raise HpeError(
+            f"no engine can be built for this machine: {reason}; --compute-capability builds for another (tensorrt_rtx)"
+        )
+    with _Progress() as progress:
+        backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
+    print(f"{backend.key.stem}: {_parity_text(backend.parity)}")
+    return 0
+
+
+def _build_ahead(trt, store, model_path, capability, args):
+    from hpe_core.engines import make, tensorrt_build
+
+    tensorrt_build.capability_value(trt, capability)  # a typing error is told before anything is built
+    onnx_bytes = make.read_model(model_path)
+    key = make.key_for(trt, model_path, onnx_bytes, None, capability, args.precision, args.max_batch)
+    with _Progress() as progress:
+        build = functools.partial(make.build, trt, model_path, key, True, progress)
+        entry = store.obtain(key, build, lambda entry: entry, progress)
+    print(f"{key.stem}: {len(entry.plan) / 1e6:.1f} MB, {_parity_text(entry.parity)}")
+
+
+def _list(args):
+    store = _store(args)
+    found = store.entries()
+    for entry, problem in found:
+        if entry is None:
+            print(f"damaged: {problem}")
+            continue
+        key = entry.key
+        batch = f"batch 1 to {key.max_batch}" if key.max_batch > 1 else "batch 1"
+        gpu = f"compute capability {key.compute_capability}, GPU {key.gpu}"
+        print(f"{key.stem}\n  {batch}, {gpu}, {key.library}, {len(entry.plan) / 1e6:.1f} MB, {entry.created}")
+        print(f"  {_verdict(entry)}")
+    print(f"{len(found)} engines in {store.folder}")
+    return 0
+
+
+def _prune(args):
+    from hpe_core.engines import tensorrt_build
+
+    store = _store(args)
+    library = None
+    if not args.all and tensorrt_build.installed():
+        library = tensorrt_build.describe(tensorrt_build.load())
+    shipped = _shipped()
+    for name in store.prune(
+        lambda entry: not (args.all or _outdated(entry.key, library, shipped) or (args.refused and _refusal(entry)))
+    ):
+        print(f"deleted {name}")
+    print(f"{len(store.entries())} engines left in {store.folder}")
+    return 0
+
+
+def _shipped():
+    """dict model name -> SHA-256 of its file, of the models that come with the package."""
+    from hpe_core import model_store
+    from hpe_core.engines.key import sha256_of
+
+    return {name: sha256_of(model_store.path_of(name).read_bytes()) for name in model_store.names()}
+
+
+def _outdated(key, library, shipped):
+    """Whether no program of this version asks for it again: another library, recipe or edition of a shipped model."""
+    from hpe_core.engines.key import RECIPE
+
+    other_library = library is not None and key.library != library
+    return other_library or key.recipe != RECIPE or shipped.get(key.model, key.onnx_sha256) != key.onnx_sha256
+
+
+def _check(args):
+    from hpe_core.engines import gpu, tensorrt_build
+
+    store, bad = _store(args), 0
+    device, no_gpu = gpu.find()
+    trt = tensorrt_build.load() if device and tensorrt_build.installed() else None
+    for entry, problem in store.entries():
+        if entry is not None:
+            problem = _refusal(entry)
+            if trt and problem is None and _is_for(entry.key, trt, device):
+                problem = _loading_problem(trt, entry)
+        bad += problem is not None
+        name = entry.key.stem if entry else "damaged"
+        print(f"{name}: {problem or _parity_text(entry.parity)}")
+    loads = "those for this GPU load" if trt else f"loading was not tried ({no_gpu or 'no TensorRT is installed'})"
+    print(f"{len(store.entries())} engines in {store.folder}, {bad} no good; {loads}")
+    return 2 if bad else 0
+
+
+def _is_for(key, trt, device):
+    from hpe_core.engines import tensorrt_build
+    from hpe_core.engines.key import ANY
+
+    here = key.compute_capability == device.compute_capability and key.gpu in (ANY, device.name)
+    return here and key.library == tensorrt_build.describe(trt)
+
+
+def _loading_problem(trt, entry):
+    from hpe_core.engines import tensorrt_build
+
+    try:
+        tensorrt_build.open_engine(trt, entry.plan)
+    except HpeError as error:
+        return str(error)
+    return None
+
+
+def _store(args):
+    from hpe_core.engines.store import EngineStore
+
+    return EngineStore(Path(args.cache) if args.cache else None)
+
+
+def _refusal(entry):
+    from hpe_core.engines import parity
+
+    return parity.refusal(entry.parity, entry.key.precision) if entry.parity else None
+
+
+def _verdict(entry):
+    return f"refused: {_refusal(entry)}" if _refusal(entry) else _parity_text(entry.parity)
+
+
+def _parity_text(parity):
+    if parity is None:
+        return "not yet compared with ONNX Runtime (no GPU so far)"
+    return f"{parity['rotation_deg_median']:.3f} deg from ONNX Runtime (median of {parity['rows']} rows)"
+
+
+class _Progress:
+    """A status line while something takes long; on anything but a terminal, one line per message."""
+
+    def __enter__(self):
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._status = self._console.status("") if self._console.is_terminal else None
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *exception):
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, text):
+        if self._status:
+            self._status.update(text)
+        else:
+            self._console.print(text, markup=False)

@@ -1,0 +1,80 @@
+"""From a model file to its engine in the store: the key, the typed graph, the build."""
+
+import time
+from pathlib import Path
+
+from hpe_core.engines import tensorrt_build
+from hpe_core.engines.key import ANY, PRECISIONS, RECIPE, EngineKey, sha256_of
+from hpe_core.errors import HpeError
+
+MAX_BATCH = 16
+RTX = "tensorrt_rtx"
+
+
+def default_precision(onnx_bytes):
+    """int8 for a model with Q/DQ nodes, else fp16; their operator's name is in the file as plain text."""
+    return "int8" if b"QuantizeLinear" in onnx_bytes else "fp16"
+
+
+def read_model(model_path):
+    """Bytes of a model file. Raises HpeError when it cannot be read."""
+    try:
+        return Path(model_path).read_bytes()
+    except OSError as error:
+        raise HpeError(f"cannot load model {model_path}: {error.strerror}") from error
+
+
+def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=None, max_batch=1):
+    """EngineKey for the GPU at hand (engines.gpu.Gpu), or for a compute capability like "8.6" elsewhere."""
+    precision = precision or default_precision(onnx_bytes)
+    if precision not in PRECISIONS:
+        raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
+    if not 1 <= max_batch <= MAX_BATCH:
+        raise HpeError(f"max_batch must lie in [1, {MAX_BATCH}], got {max_batch}")
+    portable = trt.__name__ == RTX  # such a plan fits every GPU of its compute capability, whatever the driver
+    if gpu is None and not portable:
+        raise HpeError(f"{tensorrt_build.describe(trt)} builds only for the GPU at hand, and there is none")
+    return EngineKey(
+        model=Path(model_path).stem,
+        onnx_sha256=sha256_of(onnx_bytes),
+        recipe=RECIPE,
+        precision=precision,
+        max_batch=max_batch,
+        library=tensorrt_build.describe(trt),
+        plugins=tensorrt_build.plugin_version(trt),
+        cuda=ANY if portable else gpu.cuda,
+        compute_capability=capability or gpu.compute_capability,
+        gpu=ANY if portable else gpu.name,
+    )
+
+
+def build(trt, model_path, key, ahead, progress):
+    """(plan bytes, facts dict) of `key`; ahead: for its compute capability instead of the GPU at hand.
+
+    facts: card and input_shape of the model, types (what the typed graph computes in which precision), build_s.
+    Raises HpeError when the model or the precision does not fit, or a package is missing.
+    """
+    try:
+        from hpe_core import export_precision
+    except ImportError as error:
+        raise HpeError(f"building an engine needs the package {error.name}: pip install {error.name}") from error
+    start = time.perf_counter()
+    model = export_precision.read(model_path)
+    card = export_precision.card_of(model, model_path)
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    typed = export_precision.for_tensorrt(model, key.precision, key.max_batch)
+    plan = tensorrt_build.build_plan(
+        trt,
+        typed.SerializeToString(),
+        key.precision,
+        key.max_batch,
+        (key.compute_capability,) if ahead else (),
+        progress,
+    )
+    types = export_precision.types_of(typed)
+    return plan, {
+        "card": card,
+        "input_shape": shape,
+        "types": types,
+        "build_s": round(time.perf_counter() - start, 2),
+    }

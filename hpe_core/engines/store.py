@@ -1,0 +1,279 @@
+"""A folder of engines that many processes share: found whole or not at all, built once, healed once.
+
+Each engine is <stem>.plan and <stem>.json, written beside and renamed, the JSON last: it holds the plan's checksum, so
+whatever is read is complete, also while another process replaces it. <stem>.lock is held (flock) while one is built;
+a process that dies lets go of it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from hpe_core.engines.key import EngineKey, sha256_of
+from hpe_core.errors import HpeError
+
+FORMAT = 1
+FOLDER_VARIABLE = "HPE_ENGINE_CACHE"
+LOCK_POLL_S = 0.1
+
+
+class UnusableEngine(HpeError):
+    """A stored plan that is damaged or that TensorRT will not load."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One stored engine. facts: what the build recorded (dict); parity: what the comparison found (dict), or None."""
+
+    key: EngineKey
+    plan: bytes
+    plan_sha256: str
+    created: str
+    facts: dict
+    parity: dict | None
+
+
+def default_folder():
+    """$HPE_ENGINE_CACHE, else hpe/engines in the user's cache folder."""
+    if os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE])
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "hpe" / "engines"
+    except RuntimeError as error:  # no home, as some services have
+        raise HpeError(f"there is no home folder for engines: set {FOLDER_VARIABLE} to a folder") from error
+
+
+class EngineStore:
+    """Engines in one folder, which is made when the first one is written."""
+
+    def __init__(self, folder=None):
+        self.folder = Path(folder) if folder is not None else default_folder()
+
+    def obtain(self, key, build, use, progress=print):
+        """use(Entry) of the engine `key`, built now if it is not there.
+
+        build() returns (plan bytes, facts dict); use(entry) returns anything and raises UnusableEngine when TensorRT
+        refuses the plan, which is then built anew, once. progress(text) hears what takes time.
+        """
+        entry, problem = self._read_or_problem(key)
+        if entry is not None:
+            try:
+                return use(entry)
+            except UnusableEngine as error:
+                problem, bad = str(error), entry.plan_sha256
+        else:
+            bad = None
+        with self.locked(key, progress):
+            entry, problem_now = self._read_or_problem(key)
+            if entry is not None and entry.plan_sha256 != bad:  # another process was faster
+                return use(entry)
+            problem = problem_now or problem
+            why = f", the stored one is no good ({problem})" if problem else ""
+            progress(f"building engine {key.stem}{why}")
+            entry = self.write(key, *build())
+            try:
+                return use(entry)
+            except UnusableEngine as error:
+                self.remove(key)
+                raise HpeError(f"engine {key.stem} was built just now and still does not load: {error}") from error
+
+    def read(self, key):
+        """The Entry, or None when there is none. Raises UnusableEngine when it is damaged."""
+        if not self._path(key, ".json").is_file() and not self._path(key, ".plan").is_file():
+            return None
+        return _read(self._path(key, ".json"), key)
+
+    def write(self, key, plan, facts, parity=None):
+        """Store a plan; returns its Entry. Raises HpeError when the folder cannot take it; nothing half stays."""
+        entry = Entry(key, bytes(plan), sha256_of(plan), _now(), facts, parity)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_whole(self._path(key, ".plan"), entry.plan)
+            self._write_sidecar(entry)
+        except OSError as error:
+            raise HpeError(self._no_room(error, len(plan))) from error
+        return entry
+
+    def note_parity(self, entry, parity):
+        """Record what the comparison with the reference found (dict); returns the Entry with it."""
+        entry = replace(entry, parity=parity)
+        try:
+            self._write_sidecar(entry)
+        except OSError as error:
+            raise HpeError(self._no_room(error, 0)) from error
+        return entry
+
+    def remove(self, key):
+        """Delete an engine; harmless when there is none. The lock file stays, others may hold it."""
+        for suffix in (".json", ".plan"):
+            self._path(key, suffix).unlink(missing_ok=True)
+
+    def entries(self):
+        """Pairs (Entry, None) or (None, problem naming the file) of all that lies in the folder, by name."""
+        found = []
+        for stem in sorted({path.stem for path in self.folder.glob("*.json")} | self._plan_stems()):
+            try:
+                found.append((_read(self.folder / f"{stem}.json"), None))
+            except UnusableEngine as error:
+                found.append((None, str(error)))
+        return found
+
+    def prune(self, wanted=lambda entry: True):
+        """Delete damaged engines, leftovers of interrupted writes and entries that are not wanted; names deleted.
+
+        What another process is building at the moment is left alone.
+        """
+        deleted = []
+        stems = {path.stem for path in self.folder.glob("*.json")} | self._plan_stems()
+        stems |= {path.name.split(".")[0] for path in self.folder.glob("*.tmp")}
+        for stem in sorted(stems):
+            with self._lock_at_once(stem) as free:
+                if not free:
+                    continue
+                try:
+                    keep = wanted(_read(self.folder / f"{stem}.json"))
+                except UnusableEngine:
+                    keep = False
+                doomed = list(self.folder.glob(f"{stem}.*.tmp"))
+                doomed += [] if keep else [self.folder / f"{stem}{suffix}" for suffix in (".json", ".plan", ".lock")]
+                for path in doomed:
+                    if path.exists():
+                        path.unlink()
+                        deleted += [path.name] if path.suffix != ".lock" else []
+        return deleted
+
+    @contextlib.contextmanager
+    def locked(self, key, progress=print):
+        """Hold the engine's lock; waits for another process, saying so once."""
+        path = self._path(key, ".lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HpeError(self._no_room(error, 0)) from error
+        while True:
+            try:
+                file = open(path, "a")
+            except OSError as error:
+                raise HpeError(self._no_room(error, 0)) from error
+            with file:
+                told = False
+                while not _try_lock(file):
+                    if not told:
+                        progress(f"waiting for another process that builds {key.stem}")
+                        told = True
+                    time.sleep(LOCK_POLL_S)
+                if _is_the_file(file, path):  # else `prune` deleted it meanwhile: lock the new one
+                    yield
+                    return
+
+    @contextlib.contextmanager
+    def _lock_at_once(self, stem):
+        """Yields whether the lock could be had without waiting."""
+        with open(self.folder / f"{stem}.lock", "a") as file:
+            yield _try_lock(file)
+
+    def _read_or_problem(self, key):
+        try:
+            return self.read(key), None
+        except UnusableEngine as error:
+            return None, str(error)
+
+    def _write_sidecar(self, entry):
+        values = {
+            "format": FORMAT,
+            "key": asdict(entry.key),
+            "plan_bytes": len(entry.plan),
+            "plan_sha256": entry.plan_sha256,
+            "created": entry.created,
+            "facts": entry.facts,
+            "parity": entry.parity,
+        }
+        _write_whole(self._path(entry.key, ".json"), (json.dumps(values, indent=1) + "\n").encode())
+
+    def _plan_stems(self):
+        return {path.stem for path in self.folder.glob("*.plan")}
+
+    def _path(self, key, suffix):
+        return self.folder / f"{key.stem}{suffix}"
+
+    def _no_room(self, error, plan_bytes):
+        size = f" of {plan_bytes / 1e6:.1f} MB" if plan_bytes else ""
+        return (
+            f"cannot store an engine{size} in {self.folder}: {error.strerror or error}, {_free_mb(self.folder)} MB are "
+            f"free there; make room or set {FOLDER_VARIABLE} to another folder"
+        )
+
+
+def _read(sidecar, key=None):
+    """The Entry whose JSON lies at `sidecar`, checked against its plan and, if given, its key."""
+    try:
+        values = json.loads(sidecar.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise UnusableEngine(f"{sidecar.name} has format {values['format']}, this version reads {FORMAT}")
+        found = EngineKey.from_dict(values["key"])
+        plan = sidecar.with_suffix(".plan").read_bytes()
+        entry = Entry(found, plan, values["plan_sha256"], values["created"], values["facts"], values["parity"])
+    except UnusableEngine:
+        raise
+    except FileNotFoundError as error:
+        raise UnusableEngine(f"{Path(error.filename).name} is missing") from error
+    except OSError as error:
+        raise HpeError(f"cannot read {error.filename or sidecar}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, HpeError) as error:
+        raise UnusableEngine(f"{sidecar.name} is damaged ({type(error).__name__}: {error})") from error
+    if found.stem != sidecar.stem or (key is not None and found != key):
+        raise UnusableEngine(f"{sidecar.name} describes another engine, {found.stem}")
+    if sha256_of(plan) != entry.plan_sha256:
+        raise UnusableEngine(f"{sidecar.stem}.plan is not what was written ({len(plan)} bytes, checksum differs)")
+    return entry
+
+
+def _write_whole(path, data):
+    """The file appears complete or not at all, also when the power goes."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _try_lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_the_file(file, path):
+    """Whether `path` still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _free_mb(folder):
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // 1_000_000
+
+
+def _now():
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

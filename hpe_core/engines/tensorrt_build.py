@@ -1,0 +1,163 @@
+"""TensorRT's builder: a typed ONNX goes in, a plan comes out. The same code for TensorRT 8.5 to 11 and for RTX.
+
+`tensorrt_rtx` (TensorRT for RTX) has the same interface and builds for GPUs that are not there; `tensorrt` builds for
+the GPU it runs on. TensorRT 8 has no strongly typed networks: there the builder is permitted the types in the graph.
+"""
+
+import importlib
+import importlib.util
+
+from hpe_core.engines.store import UnusableEngine
+from hpe_core.errors import HpeError
+
+LIBRARIES = ("tensorrt", "tensorrt_rtx")
+OPTIMUM_BATCH = 4  # of a batch profile: what the kernels are chosen for
+
+
+def installed():
+    """Name of the first library that is installed, or None; nothing is imported."""
+    return next((name for name in LIBRARIES if importlib.util.find_spec(name)), None)
+
+
+def load():
+    """The first of LIBRARIES that imports. Raises HpeError with the reasons."""
+    reasons = []
+    for name in LIBRARIES:
+        try:
+            return importlib.import_module(name)
+        except Exception as error:  # its loader raises many kinds when libraries are missing
+            reasons.append(f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    raise HpeError(f"TensorRT does not import ({'; '.join(reasons)})")
+
+
+def describe(trt):
+    """Name and version, like "tensorrt 10.3.0"."""
+    return f"{trt.__name__} {trt.__version__}"
+
+
+def plugin_version(trt):
+    """Version of the plugin library that plans may call into; it is released with TensorRT itself."""
+    return trt.__version__ if hasattr(trt, "init_libnvinfer_plugins") else "none"
+
+
+def builds_ahead(trt):
+    """Whether this library builds for GPUs that are not there."""
+    return hasattr(trt.IBuilderConfig, "set_compute_capability")
+
+
+def capability_value(trt, text):
+    """The library's constant for a compute capability like "8.6". Raises HpeError listing what it knows."""
+    known = {
+        f"{name[2:-1]}.{name[-1]}": value for name, value in vars(trt.ComputeCapability).items() if name[:2] == "SM"
+    }
+    if text not in known:
+        listed = ", ".join(sorted(known, key=float))
+        raise HpeError(f"{describe(trt)} does not build for compute capability {text}, allowed: {listed}")
+    return known[text]
+
+
+def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progress=None):
+    """Plan (bytes) of a typed ONNX (hpe_core.export_precision.for_tensorrt).
+
+    capabilities: texts like "8.6" to build for; none means the GPU at hand. progress(text) hears percentages.
+    Raises HpeError with TensorRT's own words.
+    """
+    log = collecting_logger(trt)
+    builder = _made(trt, "builder", lambda: trt.Builder(log))
+    flags = trt.NetworkDefinitionCreationFlag
+    typed = hasattr(flags, "STRONGLY_TYPED")
+    network = builder.create_network(1 << int(flags.STRONGLY_TYPED if typed else flags.EXPLICIT_BATCH))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(onnx_bytes):
+        raise HpeError(f"{describe(trt)} cannot read the network: {parser.get_error(0).desc()}")
+    config = builder.create_builder_config()
+    if not typed:
+        for flag in {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(precision, ()):
+            config.set_flag(getattr(trt.BuilderFlag, flag))
+    if max_batch > 1:
+        profile, image = builder.create_optimization_profile(), network.get_input(0)
+        batches = (1, min(OPTIMUM_BATCH, max_batch), max_batch)
+        profile.set_shape(image.name, *[(batch, *tuple(image.shape)[1:]) for batch in batches])
+        config.add_optimization_profile(profile)
+    if capabilities:
+        _aim(trt, config, capabilities)
+    monitor = _monitor(trt, progress) if progress and hasattr(trt, "IProgressMonitor") else None
+    if monitor is not None:
+        config.progress_monitor = monitor
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise HpeError(f"{describe(trt)} cannot build the engine: {log.last_error()}")
+    return bytes(plan)
+
+
+def open_engine(trt, plan):
+    """The ICudaEngine of a plan. Raises UnusableEngine when TensorRT refuses it. Needs a GPU."""
+    log = collecting_logger(trt)
+    engine = _made(trt, "runtime", lambda: trt.Runtime(log)).deserialize_cuda_engine(plan)
+    if engine is None:
+        raise UnusableEngine(f"{describe(trt)} does not load it: {log.last_error()}")
+    return engine
+
+
+def _made(trt, what, make):
+    try:
+        return make()
+    except (RuntimeError, TypeError) as error:  # TypeError: the library returned nothing, e.g. without a driver
+        raise HpeError(f"{describe(trt)} makes no {what}: {collecting_logger(trt).last_error()}") from error
+
+
+_loggers = {}
+
+
+def collecting_logger(trt):
+    """The library's one logger, which remembers its latest error instead of printing; made once, it must not die."""
+    if trt not in _loggers:
+
+        class Collecting(trt.ILogger):
+            def __init__(self):
+                super().__init__()
+                self.errors = []
+
+            def log(self, severity, message):
+                if severity <= trt.ILogger.ERROR:
+                    self.errors = [*self.errors[-9:], " ".join(message.split())]
+
+            def last_error(self):
+                return self.errors[-1] if self.errors else "no reason given"
+
+        _loggers[trt] = Collecting()
+    return _loggers[trt]
+
+
+def _aim(trt, config, capabilities):
+    if not builds_ahead(trt):
+        raise HpeError(f"{describe(trt)} builds only for the GPU at hand; tensorrt_rtx builds for others")
+    config.num_compute_capabilities = len(capabilities)
+    for i, text in enumerate(capabilities):
+        if not config.set_compute_capability(capability_value(trt, text), i):
+            raise HpeError(f"{describe(trt)} refuses compute capability {text}")
+
+
+def _monitor(trt, progress):
+    """TensorRT's progress, as the share of the outermost phase's steps."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self):
+            super().__init__()
+            self._outer, self._steps = None, 1
+
+        def phase_start(self, phase_name, parent_phase, num_steps):
+            if parent_phase is None:
+                self._outer, self._steps = phase_name, max(1, num_steps)
+                progress(f"{phase_name}: 0 %")
+
+        def step_complete(self, phase_name, step):
+            if phase_name == self._outer:
+                progress(f"{phase_name}: {100 * (step + 1) // self._steps} %")
+            return True
+
+        def phase_finish(self, phase_name):
+            if phase_name == self._outer:
+                progress(f"{phase_name}: done")
+
+    return Monitor()

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from hpe_core import backends, export_precision, model_store  # noqa: E402
+from hpe_core.engines import parity  # noqa: E402
+from hpe_core.errors import HpeError  # noqa: E402
+
+
+def session(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def rows_of(model, images):
+    return session(model).run(None, {"image": images})[0]
+
+
+def images(batch=1, seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (batch, 48, 64, 3)).astype(np.uint8)
+
+
+def test_float32_for_tensorrt_computes_the_very_same(write_net):
+    model = export_precision.read(write_net())
+    np.testing.assert_array_equal(
+        rows_of(export_precision.for_tensorrt(model, "fp32"), images()), rows_of(model, images())
+    )
+
+
+def test_half_precision_stays_within_a_thousandth_of_float32(write_net):
+    model = export_precision.read(write_net())
+    half = rows_of(export_precision.for_tensorrt(model, "fp16"), images())
+    full = rows_of(model, images())
+    assert half.dtype == np.float32 and np.abs(half - full).max() > 0
+    np.testing.assert_allclose(half, full, rtol=5e-3, atol=5e-3)
+
+
+def test_convolutions_are_half_while_pixels_and_decode_stay_float32(write_net):
+    half = export_precision.for_tensorrt(export_precision.read(write_net()), "fp16")
+    types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(half).graph.value_info}
+    for name in ("a", "ar", "b", "up", "sum", "c", "raw"):
+        assert types[name] == onnx.TensorProto.FLOAT16, name
+    for name in ("x", "rows13", "score", "centre", "size"):
+        assert types[name] == onnx.TensorProto.FLOAT, name
+    weights = {t.name: t.data_type for t in half.graph.initializer}
+    assert weights["zoom"] == onnx.TensorProto.FLOAT  # Resize takes its scales in float32 only
+    assert all(weights[f"{n}.w_half"] == onnx.TensorProto.FLOAT16 and f"{n}.w" not in weights for n in "abc")
+
+
+def test_the_image_is_cast_before_anything_else_touches_it(write_net):
+    for model in (export_precision.for_tensorrt(export_precision.read(write_net()), p) for p in ("fp16", "fp32")):
+        users = [node.op_type for node in model.graph.node if "image" in node.input]
+        assert users == ["Cast"]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_images_of_a_batch_give_what_each_gives_alone(write_net, precision):
+    model = export_precision.for_tensorrt(export_precision.read(write_net()), precision, max_batch=16)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    together = rows_of(model, images(3))
+    for i in range(3):
+        np.testing.assert_allclose(together[i], rows_of(model, images(3)[i : i + 1])[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(together[i, :, 13], 4.0)
+
+
+def test_the_model_given_is_left_as_it_was(write_net):
+    model = export_precision.read(write_net())
+    before = model.SerializeToString()
+    export_precision.for_tensorrt(model, "fp16", max_batch=16)
+    assert model.SerializeToString() == before
+
+
+def test_the_card_survives(write_net):
+    path = write_net()
+    model = export_precision.for_tensorrt(export_precision.read(path), "fp16")
+    assert export_precision.card_of(model, path)["name"] == "net"
+
+
+def test_a_weight_beyond_float16_is_refused_by_name_and_size(write_net):
+    model = export_precision.read(write_net(scale=1e6))
+    with pytest.raises(HpeError, match=r"weight a\.w reaches .*, float16 ends at 65504: use precision fp32"):
+        export_precision.for_tensorrt(model, "fp16")
+    export_precision.for_tensorrt(model, "fp32")
+
+
+def test_unknown_precision_lists_the_known_ones(write_net):
+    with pytest.raises(HpeError, match="precision must be one of fp16, fp32, int8, got 'fp4'"):
+        export_precision.for_tensorrt(export_precision.read(write_net()), "fp4")
+
+
+def test_int8_needs_a_quantised_model_and_a_quantised_model_needs_int8(write_net, tmp_path):
+    with pytest.raises(HpeError, match="precision int8 does not fit: the model carries no Q/DQ nodes"):
+        export_precision.for_tensorrt(export_precision.read(write_net()), "int8")
+    export_precision.quantise(write_net(), [images(seed=s) for s in range(3)], tmp_path / "q.onnx", "tensorrt")
+    with pytest.raises(HpeError, match="precision fp16 does not fit: the model carries Q/DQ nodes"):
+        export_precision.for_tensorrt(export_precision.read(tmp_path / "q.onnx"), "fp16")
+
+
+@pytest.mark.parametrize("target", export_precision.TARGETS)
+def test_a_quantised_model_is_near_float32_and_says_so_in_its_card(write_net, tmp_path, target):
+    path = write_net()
+    card = export_precision.quantise(path, [images(seed=s) for s in range(8)], tmp_path / "q.onnx", target)
+    assert card["precision"] == "int8"
+    backend = backends.create("onnxruntime", tmp_path / "q.onnx", threads=1)
+    assert backend.card == card
+    full = rows_of(export_precision.read(path), images())
+    difference = np.abs(backend.run(images()) - full)[..., 4:10]
+    assert 0 < np.median(difference) < 0.05
+    types = export_precision.types_of(export_precision.read(tmp_path / "q.onnx"))
+    assert types["quantised"] > 10
+
+
+def test_activations_are_unsigned_for_cpus_and_signed_for_tensorrt(write_net, tmp_path):
+    for target, unsigned in (("cpu", True), ("tensorrt", False)):
+        export_precision.quantise(write_net(), [images()], tmp_path / "q.onnx", target)
+        model = export_precision.read(tmp_path / "q.onnx")
+        assert any(t.data_type == onnx.TensorProto.UINT8 for t in model.graph.initializer) == unsigned
+    export_precision.quantise(write_net(), [images()], tmp_path / "q.onnx", "cpu")
+    with pytest.raises(HpeError, match="quantised with uint8 for CPUs"):
+        export_precision.for_tensorrt(export_precision.read(tmp_path / "q.onnx"), "int8")
+
+
+def test_first_and_last_convolutions_are_not_quantised(write_net, tmp_path):
+    export_precision.quantise(write_net(), [images()], tmp_path / "q.onnx", "cpu")
+    names = {t.name for t in export_precision.read(tmp_path / "q.onnx").graph.initializer}
+    assert {"a.w", "out.w"} <= names and "b.w" not in names
+
+
+def test_no_model_is_named(tmp_path):
+    (tmp_path / "text.onnx").write_bytes(b"this is no model")
+    with pytest.raises(HpeError, match=r"cannot load model .*text\.onnx"):
+        export_precision.read(tmp_path / "text.onnx")
+
+
+@pytest.mark.parametrize("name", model_store.names())
+def test_every_shipped_network_keeps_its_poses_in_half_precision(name):
+    reference = backends.create("onnxruntime", model_store.path_of(name), threads=1)
+    half = session(export_precision.for_tensorrt(export_precision.read(model_store.path_of(name)), "fp16"))
+    found = parity.measure(
+        reference.run,
+        lambda image: half.run(None, {"image": image})[0],
+        reference.input_shape,
+        reference.card["spec"]["columns"],
+    )
+    assert found.rows >= 30
+    assert parity.refusal(found.as_dict(), "fp16") is None, found
