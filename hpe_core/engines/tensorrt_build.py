@@ -69,7 +69,7 @@ def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progres
     network = builder.create_network(1 << int(flags.STRONGLY_TYPED if typed else flags.EXPLICIT_BATCH))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(onnx_bytes):
-        raise HpeError(f"{describe(trt)} cannot read the network: {parser.get_error(0).desc()}")
+        raise HpeError(f"{describe(trt)} cannot read the network: {' '.join(parser.get_error(0).desc().split())}")
     config = builder.create_builder_config()
     if not typed:
         for flag in {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(precision, ()):
@@ -79,8 +79,7 @@ def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progres
         batches = (1, min(OPTIMUM_BATCH, max_batch), max_batch)
         profile.set_shape(image.name, *[(batch, *tuple(image.shape)[1:]) for batch in batches])
         config.add_optimization_profile(profile)
-    if capabilities:
-        _aim(trt, config, capabilities)
+    _aim(trt, config, capabilities)
     monitor = _monitor(trt, progress) if progress and hasattr(trt, "IProgressMonitor") else None
     if monitor is not None:
         config.progress_monitor = monitor
@@ -130,12 +129,16 @@ def collecting_logger(trt):
 
 
 def _aim(trt, config, capabilities):
+    """Set what the engine is built for: the GPU at hand unless compute capabilities are given."""
     if not builds_ahead(trt):
-        raise HpeError(f"{describe(trt)} builds only for the GPU at hand; tensorrt_rtx builds for others")
-    config.num_compute_capabilities = len(capabilities)
-    for i, text in enumerate(capabilities):
-        if not config.set_compute_capability(capability_value(trt, text), i):
-            raise HpeError(f"{describe(trt)} refuses compute capability {text}")
+        if capabilities:
+            raise HpeError(f"{describe(trt)} builds only for the GPU at hand; tensorrt_rtx builds for others")
+        return
+    targets = [capability_value(trt, text) for text in capabilities] or [trt.ComputeCapability.CURRENT]
+    config.num_compute_capabilities = len(targets)
+    for i, target in enumerate(targets):
+        if not config.set_compute_capability(target, i):
+            raise HpeError(f"{describe(trt)} refuses compute capability {target}")
 
 
 def _monitor(trt, progress):

@@ -102,3 +102,33 @@ def test_an_unavailable_backend_says_why(name, tmp_path, monkeypatch):
         monkeypatch.setattr(registry.load("hpe_core.backends", backend), "unavailable", lambda: "no such chip")
     with pytest.raises(HpeError, match="no such chip"):
         backends.create(name, tmp_path / "x.onnx")
+
+
+def test_the_choice_is_explained_in_one_line(write_onnx, model_card):
+    path = write_onnx(ROWS, model_card())
+    assert backends.create("onnxruntime", path).choice == "onnxruntime, asked for by name"
+    chosen = backends.create("auto", path)
+    assert chosen.choice.startswith(f"{chosen.name}, first that works here (") and "\n" not in chosen.choice
+    for name in backends.AUTO_ORDER[: backends.AUTO_ORDER.index(chosen.name)]:
+        assert f"{name}: {registry.load('hpe_core.backends', name).unavailable()}" in chosen.choice
+
+
+def test_a_backend_that_seems_to_be_there_but_does_not_start_is_passed_over_with_its_reason(
+    write_onnx, model_card, monkeypatch
+):
+    cuda = registry.load("hpe_core.backends", "onnxruntime_cuda")
+    if cuda.unavailable() is None:
+        pytest.skip("onnxruntime_cuda works here")
+    monkeypatch.setattr(cuda, "unavailable", lambda: None)
+    monkeypatch.setattr(backends, "AUTO_ORDER", ("onnxruntime_cuda", "onnxruntime"))
+    chosen = backends.create("auto", write_onnx(ROWS, model_card()))
+    assert chosen.name == "onnxruntime"
+    assert "onnxruntime_cuda: CUDAExecutionProvider does not start here" in chosen.choice
+    with pytest.raises(HpeError, match="fell back to CPUExecutionProvider"):
+        backends.create("onnxruntime_cuda", write_onnx(ROWS, model_card()))
+
+
+def test_a_model_that_no_backend_can_read_is_named_by_the_automatic_choice_too(tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(b"this is no model")
+    with pytest.raises(HpeError, match=r"broken\.onnx"):
+        backends.create("auto", tmp_path / "broken.onnx")

@@ -1,0 +1,126 @@
+import argparse
+
+import pytest
+
+from hpe_core.engines import commands, gpu
+from hpe_core.engines.key import RECIPE
+from hpe_core.engines.store import EngineStore
+from hpe_core.errors import HpeError
+
+GOOD = {"rows": 40, "rotation_deg_median": 0.01, "rotation_deg_max": 0.1, "centre_px_median": 0.0, "score_median": 0.0}
+BAD = GOOD | {"rotation_deg_median": 0.25}
+
+
+@pytest.fixture
+def hpe():
+    """hpe("engine", "list") -> exit code."""
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser()
+        commands.add_parsers(parser.add_subparsers())
+        args = parser.parse_args(arguments)
+        return args.command(args)
+
+    return run
+
+
+@pytest.fixture
+def store(own_cache):
+    return EngineStore(own_cache)
+
+
+def test_an_empty_cache_is_no_error(hpe, own_cache, capsys):
+    for command in ("list", "check", "prune"):
+        assert hpe("engine", command) == 0
+    assert capsys.readouterr().out.count(f"0 engines in {own_cache}") == 2
+
+
+def test_list_names_engine_gpu_library_and_verdict(hpe, store, key, key_with, capsys):
+    store.write(key, b"plan" * 500_000, {}, GOOD)
+    store.write(key_with(precision="fp32", max_batch=16), b"plan", {}, BAD)
+    store.write(key_with(precision="int8"), b"plan", {})
+    assert hpe("engine", "list") == 0
+    out = capsys.readouterr().out
+    assert f"{key.stem}\n  batch 1, compute capability 8.6, GPU any, tensorrt_rtx 1.7.1.116, 2.0 MB" in out
+    assert "0.010 deg from ONNX Runtime (median of 40 rows)" in out
+    assert "batch 1 to 16" in out and "refused: rotation differs by 0.25 deg in the median, allowed 0.1" in out
+    assert "not yet compared with ONNX Runtime" in out and "3 engines" in out
+
+
+def test_check_fails_on_a_damaged_and_on_a_refused_engine(hpe, store, key, key_with, capsys):
+    store.write(key, b"plan", {}, GOOD)
+    assert hpe("engine", "check") == 0
+    store.write(key_with(precision="fp32"), b"plan", {}, BAD)
+    assert hpe("engine", "check") == 2
+    store.remove(key_with(precision="fp32"))
+    (store.folder / f"{key.stem}.plan").write_bytes(b"plam")
+    assert hpe("engine", "check") == 2
+    assert "checksum differs" in capsys.readouterr().out
+
+
+def test_prune_deletes_what_nobody_asks_for_again(hpe, store, key, key_with):
+    store.write(key_with(recipe=RECIPE + 1), b"plan", {}, GOOD)
+    kept = key_with(recipe=RECIPE, library=_installed_library())
+    store.write(kept, b"plan", {}, BAD)
+    assert hpe("engine", "prune") == 0
+    assert [entry.key for entry, _ in store.entries()] == [kept]
+    hpe("engine", "prune", "--refused")
+    assert store.entries() == []
+
+
+def test_prune_deletes_an_earlier_edition_of_a_shipped_model(hpe, store, key_with, monkeypatch):
+    monkeypatch.setattr(commands, "_shipped", lambda: {"net": "a" * 64})
+    for sha256 in ("a" * 64, "b" * 64):
+        store.write(key_with(onnx_sha256=sha256, library=_installed_library()), b"plan", {})
+    hpe("engine", "prune")
+    assert [entry.key.onnx_sha256 for entry, _ in store.entries()] == ["a" * 64]
+
+
+def test_prune_all_deletes_all(hpe, store, key, capsys):
+    store.write(key, b"plan", {}, GOOD)
+    assert hpe("engine", "prune", "--all") == 0
+    assert f"deleted {key.stem}.plan" in capsys.readouterr().out
+    assert store.entries() == []
+
+
+@pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
+def test_build_without_a_gpu_says_what_is_missing_and_what_helps(hpe, write_net):
+    pytest.importorskip("tensorrt_rtx")
+    with pytest.raises(HpeError, match=r"no NVIDIA driver here .*--compute-capability builds for another"):
+        hpe("engine", "build", str(write_net()))
+
+
+@pytest.mark.trt
+def test_build_for_another_gpu_stores_an_engine(hpe, store, write_net, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed, so no engine is built")
+    path = write_net()
+    assert hpe("engine", "build", str(path), "--compute-capability", "8.6", "--compute-capability", "8.9") == 0
+    out, err = capsys.readouterr()
+    assert out.count("not yet compared with ONNX Runtime") == 2 and "building engine net-fp16-b1-sm86" in err
+    assert {entry.key.compute_capability for entry, _ in store.entries()} == {"8.6", "8.9"}
+    assert hpe("engine", "check") == 0
+
+
+@pytest.mark.trt
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--compute-capability", "3.5"), r"compute capability 3\.5, allowed: 7\.5"),
+        (("--compute-capability", "8.6", "--max-batch", "64"), r"max_batch must lie in \[1, 16\], got 64"),
+        (("--compute-capability", "8.6", "--precision", "int8"), "precision int8 does not fit"),
+    ],
+)
+def test_wrong_wishes_are_told_and_nothing_is_stored(hpe, store, write_net, arguments, message):
+    pytest.importorskip("onnx")
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
+    with pytest.raises(HpeError, match=message):
+        hpe("engine", "build", str(write_net()), *arguments)
+    assert store.entries() == []
+
+
+def _installed_library():
+    """The library that `prune` compares with, as it names itself; any if there is none."""
+    from hpe_core.engines import tensorrt_build
+
+    return tensorrt_build.describe(tensorrt_build.load()) if tensorrt_build.installed() else "tensorrt 10.3.0"

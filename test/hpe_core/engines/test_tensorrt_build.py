@@ -1,0 +1,126 @@
+"""Real plans from the real TensorRT for RTX, which builds ahead for GPUs that are not here."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="onnx is not installed, so no engine is built (pip install onnx)")
+pytest.importorskip(
+    "tensorrt_rtx",
+    reason="tensorrt_rtx is not installed, so NO ENGINE IS BUILT by these tests (pip install tensorrt_rtx)",
+)
+
+from hpe_core import export_precision, model_store
+from hpe_core.engines import gpu, make, tensorrt_build
+from hpe_core.engines.store import EngineStore, UnusableEngine
+from hpe_core.errors import HpeError
+
+pytestmark = pytest.mark.trt
+trt = pytest.importorskip("tensorrt_rtx")
+CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
+NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
+
+
+@pytest.fixture
+def network(write_net):
+    """(path, typed ONNX bytes) of the small network in half precision."""
+    path = write_net()
+    return path, export_precision.for_tensorrt(export_precision.read(path), "fp16").SerializeToString()
+
+
+def obtain(store, path, capability="8.6", said=None, **options):
+    key = make.key_for(trt, path, make.read_model(path), None, capability, **options)
+    progress = (said if said is not None else []).append
+    return store.obtain(key, lambda: make.build(trt, path, key, True, progress), lambda entry: entry, progress)
+
+
+@pytest.mark.parametrize("max_batch", [1, 16])
+@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("name", model_store.names())
+def test_every_shipped_network_builds_in_half_precision(name, capability, max_batch, tmp_path):
+    path = model_store.path_of(name)
+    entry = obtain(EngineStore(tmp_path), path, capability, max_batch=max_batch)
+    assert entry.key.precision == "fp16" and entry.facts["types"]["float16"] >= 20
+    halved = 0.5 * path.stat().st_size
+    assert halved < len(entry.plan) < 1.6 * halved  # the plan holds the weights, in half precision
+    assert entry.facts["card"]["name"] == name
+
+
+@pytest.mark.parametrize("name", model_store.names())
+def test_one_plan_of_a_shipped_network_serves_several_gpus(name):
+    typed = export_precision.for_tensorrt(export_precision.read(model_store.path_of(name)), "fp16")
+    assert len(tensorrt_build.build_plan(trt, typed.SerializeToString(), "fp16", 1, CAPABILITIES)) > 1_000_000
+
+
+@pytest.mark.parametrize("precision, max_batch", [("fp32", 1), ("fp32", 16), ("fp16", 16)])
+def test_precisions_and_batches_are_different_engines(write_net, tmp_path, precision, max_batch):
+    store, path = EngineStore(tmp_path / "engines"), write_net()
+    obtain(store, path)
+    obtain(store, path, precision=precision, max_batch=max_batch)
+    assert len(store.entries()) == 2
+
+
+def test_a_network_quantised_for_tensorrt_builds_as_int8_by_itself(write_net, tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
+    path = tmp_path / "int8.onnx"
+    export_precision.quantise(write_net(), [image], path, "tensorrt")
+    entry = obtain(EngineStore(tmp_path / "engines"), path)
+    assert entry.key.precision == "int8" and entry.facts["types"]["quantised"] > 10
+
+
+def test_the_exported_order_is_refused_by_tensorrt_and_ours_is_not(write_net):
+    path = write_net()
+    with pytest.raises(HpeError, match=r"tensorrt_rtx [\d.]+ cannot read the network: .*UInt8"):
+        tensorrt_build.build_plan(trt, path.read_bytes(), "fp32", 1, ("8.6",))
+    typed = export_precision.for_tensorrt(export_precision.read(path), "fp32")
+    assert tensorrt_build.build_plan(trt, typed.SerializeToString(), "fp32", 1, ("8.6",))
+
+
+def test_progress_ends_with_done(network):
+    said = []
+    tensorrt_build.build_plan(trt, network[1], "fp16", 1, ("8.6",), said.append)
+    assert said[0].endswith(": 0 %") and said[-1].endswith(": done")
+    shares = [int(text.split()[-2]) for text in said[:-1]]
+    assert shares == sorted(shares) and len(shares) > 2
+
+
+def test_a_capability_that_is_not_known_lists_the_known_ones(network):
+    with pytest.raises(HpeError, match=r"does not build for compute capability 5\.3, allowed: 7\.5, 8\.0, 8\.6"):
+        tensorrt_build.build_plan(trt, network[1], "fp16", 1, ("5.3",))
+
+
+@NEEDS_NO_GPU
+def test_without_a_gpu_a_build_for_the_gpu_at_hand_says_so_in_tensorrts_words(network):
+    with pytest.raises(HpeError, match=r"cannot build the engine: .*driver"):
+        tensorrt_build.build_plan(trt, network[1], "fp16")
+
+
+@pytest.mark.parametrize("content", [b"", b"no network"])
+def test_bytes_that_are_no_network_are_refused(content):
+    with pytest.raises(HpeError, match="cannot"):
+        tensorrt_build.build_plan(trt, content, "fp16", 1, ("8.6",))
+
+
+def test_a_real_plan_is_stored_found_healed_and_replaced_by_version(write_net, tmp_path):
+    store, path, said = EngineStore(tmp_path / "engines"), write_net(), []
+    first = obtain(store, path, said=said)
+    told = len(said)
+    assert obtain(store, path, said=said).plan == first.plan and len(said) == told  # found
+    plan = store.folder / f"{first.key.stem}.plan"
+    plan.write_bytes(first.plan[: len(first.plan) // 2])
+    healed = obtain(store, path, said=said)
+    assert "the stored one is no good" in said[told] and len(healed.plan) > len(first.plan) // 2
+    write_net(seed=1)  # the same file name, other weights
+    other = obtain(store, path)
+    assert other.key.digest != first.key.digest and len(store.entries()) == 2
+
+
+@NEEDS_NO_GPU
+def test_loading_a_plan_without_a_gpu_is_an_error_that_can_be_read(network):
+    plan = tensorrt_build.build_plan(trt, network[1], "fp16", 1, ("8.6",))
+    with pytest.raises(HpeError):
+        tensorrt_build.open_engine(trt, plan)
+
+
+def test_a_plan_that_is_noise_is_unusable():
+    with pytest.raises(UnusableEngine, match="does not load it"):
+        tensorrt_build.open_engine(trt, b"no plan at all" * 100)
