@@ -8,7 +8,7 @@ RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/b
 
 demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the truth
 	@$(VENV)/bin/hpe run assets/sample_bag --out hpe_out/demo --overwrite
-	@$(VENV)/bin/python -m hpe_core.evaluation.against_truth assets/sample_bag hpe_out/demo/poses
+	@$(VENV)/bin/hpe eval bag assets/sample_bag --estimate demo=hpe_out/demo/poses:/head_pose --truth /truth/head_pose --out hpe_out/demo/evaluation --overwrite
 	@echo 'results: hpe_out/demo (poses.csv, poses/ bag, overlay.mp4, summary.json)'
 
 test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests too

@@ -104,6 +104,9 @@ def _parser():
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
     run.set_defaults(command=_run)
 
+    from hpe_core.evaluation.commands import add_parsers
+
+    add_parsers(commands)
     models = commands.add_parser("models", help="list the models and their cards")
     models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
     models.set_defaults(command=_models)

@@ -32,7 +32,7 @@ ALLOWED = {
     "export": ({"backends", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
 }
 # every other part (reading, evaluation, tools): no network code, no middleware
-OTHER = {"numpy", "cv2", "av", "scipy", "rich", "ruamel", "rosbags", "lz4", "backports", "compression"}
+OTHER = {"numpy", "cv2", "av", "scipy", "rich", "ruamel", "rosbags", "lz4", "backports", "compression", "distributed"}
 # TensorRT is imported by name, once: engines/tensorrt_build.py finds out which of its libraries there is
 ONLY_IN = {
     "onnxruntime": "backends/onnxruntime.py",

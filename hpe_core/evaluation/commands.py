@@ -1,0 +1,290 @@
+"""`hpe eval` and `hpe convert`: arguments in, files and an exit code out."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from hpe_core.errors import HpeError
+
+EXIT_OK, EXIT_THRESHOLD, EXIT_BAD_INPUT = 0, 1, 2
+NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors")
+
+BAG_DESCRIPTION = """\
+Measure head poses in rosbag2 files against a truth, or alone. BAG is a bag (folder, .mcap, .db3) or a folder of bags.
+
+An estimate or the truth is a topic (PoseStamped, PoseWithCovarianceStamped, PoseArray, TransformStamped, Odometry,
+vision_msgs/Detection3DArray), tf:PARENT/CHILD (CHILD may be a pattern: tf:camera/face_*), FILE.csv as `hpe run` writes
+it, or OTHER_BAG:TOPIC; an estimate may also be `run` or `run:MODEL`, our pipeline over the bag's images.
+NAME=... before any of them names it in the report.
+
+Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
+
+BAG_EXAMPLES = """\
+examples:
+  hpe eval bag assets/sample_bag --estimate run --truth /truth/head_pose --out report
+  hpe eval bag lab.mcap --estimate ours=/head_pose --estimate theirs=/other/pose --truth tf:camera/marker
+  hpe eval bag robot_run --estimate /head_pose                      without truth: jitter, dropouts, rate, latency
+  hpe eval bag all_bags/ --estimate run --truth /truth --jobs 4 --thresholds limits.yaml"""
+
+
+def add_parsers(commands):
+    """Add `eval` and `convert` to the subparsers of the command `hpe`."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    evaluation = commands.add_parser("eval", help="measure poses in bags and on datasets")
+    kinds = evaluation.add_subparsers(title="what to evaluate", metavar="KIND", required=True)
+    bag = kinds.add_parser(
+        "bag",
+        help="bags against a truth, or alone",
+        description=BAG_DESCRIPTION,
+        epilog=BAG_EXAMPLES,
+        formatter_class=formatter,
+    )
+    _add_bag_arguments(bag)
+    bag.set_defaults(command=_eval_bag)
+
+
+def _add_bag_arguments(p):
+    p.add_argument("bag", metavar="BAG", help="bag, or folder of bags")
+    p.add_argument("--estimate", action="append", metavar="E", help="what to measure; repeat to compare (default: run)")
+    p.add_argument("--truth", metavar="T", help="what to measure against; none: what can be said without truth")
+    p.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/eval_<bag>)")
+    p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier evaluation in DIR")
+    p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
+    p.add_argument("--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html")
+    p.add_argument("--errors-bag", action=argparse.BooleanOptionalAction, default=True, help="write errors/ (MCAP)")
+    run = p.add_argument_group("the estimate `run`")
+    run.add_argument("--model", metavar="NAME", help="model for `run` (default: the shipped one)")
+    run.add_argument("--topic", metavar="T", help="image topic (default: the only one, or the first)")
+    run.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
+    run.add_argument("--camera-info", metavar="FILE.yaml", help="calibration; beats the bag's own")
+    run.add_argument("--hfov", metavar="DEG", type=float, help="horizontal field of view without calibration (60)")
+    run.add_argument("--flip", action="store_true", help="measure consistency with mirrored images too")
+    how = p.add_argument_group("how to compare")
+    how.add_argument("--estimate-frame", choices=("face", "head", "gaze"), default="face", help="axes of estimates")
+    how.add_argument("--truth-frame", choices=("face", "head", "gaze"), default="face", help="axes of the truth")
+    how.add_argument("--ignore-frame-ids", action="store_true", help="take all frame_ids as the same camera")
+    how.add_argument("--gate", metavar="M", type=float, default=0.3, help="farthest an estimate may lie from its head")
+    how.add_argument("--max-truth-gap", metavar="S", type=float, default=0.2, help="longest gap that is interpolated")
+    how.add_argument(
+        "--tolerance", metavar="S", type=float, help="farthest a stamp may lie from its frame (half of one)"
+    )
+    how.add_argument("--apply-offset", action="store_true", help="apply the estimated clock offset, not just report it")
+    how.add_argument("--max-offset", metavar="S", type=float, default=1.0, help="largest clock offset looked for")
+    how.add_argument("--calibration-part", metavar="X", type=float, default=0.2, help="share that fits frame offsets")
+    how.add_argument("--target", action="append", metavar="NAME=X,Y,Z", help="looked-at point in the camera frame")
+    how.add_argument("--looking-angle", metavar="DEG", type=float, default=15.0, help="looks at a target when closer")
+    many = p.add_argument_group("many bags")
+    many.add_argument("--jobs", metavar="N", type=int, default=1, help="processes for bags and model runs")
+    many.add_argument("--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786")
+
+
+def _eval_bag(args):
+    from hpe_core.evaluation import bag_evaluation
+    from hpe_core.evaluation.parallel import evaluate_bags
+    from hpe_core.evaluation.thresholds import check, load_thresholds
+
+    bags = find_bags(args.bag)
+    job = _job(args)
+    thresholds = load_thresholds(args.thresholds) if args.thresholds else []
+    out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{bag_evaluation.bag_name(args.bag)}"
+    _check_out(out, args.overwrite)
+    if args.jobs < 1:
+        raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
+    with _Progress() as progress:
+        results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.images)
+    if not results:
+        name, reason = next(iter(failed.items()))
+        raise HpeError(reason if len(bags) == 1 else f"none of {len(bags)} bags can be evaluated; {name}: {reason}")
+    checks = check(thresholds, bag_evaluation.summaries_for_checks(results))
+    _write(out, args, bags, results, failed, job, checks)
+    _print(results, failed, checks, out)
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise HpeError(f"{len(failed)} of {len(bags)} bags could not be evaluated; {name}: {reason}")
+    return EXIT_OK if all(c.passed for c in checks) else EXIT_THRESHOLD
+
+
+def _job(args):
+    from hpe_core.evaluation.bag_evaluation import Job
+    from hpe_core.evaluation.evaluate import Options
+    from hpe_core.evaluation.matching import MatchOptions
+    from hpe_core.io.camera_info import camera_from_yaml
+
+    targets = tuple(_target(text) for text in args.target or ()) or Options.targets
+    options = Options(
+        MatchOptions(args.gate, args.max_truth_gap, args.tolerance),
+        args.calibration_part,
+        args.apply_offset,
+        args.max_offset,
+        targets,
+        args.looking_angle,
+    )
+    estimates = tuple(f"run=run:{args.model}" if e == "run" and args.model else e for e in args.estimate or ["run"])
+    return Job(
+        estimates,
+        args.truth,
+        args.estimate_frame,
+        args.truth_frame,
+        args.ignore_frame_ids,
+        args.topic,
+        _config(args.config),
+        camera_from_yaml(args.camera_info) if args.camera_info else None,
+        args.hfov,
+        args.flip,
+        options,
+    )
+
+
+def _config(path):
+    if not path:
+        return None
+    from hpe_core.config import PipelineConfig, overridden
+    from hpe_core.io.yaml_file import load_mapping
+
+    return overridden(PipelineConfig(), load_mapping(path, "config file"))
+
+
+def _target(text):
+    name, _, numbers = text.partition("=")
+    try:
+        point = tuple(float(number) for number in numbers.split(","))
+    except ValueError:
+        point = ()
+    if not name or len(point) != 3 or not all(abs(v) < 1e6 for v in point):
+        raise HpeError(f"--target must be NAME=X,Y,Z in metres in the camera frame, got {text!r}")
+    return name, point
+
+
+def find_bags(text):
+    """dict name -> path of the bag `text`, or of all bags in the folder `text` (any depth, natural order)."""
+    from hpe_core.evaluation.bag_evaluation import bag_name
+    from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
+
+    root = Path(text)
+    if not root.exists():
+        raise HpeError(f"{text} does not exist")
+    if not root.is_dir() or is_bag_folder(root):
+        return {bag_name(root): root}
+    folders = {path.parent for suffix in BAG_SUFFIXES for path in root.rglob(f"*{suffix}")}
+    folders |= {path.parent for path in root.rglob("metadata.yaml")}
+    if not folders:
+        raise HpeError(f"folder {text} holds no rosbag2")
+    names = {folder.relative_to(root).as_posix(): folder for folder in folders}
+    return {name: names[name] for name in sorted(names, key=natural_key)}
+
+
+def _check_out(out, overwrite):
+    """Raises HpeError when `out` cannot become the output folder; changes nothing."""
+    if out.exists() and not out.is_dir():
+        raise HpeError(f"output folder {out} is a file")
+    earlier = [name for name in NAMES if (out / name).exists()]
+    if earlier and not overwrite:
+        raise HpeError(f"output folder {out} holds earlier results ({', '.join(earlier)}): use --overwrite or --out")
+
+
+def _write(out, args, bags, results, failed, job, checks):
+    from hpe_core.evaluation import bag_evaluation
+    from hpe_core.evaluation import results as files
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        path = out / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    values = bag_evaluation.results_of(results, job, checks) | {"failed_bags": failed}
+    (out / "results.json").write_text(files.results_json(values), encoding="utf-8")
+    files.write_frames_csv(out / "frames.csv", bag_evaluation.all_rows(results))
+    files.write_junit(out / "junit.xml", checks, "hpe_eval")
+
+
+def _print(results, failed, checks, out):
+    from rich.console import Console
+    from rich.table import Table
+
+    from hpe_core.evaluation.bag_evaluation import combined
+
+    console = Console(highlight=False)
+    shown = [(result.name, result.summary["estimates"]) for result in results[:20]]
+    if len(results) > 1:
+        shown.append(("all bags", combined(results)))
+    for title, estimates in shown:
+        table = Table(title=title, title_justify="left")
+        for column in ("", *estimates):
+            table.add_column(column, justify="right" if column else "left")
+        for name, path in ROWS:
+            cells = [_cell(summary, path) for summary in estimates.values()]
+            if any(cells):
+                table.add_row(name, *cells)
+        console.print(table)
+    for name, reason in failed.items():
+        console.print(f"not evaluated {name}: {reason}", markup=False)
+    for one in checks:
+        console.print(f"{'passed' if one.passed else 'FAILED'}  {one.text}", markup=False)
+    for name in NAMES:
+        if (out / name).exists():
+            console.print(f"written   {out / name}{'/' * (out / name).is_dir()}", markup=False, soft_wrap=True)
+
+
+ROWS = (
+    ("true heads", "detection.true_heads"),
+    ("found (recall)", "detection.recall"),
+    ("false poses", "detection.false"),
+    ("id switches", "detection.id_switches"),
+    ("geodesic error, mean (deg)", "rotation.geodesic_deg.mean"),
+    ("  median", "rotation.geodesic_deg.median"),
+    ("  95 %", "rotation.geodesic_deg.p95"),
+    ("  missed heads as mean pose", "rotation.geodesic_deg.mean_failures_as_mean_pose"),
+    ("  held-out part, raw", "calibration.raw.geodesic_deg.mean"),
+    ("  held-out part, calibrated", "calibration.calibrated.geodesic_deg.mean"),
+    ("Euler MAE (deg)", "rotation.euler_mae_deg.mean"),
+    ("  yaw", "rotation.euler_mae_deg.yaw"),
+    ("  pitch", "rotation.euler_mae_deg.pitch"),
+    ("  roll", "rotation.euler_mae_deg.roll"),
+    ("MAEV (deg)", "rotation.maev_deg.mean"),
+    ("position error, mean (mm)", "translation.error_mm.mean"),
+    ("  depth (% of distance)", "translation.depth_percent.mean"),
+    ("ADD, mean (mm)", "translation.add_mm.mean"),
+    ("after the truth by (s)", "time.offset_s"),
+    ("jitter (deg per axis)", "stability.jitter.rotation_deg_per_axis"),
+    ("static jitter (deg per axis)", "stability.static_jitter.rotation_deg_per_axis"),
+    ("rotation NEES / dof", "uncertainty.rotation.nees_over_dof"),
+    ("looking at the camera, F1", "looking_at.camera.f1"),
+    ("stamp to log, median (ms)", "latency_ms.median"),
+    ("rate (Hz)", "stream.rate_hz"),
+    ("dropped messages", "stream.dropped"),
+    ("flip consistency (deg)", "flip_consistency.geodesic_deg.mean"),
+)
+
+
+def _cell(summary, path):
+    value = summary
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+class _Progress:
+    """A bar on the terminal while a model runs; nothing where there is no terminal."""
+
+    def __enter__(self):
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+        self._task = None
+        self._bar.start()
+        return self
+
+    def images(self, done, total):
+        """So many images of one run are done."""
+        if self._task is None or done == 1:
+            self._task = self._bar.add_task("images", total=total)
+        self._bar.update(self._task, completed=done)
+
+    def __exit__(self, *exception):
+        self._bar.stop()

@@ -1,0 +1,229 @@
+"""Which estimate belongs to which true head at which moment; everything that is left over is named and kept."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hpe_core.evaluation.interpolation import interpolate
+
+DEPTH_WEIGHT = 0.25  # a monocular camera errs most along the line of sight
+EXACT_SHARE, RATE_SHARE = 0.5, 0.67
+
+
+@dataclass(frozen=True)
+class MatchOptions:
+    """gate_m: farthest that an estimate may lie from its true head; max_truth_gap_s: longest gap in the truth that is
+    interpolated; tolerance_s: farthest an estimate's stamp may lie from its frame, None: half a frame."""
+
+    gate_m: float = 0.3
+    max_truth_gap_s: float = 0.2
+    tolerance_s: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """One estimate against one truth, over F frames.
+
+    frame_ns (F,); scored (F,) bool: the truth is known then; answered (F,) bool: the estimate has a message then.
+    estimate, truth (P,): indices of matched poses, into the estimate's series and the true poses.
+    frame_of_estimate (N,): frame index, -1: none; false (K,): estimate indices; missed (L,): true pose indices;
+    true_frame (T,), true_track (T,) str, true_R (T, 3, 3), true_t_m (T, 3), true_ns (T,): true poses at the frames;
+    skipped: Counter reason -> count of estimated poses that are neither matched nor false.
+    """
+
+    frame_ns: np.ndarray
+    scored: np.ndarray
+    answered: np.ndarray
+    estimate: np.ndarray
+    truth: np.ndarray
+    frame_of_estimate: np.ndarray
+    false: np.ndarray
+    missed: np.ndarray
+    true_frame: np.ndarray
+    true_track: np.ndarray
+    true_R: np.ndarray
+    true_t_m: np.ndarray
+    true_ns: np.ndarray
+    skipped: Counter
+
+
+def frames_of(estimate, truth, image_ns):
+    """Stamps (F,) of the moments at which an estimate is due.
+
+    Those of the images where the bag has images; else those of truth and estimate together when they share stamps; else
+    the estimate's own, continued at its rate through gaps and over the whole truth.
+    """
+    if len(image_ns):
+        return np.unique(image_ns)
+    own, true = np.unique(estimate.message_stamp_ns), np.unique(truth.message_stamp_ns)
+    if len(own) < 2 or len(true) < 2:
+        return np.union1d(own, true)
+    period, true_period = float(np.median(np.diff(own))), float(np.median(np.diff(true)))
+    if true_period > RATE_SHARE * period and np.isin(own, true).mean() > EXACT_SHARE:
+        return np.union1d(own, true)
+    return _filled(own, period, true[0], true[-1])
+
+
+def _filled(stamps, period_ns, first_ns, last_ns):
+    """Stamps with nominal ones in gaps beyond 1.5 periods, and before and after them down to first and up to last."""
+    edges = np.concatenate([[min(first_ns - period_ns, stamps[0])], stamps, [max(last_ns + period_ns, stamps[-1])]])
+    gaps = np.flatnonzero(np.diff(edges) > 1.5 * period_ns)
+    added = []
+    for i in gaps:
+        count = round((edges[i + 1] - edges[i]) / period_ns) - 1
+        added.append(np.linspace(edges[i], edges[i + 1], count + 2)[1:-1])
+    return np.unique(np.concatenate([stamps, *added]).astype(np.int64))
+
+
+def match(estimate, truth, frame_ns, options):
+    """Matches of a PoseSeries against a truth PoseSeries with ids (see series.linked) at frames (F,)."""
+    period = float(np.median(np.diff(frame_ns))) if len(frame_ns) > 1 else 1e9
+    tolerance_ns = 0.5 * period if options.tolerance_s is None else options.tolerance_s * 1e9
+    eval_ns, answered, frame_of_stamp = _due(estimate.message_stamp_ns, frame_ns, tolerance_ns)
+    frame_of = frame_of_stamp(estimate.stamp_ns)
+    max_gap_ns = options.max_truth_gap_s * 1e9
+    scored = _known(truth.message_stamp_ns, eval_ns, max_gap_ns)
+    true = _true_poses(truth, eval_ns, scored, max_gap_ns)
+    skipped = Counter()
+    _count(skipped, "estimate at a time that belongs to no frame", frame_of == -1)
+    _count(skipped, "second estimate of one frame", frame_of == -2)
+    frame_of = np.maximum(frame_of, -1)
+    unknown = (frame_of >= 0) & ~scored[frame_of]
+    _count(skipped, "estimate at a time without truth", unknown)
+    usable = np.flatnonzero((frame_of >= 0) & ~unknown)
+    pairs = _pairs(estimate.t_m, frame_of, usable, true, options.gate_m)
+    paired = np.array(pairs, int).reshape(-1, 2)
+    paired = paired[np.argsort(paired[:, 0], kind="stable")]
+    return Matches(
+        frame_ns,
+        scored,
+        answered,
+        paired[:, 0],
+        paired[:, 1],
+        frame_of,
+        np.setdiff1d(usable, paired[:, 0]),
+        np.setdiff1d(np.arange(len(true[0])), paired[:, 1]),
+        *true,
+        eval_ns[true[0]],
+        skipped,
+    )
+
+
+def _count(counter, reason, mask):
+    if np.any(mask):
+        counter[reason] += int(np.sum(mask))
+
+
+def _due(message_ns, frame_ns, tolerance_ns):
+    """For F frames: the stamp at which truth is taken (the message's, else the frame's) and whether a message came;
+    and a function from estimate stamps to frame indices (-1: no frame, -2: another message is nearer to the frame)."""
+    eval_ns, answered = frame_ns.copy(), np.zeros(len(frame_ns), bool)
+    stamps = np.unique(message_ns)
+    if len(stamps) == 0 or len(frame_ns) == 0:
+        return eval_ns, answered, lambda stamp_ns: np.full(len(stamp_ns), -1)
+    right = np.clip(np.searchsorted(frame_ns, stamps), 0, len(frame_ns) - 1)
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(np.abs(frame_ns[left] - stamps) <= np.abs(frame_ns[right] - stamps), left, right)
+    distance = np.abs(frame_ns[nearest] - stamps)
+    frame = np.where(distance <= tolerance_ns, nearest, -1)
+    order = np.lexsort((stamps, distance))
+    seen = np.zeros(len(frame_ns), bool)
+    for i in order:
+        if frame[i] < 0:
+            continue
+        if seen[frame[i]]:
+            frame[i] = -2
+            continue
+        seen[frame[i]] = True
+        eval_ns[frame[i]], answered[frame[i]] = stamps[i], True
+
+    def frame_of_stamp(stamp_ns):
+        index = np.clip(np.searchsorted(stamps, stamp_ns), 0, len(stamps) - 1)
+        return np.where(stamps[index] == stamp_ns, frame[index], -1)
+
+    return eval_ns, answered, frame_of_stamp
+
+
+def _known(message_ns, at_ns, max_gap_ns):
+    """Mask (F,): truth messages surround the time closely enough, or one has that very stamp."""
+    stamps = np.unique(message_ns)
+    if len(stamps) == 0:
+        return np.zeros(len(at_ns), bool)
+    after = np.searchsorted(stamps, at_ns, side="left")
+    inside = (after > 0) & (after < len(stamps))
+    index = np.clip(after, 1, max(1, len(stamps) - 1))
+    gap = stamps[np.minimum(index, len(stamps) - 1)] - stamps[index - 1]
+    exact = stamps[np.minimum(after, len(stamps) - 1)] == at_ns
+    return exact | (inside & (gap <= max_gap_ns))
+
+
+def _true_poses(truth, eval_ns, scored, max_gap_ns):
+    """Frame index (T,), track (T,), R (T, 3, 3), t_m (T, 3) of every true head at every scored frame."""
+    frames, tracks, rotations, places = [], [], [], []
+    order = np.argsort(eval_ns, kind="stable")
+    for name in np.unique(truth.face_id):
+        own = truth.face_id == name
+        stamps, first = np.unique(truth.stamp_ns[own], return_index=True)
+        low, high = np.searchsorted(eval_ns[order], [stamps[0], stamps[-1] + 1])
+        near = order[low:high]
+        near = near[scored[near]]
+        R, t_m, valid = interpolate(stamps, truth.R[own][first], truth.t_m[own][first], eval_ns[near], max_gap_ns)
+        frames.append(near[valid])
+        tracks.append(np.full(int(valid.sum()), name))
+        rotations.append(R[valid])
+        places.append(t_m[valid])
+    if not frames:
+        return np.zeros(0, int), np.zeros(0, "<U1"), np.zeros((0, 3, 3)), np.zeros((0, 3))
+    frame = np.concatenate(frames)
+    order = np.argsort(frame, kind="stable")
+    return frame[order], *(np.concatenate(part)[order] for part in (tracks, rotations, places))
+
+
+def position_cost(t_m, t_true_m):
+    """Distances (...,) in metres, depth counted with DEPTH_WEIGHT, of positions (..., 3) from true ones (..., 3)."""
+    error = t_m - t_true_m
+    depth = np.sum(error * t_true_m, -1) / np.maximum(np.linalg.norm(t_true_m, axis=-1), 1e-9)
+    lateral = np.sqrt(np.maximum(np.sum(error**2, -1) - depth**2, 0.0))
+    return lateral + DEPTH_WEIGHT * np.abs(depth)
+
+
+def _pairs(t_m, frame_of, usable, true, gate_m):
+    """List of (estimate index, true index): per frame the assignment of least cost within the gate."""
+    true_frame, _, _, true_t_m = true
+    if len(usable) == 0 or len(true_frame) == 0:
+        return []
+    estimates = usable[np.argsort(frame_of[usable], kind="stable")]
+    frame = frame_of[estimates]
+    last = int(max(frame[-1], true_frame[-1])) + 1
+    e_count, t_count = np.bincount(frame, minlength=last), np.bincount(true_frame, minlength=last)
+    e_start, t_start = np.cumsum(e_count) - e_count, np.cumsum(t_count) - t_count
+    single = np.flatnonzero((e_count == 1) & (t_count == 1))
+    e, t = estimates[e_start[single]], t_start[single]
+    near = position_cost(t_m[e], true_t_m[t]) <= gate_m
+    pairs = list(zip(e[near].tolist(), t[near].tolist(), strict=True))
+    for f in np.flatnonzero((e_count > 0) & (t_count > 0) & (e_count + t_count > 2)):
+        e = estimates[e_start[f] : e_start[f] + e_count[f]]
+        t = np.arange(t_start[f], t_start[f] + t_count[f])
+        cost = position_cost(t_m[e][:, None], true_t_m[t][None])
+        rows, columns = linear_sum_assignment(np.where(cost <= gate_m, cost, 1e3 * gate_m))
+        pairs += [(e[r], t[c]) for r, c in zip(rows, columns, strict=True) if cost[r, c] <= gate_m]
+    return pairs
+
+
+def id_switches(matches, face_id):
+    """How often the estimate's id of one true head changes, in time order."""
+    switches = 0
+    for track in np.unique(matches.true_track[matches.truth]):
+        mine = matches.true_track[matches.truth] == track
+        order = np.argsort(matches.true_ns[matches.truth[mine]], kind="stable")
+        ids = face_id[matches.estimate[mine]][order]
+        switches += int(np.sum(ids[1:] != ids[:-1]))
+    return switches
+
+
+def false_tracks(matches, face_id):
+    """Estimated ids of which less than half of the scored poses belong to a true head."""
+    good, bad = face_id[matches.estimate], face_id[matches.false]
+    return int(sum(np.sum(bad == name) > np.sum(good == name) for name in np.unique(bad)))

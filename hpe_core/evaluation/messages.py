@@ -1,0 +1,78 @@
+"""Poses in ROS messages (as rosbags reads them): one function per type, in one table. No ROS needed."""
+
+from hpe_core.io.bags import stamp_ns_of, typestore
+
+TF = "tf2_msgs/msg/TFMessage"
+
+VISION_MSGS = {
+    "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score\n",
+    "vision_msgs/msg/ObjectHypothesisWithPose": (
+        "vision_msgs/ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n"
+    ),
+    "vision_msgs/msg/BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
+    "vision_msgs/msg/Detection3D": (
+        "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
+        "vision_msgs/BoundingBox3D bbox\nstring id\n"
+    ),
+    "vision_msgs/msg/Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
+}
+
+
+def store():
+    """The type store of hpe_core.io.bags, with vision_msgs 4 (Humble and later) besides."""
+    types = typestore()
+    if "vision_msgs/msg/Detection3DArray" not in types.types:
+        from rosbags.typesys import get_types_from_msg
+
+        found = {}
+        for name, text in VISION_MSGS.items():
+            found.update(get_types_from_msg(text, name))
+        types.register(found)
+    return types
+
+
+def _numbers(position, orientation):
+    quat = (orientation.x, orientation.y, orientation.z, orientation.w)
+    return quat, (position.x, position.y, position.z)
+
+
+def _pose(message):
+    yield (*_numbers(message.pose.position, message.pose.orientation), "", None)
+
+
+def _pose_with_covariance(message):
+    pose = message.pose.pose
+    yield (*_numbers(pose.position, pose.orientation), "", message.pose.covariance)
+
+
+def _pose_array(message):
+    for pose in message.poses:
+        yield (*_numbers(pose.position, pose.orientation), "", None)
+
+
+def _transform(message):
+    transform = message.transform
+    yield (*_numbers(transform.translation, transform.rotation), message.child_frame_id, None)
+
+
+def _detections(message):
+    for detection in message.detections:
+        for result in detection.results[:1]:
+            pose = result.pose.pose
+            yield (*_numbers(pose.position, pose.orientation), detection.id, result.pose.covariance)
+
+
+# message type -> (its poses as (quaternion, position, id, covariance), whether the ids are the source's own)
+READERS = {
+    "geometry_msgs/msg/PoseStamped": (_pose, True),
+    "geometry_msgs/msg/PoseWithCovarianceStamped": (_pose_with_covariance, True),
+    "geometry_msgs/msg/PoseArray": (_pose_array, False),
+    "geometry_msgs/msg/TransformStamped": (_transform, True),
+    "nav_msgs/msg/Odometry": (_pose_with_covariance, True),
+    "vision_msgs/msg/Detection3DArray": (_detections, True),
+}
+
+
+def header_of(message):
+    """Stamp in ns and frame_id of a message with a header."""
+    return stamp_ns_of(message.header.stamp), message.header.frame_id

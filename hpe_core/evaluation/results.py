@@ -1,0 +1,75 @@
+"""results.json, frames.csv and JUnit XML: the same bytes for the same input."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+SCHEMA_VERSION = "1.0"
+DIGITS = 9  # significant; hides the last bits, in which machines may differ
+
+
+def results_json(values):
+    """Text of results.json: sorted keys, rounded numbers, null for what is not finite."""
+    return json.dumps(_plain(values), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{DIGITS}g}") + 0.0 if np.isfinite(value) else None
+    return value
+
+
+FORMATS = {"distance_m": "%.4f", "face_size_px": "%.2f"}
+
+
+def write_frames_csv(path, rows_by_estimate):
+    """frames.csv: rows (dict column -> array) of every estimate, in stamp order; empty where there is no number."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        first = True
+        for label, rows in rows_by_estimate.items():
+            if first:
+                file.write(",".join(["estimate", *rows]) + "\n")
+                first = False
+            columns = [_texts(name, values) for name, values in rows.items()]
+            name = _quoted(label)
+            file.writelines(f"{name},{','.join(row)}\n" for row in zip(*columns, strict=True))
+
+
+def _texts(name, values):
+    if values.dtype.kind == "i":
+        return ["" if name == "frame" and v < 0 else str(v) for v in values.tolist()]
+    if values.dtype.kind == "U":
+        return [_quoted(v) for v in values.tolist()]
+    form = FORMATS.get(name, "%.3f")
+    return ["" if v != v else form % v for v in values.tolist()]
+
+
+def _quoted(text):
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
+
+
+def write_junit(path, checks, suite):
+    """JUnit XML with one test case per Check, and one that says the evaluation itself came to its end."""
+    failed = [check for check in checks if not check.passed]
+    root = ElementTree.Element("testsuites")
+    node = ElementTree.SubElement(
+        root, "testsuite", name=suite, tests=str(len(checks) + 1), failures=str(len(failed)), errors="0", time="0"
+    )
+    ElementTree.SubElement(node, "testcase", classname=suite, name="evaluation", time="0")
+    for check in checks:
+        name = f"{check.metric} {check.bound} {check.limit:g}"
+        case = ElementTree.SubElement(node, "testcase", classname=f"{suite}.{check.estimate}", name=name, time="0")
+        if not check.passed:
+            ElementTree.SubElement(case, "failure", message=check.text)
+    ElementTree.indent(root)
+    Path(path).write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")

@@ -1,0 +1,93 @@
+"""How much later an estimate's motion comes than the truth's: a wrong clock and the lag of a filter look the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import correlate
+
+from hpe_core.evaluation.interpolation import interpolate
+from hpe_core.geometry import so3
+
+GRID_NS = 20_000_000
+BASELINE = 10  # grid steps over which the turn is measured, so that jitter does not drown slow motion
+MIN_SPEED_STD_DEG_S = 2.0
+MIN_CORRELATION = 0.3
+MAX_GAP_NS = 500_000_000
+MAX_SAMPLES = 4000
+FINE_STEPS_S = (0.02, 0.004, 0.0008)
+
+
+@dataclass(frozen=True)
+class TimeOffset:
+    """offset_s: seconds that the estimate comes after the truth, None when unknown for `reason`; correlation: of the
+    turning speeds at that offset, 1 at best."""
+
+    offset_s: float | None
+    correlation: float | None
+    reason: str = ""
+
+
+def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
+    """TimeOffset of one head's rotations (N, 3, 3) against the true (M, 3, 3), stamps strictly increasing.
+
+    Coarse by cross-correlation of the turning speed, which no constant frame offset changes; fine by the shift that
+    leaves the least spread of R_true' R about its mean.
+    """
+    if min(len(stamp_ns), len(true_stamp_ns)) < 3 * BASELINE:
+        return TimeOffset(None, None, "too few poses")
+    reach = int(np.ceil(max_offset_s * 1e9 / GRID_NS))
+    start = min(stamp_ns[0], true_stamp_ns[0])
+    count = int((max(stamp_ns[-1], true_stamp_ns[-1]) - start) // GRID_NS) + 1
+    if count > 50_000_000:
+        return TimeOffset(None, None, "estimate and truth lie too far apart in time")
+    speeds = [_speed(start, count, s, r) for s, r in ((stamp_ns, R), (true_stamp_ns, R_true))]
+    if min(s[s != 0].std() if s.any() else 0.0 for s in speeds) < MIN_SPEED_STD_DEG_S:
+        return TimeOffset(None, None, "the head hardly turns")
+    products = correlate(*speeds, mode="full", method="fft")
+    shifts = np.arange(len(products)) - (count - 1)
+    near = np.abs(shifts) <= reach
+    norm = np.sqrt(np.sum(speeds[0] ** 2) * np.sum(speeds[1] ** 2))
+    best = int(np.argmax(products[near]))
+    correlation = float(products[near][best] / norm)
+    if correlation < MIN_CORRELATION:
+        return TimeOffset(None, correlation, "the motions of estimate and truth do not resemble each other")
+    offset_s = _refined(shifts[near][best] * GRID_NS * 1e-9, stamp_ns, R, true_stamp_ns, R_true)
+    return TimeOffset(offset_s, correlation)
+
+
+def _speed(start_ns, count, stamp_ns, R):
+    """Turning speed (count,) in deg/s on the grid, less its mean; 0 where it is not known."""
+    grid = start_ns + GRID_NS * np.arange(count)
+    sampled, _, valid = interpolate(stamp_ns, R, np.zeros((len(R), 3)), grid, MAX_GAP_NS)
+    speed = np.zeros(count)
+    middle = slice(BASELINE // 2, count - BASELINE // 2)
+    turn = np.degrees(so3.geodesic_angle(sampled[:-BASELINE], sampled[BASELINE:])) / (BASELINE * GRID_NS * 1e-9)
+    known = valid[:-BASELINE] & valid[BASELINE:]
+    if known.any():
+        speed[middle] = np.where(known, turn - turn[known].mean(), 0.0)
+    return speed
+
+
+def _refined(offset_s, stamp_ns, R, true_stamp_ns, R_true):
+    some = np.unique(np.linspace(0, len(stamp_ns) - 1, min(MAX_SAMPLES, len(stamp_ns))).astype(int))
+    stamp_ns, R = stamp_ns[some], R[some]
+    for step in FINE_STEPS_S:
+        tried = offset_s + step * np.arange(-6, 7)
+        costs = np.array([_spread(t, stamp_ns, R, true_stamp_ns, R_true) for t in tried])
+        best = int(np.nanargmin(costs)) if np.any(np.isfinite(costs)) else 6
+        offset_s = tried[best]
+    if 0 < best < len(costs) - 1 and np.all(np.isfinite(costs[best - 1 : best + 2])):
+        left, middle, right = costs[best - 1 : best + 2]
+        if left - 2 * middle + right > 0:
+            offset_s += 0.5 * step * (left - right) / (left - 2 * middle + right)
+    return float(offset_s)
+
+
+def _spread(offset_s, stamp_ns, R, true_stamp_ns, R_true):
+    """Mean squared chordal distance of R_true' R from its mean when the estimate comes `offset_s` after the truth."""
+    at = stamp_ns - round(offset_s * 1e9)
+    R_then, _, valid = interpolate(true_stamp_ns, R_true, np.zeros((len(R_true), 3)), at, MAX_GAP_NS)
+    if valid.sum() < BASELINE:
+        return np.nan
+    relative = np.swapaxes(R_then[valid], -1, -2) @ R[valid]
+    return float(np.mean(np.sum((relative - so3.mean_rotation(relative)) ** 2, (-2, -1))))

@@ -1,0 +1,46 @@
+"""Does the published covariance tell the truth? NEES and coverage against the chi-square law."""
+
+import numpy as np
+from scipy.stats import chi2
+
+LEVELS = (0.5, 0.6827, 0.9, 0.95)
+PARTS = {"pose": slice(0, 6), "translation": slice(0, 3), "rotation": slice(3, 6)}
+
+
+def nees(error, covariance):
+    """Normalised errors squared (N,) = e' C^-1 e of errors (N, d) and covariances (N, d, d).
+
+    NaN where the covariance is unknown or not positive definite (Bar-Shalom, 2001, section 5.4).
+    """
+    out = np.full(len(error), np.nan)
+    known = np.flatnonzero(np.all(np.isfinite(covariance), axis=(1, 2)))
+    if len(known):
+        C = covariance[known]
+        eigenvalues = np.linalg.eigvalsh(0.5 * (C + np.swapaxes(C, -1, -2)))
+        proper = eigenvalues[:, 0] > 1e-12 * np.maximum(eigenvalues[:, -1], 1e-300)
+        known, C = known[proper], C[proper]
+        solved = np.linalg.solve(C, error[known][..., None])[..., 0]
+        out[known] = np.sum(error[known] * solved, -1)
+    return out
+
+
+def consistency(error, covariance):
+    """dict per part (pose, translation, rotation): nees_over_dof (1 is right, more: overconfident), coverage by level.
+
+    error (N, 6), covariance (N, 6, 6) or None. None when no covariance is known.
+    """
+    if covariance is None or not len(error):
+        return None
+    out = {}
+    for name, part in PARTS.items():
+        values = nees(error[:, part], covariance[:, part, part])
+        values = values[np.isfinite(values)]
+        if len(values) == 0:
+            continue
+        dof = part.stop - part.start
+        out[name] = {
+            "count": len(values),
+            "nees_over_dof": float(np.mean(values) / dof),
+            "coverage": {f"{level:g}": float(np.mean(values <= chi2.ppf(level, dof))) for level in LEVELS},
+        }
+    return out or None
