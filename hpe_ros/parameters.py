@@ -39,7 +39,6 @@ def descriptor(name):
     if meta["low"] is not None:
         whole = isinstance(FIELDS[name].default, int)
         limits = IntegerRange if whole else FloatingPointRange
-        made.additional_constraints = f"{meta['low']} to {meta['high']}"
         span = limits(from_value=meta["low"], to_value=meta["high"])
         (made.integer_range if whole else made.floating_point_range).append(span)
     return made

@@ -1,5 +1,9 @@
 """The node alone as a process: lifecycle, parameters, faults in the input, faults in the process."""
 
+import os
+import re
+import signal
+import sys
 import time
 
 import cv2
@@ -206,11 +210,16 @@ def test_lifecycle_goes_round_twice_and_publishes_only_while_active(managed, gra
     assert "Traceback" not in managed.text
 
 
-def test_killed_and_started_again_it_works_at_once(start_node, graph, show, poses_of):
+def test_killed_and_respawned_by_launch_it_becomes_active_by_itself(start, graph, show, poses_of, model):
     poses = poses_of("/killed")
-    node = start_node("/killed", autostart=True)
+    launch = start(
+        ["ros2", "launch", "hpe_ros", "pose.launch.py", "namespace:=killed", "respawn:=true"]
+        + [f"model:={model}", f"python:={sys.executable}"]
+    )
     camera = graph.camera("/killed")
     show(camera, poses, BLANK)
-    node.kill()
-    start_node("/killed", autostart=True)
+    (pid,) = re.findall(r"pose_node-1\]: process started with pid \[(\d+)", launch.text)
+    os.kill(int(pid), signal.SIGKILL)
+    graph.until(lambda: launch.text.count("process started") == 2, what="respawn")
     show(camera, poses, BLANK)
+    assert graph.state("/killed/pose_node") == "active"
