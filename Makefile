@@ -23,7 +23,7 @@ train-smoke: $(VENV)/.test  ## two training steps on synthetic scenes
 	@$(VENV)/bin/python -m pytest -m train_smoke
 
 bench: $(VENV)/.test
-	@$(VENV)/bin/python bench/latency.py
+	@$(VENV)/bin/python -m bench.latency
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) else "Python 3.10 or newer is needed, got %d.%d" % v)'
