@@ -1,5 +1,6 @@
 """Device and pinned host memory, one stream and CUDA graphs, by cuda-python or else by torch. Needs a GPU when used."""
 
+import ctypes
 import importlib.util
 
 import numpy as np
@@ -44,7 +45,7 @@ class CudaPython:
         size = max(1, int(np.prod(shape)) * dtype.itemsize)
         address = self._call("cudaHostAlloc", size, self._cuda.cudaHostAllocDefault)
         self._host.append(address)
-        buffer = (np.ctypeslib.ctypes.c_uint8 * size).from_address(int(address))
+        buffer = (ctypes.c_uint8 * size).from_address(int(address))
         return np.frombuffer(buffer, dtype, int(np.prod(shape))).reshape(shape)
 
     def device(self, size):

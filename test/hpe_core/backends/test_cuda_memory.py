@@ -1,0 +1,47 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpe_core.backends import _cuda_memory
+from hpe_core.engines import gpu
+from hpe_core.errors import HpeError
+
+
+def test_every_function_of_the_cuda_runtime_that_is_called_exists():
+    runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-python is not installed")
+    called = set(re.findall(r'"(cuda[A-Z]\w+)"', Path(_cuda_memory.__file__).read_text()))
+    assert len(called) > 10
+    assert [name for name in sorted(called) if not hasattr(runtime, name)] == []
+
+
+@pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
+def test_without_a_gpu_each_way_says_why_it_fails():
+    with pytest.raises(HpeError, match=r"no way to GPU memory \(CudaPython: .+; Torch: .+\)"):
+        _cuda_memory.create()
+
+
+@pytest.mark.trt_gpu
+@pytest.mark.parametrize("kind", [_cuda_memory.CudaPython, _cuda_memory.Torch])
+def test_bytes_come_back_from_the_device_also_by_a_graph(kind):
+    try:
+        memory = kind()
+    except (ImportError, HpeError) as error:
+        pytest.skip(f"{kind.__name__}: {error}")
+    sent, received = memory.host((4, 100), np.uint8), memory.host((4, 100), np.uint8)
+    address = memory.device(sent.nbytes)
+
+    def there_and_back():
+        memory.upload(address, sent)
+        memory.download(received, address)
+
+    there_and_back()
+    memory.synchronize()
+    replay = memory.capture(there_and_back)
+    for value in (3, 7):
+        sent[...] = value
+        replay()
+        memory.synchronize()
+        assert (received == value).all()
+    memory.close()
