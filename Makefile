@@ -1,7 +1,9 @@
 PYTHON ?= python3
-EXTRAS ?= test
+COMMA := ,
 VENV := .venv
 ROS_SETUP := $(firstword $(wildcard /opt/ros/*/setup.bash))
+# with a ROS 2 the tests build the package by colcon; WITH=train adds the training tools
+EXTRAS := test$(if $(ROS_SETUP),$(COMMA)colcon)$(if $(WITH),$(COMMA)$(WITH))
 RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/bin/activate; exec "$$@"' run
 
 .PHONY: demo test lint bench train-smoke clean
@@ -14,7 +16,7 @@ demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video
 test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests too
 	@$(VENV)/bin/ruff check .
 	@$(RUN) python -m pytest
-	@$(if $(ROS_SETUP),echo "ROS 2: tests marked 'ros' ran against $(ROS_SETUP)",echo "ROS 2: none under /opt/ros, tests marked 'ros' were skipped")
+	@$(if $(ROS_SETUP),echo "ROS 2: tests marked 'ros' were run with $(ROS_SETUP); skips and their reasons stand above",echo "ROS 2: none under /opt/ros, tests marked 'ros' were skipped")
 
 lint: $(VENV)/.test
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

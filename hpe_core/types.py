@@ -56,6 +56,11 @@ class HeadPose:
         return so3.quat_from_matrix(frames.gaze_from_head(self.R_camera_head))
 
     @property
+    def covariance_ros(self):
+        """Covariance (36,) row-major for PoseWithCovariance; unknown is -1 in element 0, as in sensor_msgs/Imu."""
+        return np.array([-1.0] + 35 * [0.0]) if self.covariance is None else self.covariance.ravel()
+
+    @property
     def rotation_std_deg(self):
         """Root mean square standard deviation of the rotation about one axis, degrees; NaN when unknown."""
         return np.nan if self.covariance is None else np.degrees(np.sqrt(np.trace(self.covariance[3:, 3:]) / 3.0))
@@ -77,6 +82,11 @@ class Face:
     score: float
     box_px: np.ndarray
     face_id: str | None = None
+
+
+def primary_face(faces):
+    """The nearest of the faces, the one that `head_pose` is about; None when there is none."""
+    return min(faces, key=lambda face: np.linalg.norm(face.pose.t_camera_head_m), default=None)
 
 
 @dataclass(frozen=True, eq=False)

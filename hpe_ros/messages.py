@@ -26,7 +26,7 @@ from tf2_msgs.msg import TFMessage
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
-from hpe_core.io.writers import primary_face
+from hpe_core.types import primary_face
 
 try:
     from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
@@ -37,7 +37,6 @@ except ImportError:  # optional: without it the node has no `heads`
 _POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
 _BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
 _BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
-UNKNOWN_COVARIANCE = [-1.0] + 35 * [0.0]  # the mark of sensor_msgs/Imu: unknown, not certain
 
 # a cv_bridge built for another NumPy does not raise, it crashes the process: so it is tried in another one
 _CV_BRIDGE_TRIAL = """
@@ -175,8 +174,7 @@ def _quaternions(frame_from_head, faces):
 
 
 def _with_covariance(face, pose):
-    covariance = face.pose.covariance
-    return PoseWithCovariance(pose=pose, covariance=UNKNOWN_COVARIANCE if covariance is None else covariance.ravel())
+    return PoseWithCovariance(pose=pose, covariance=face.pose.covariance_ros)
 
 
 def _detection(face, pose, header):

@@ -5,18 +5,12 @@ import csv
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.types import primary_face
 
 CSV_COLUMNS = (
     *("source", "frame", "stamp_ns", "face_id", "score", "yaw_deg", "pitch_deg", "roll_deg"),
     *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m", "x0", "y0", "x1", "y1", "rotation_std_deg", "depth_std_m"),
 )
-
-UNKNOWN_COVARIANCE = np.array([-1.0] + 35 * [0.0])  # the mark of sensor_msgs/Imu: unknown, not certain
-
-
-def primary_face(faces):
-    """The nearest of the faces, the one that `head_pose` is about; None when there is none."""
-    return min(faces, key=lambda face: np.linalg.norm(face.pose.t_camera_head_m), default=None)
 
 
 class PoseCsv:
@@ -90,9 +84,8 @@ class PoseBag:
         if not result.faces:
             return
         primary = primary_face(result.faces)
-        covariance = primary.pose.covariance
         with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](
-            self._pose(primary), UNKNOWN_COVARIANCE if covariance is None else covariance.ravel()
+            self._pose(primary), primary.pose.covariance_ros
         )
         message = types["geometry_msgs/msg/PoseWithCovarianceStamped"](header, with_covariance)
         self._send("/head_pose", frame.stamp_ns, message)
