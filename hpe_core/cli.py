@@ -104,9 +104,11 @@ def _parser():
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
     run.set_defaults(command=_run)
 
+    from hpe_core.engines import commands as engine_commands
     from hpe_core.evaluation.commands import add_parsers
 
     add_parsers(commands)
+    engine_commands.add_parsers(commands)
     models = commands.add_parser("models", help="list the models and their cards")
     models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
     models.set_defaults(command=_models)
@@ -361,7 +363,7 @@ def _models(args):
         print(f"no models in {model_store.WEIGHTS}")
     for name in names:
         path = model_store.path_of(name)
-        backend, sha256 = backends.create("auto", path, 1), sha256_of(path)
+        backend, sha256 = backends.create("onnxruntime", path, 1), sha256_of(path)
         if args.name:
             print(json.dumps(backend.card | {"sha256": sha256}, indent=2))
         else:
