@@ -1,0 +1,286 @@
+"""Every network on the GPU of this machine: latency, throughput, distance from the hardware's limit, equality of poses.
+
+    python -m bench.gpu [--seconds 2] [--out bench/results_gpu.csv]
+
+Runners: torch eager and torch.compile, ONNX Runtime's CUDA provider, TensorRT (or TensorRT for RTX); what is not
+installed or does not work is named and left out. Each call takes images (B, H, W, 3) uint8 from host memory and ends
+with rows in host memory, as in the pipeline. Limits are measured in the same run: a large matrix product in the row's
+precision for arithmetic, a large copy on the device for memory. Rows are appended to the CSV.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core import backends, export_precision, model_store
+from hpe_core.engines import gpu, parity
+from hpe_core.errors import HpeError
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results_gpu.csv"
+BATCHES = (1, 4, 16)
+PRECISIONS = ("fp32", "fp16")
+BYTES = {"fp32": 4, "fp16": 2}
+WARM_UP_S = 0.5
+
+
+def work_of(model):
+    """What one image costs a network (ModelProto, batch 1): dict of flop, weights, activations (values) and io_bytes.
+
+    flop: two per multiplication of the convolutions. activations: values that convolutions read and write, each layer
+    for itself. io_bytes: image in, rows out.
+    """
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    work = {"flop": 0, "weights": 0, "activations": 0}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            kernel, out = weights[node.input[1]], shapes[node.output[0]]
+            work["flop"] += 2 * int(np.prod(kernel[1:])) * int(np.prod(out))
+            work["weights"] += sum(int(np.prod(weights[name])) for name in node.input[1:])
+            work["activations"] += int(np.prod(shapes[node.input[0]])) + int(np.prod(out))
+    image, rows = shapes[graph.input[0].name], shapes[graph.output[0].name]
+    return work | {"io_bytes": int(np.prod(image)) + 4 * int(np.prod(rows))}
+
+
+def floors_ms(work, batch, precision, flop_per_s, bytes_per_s):
+    """Least times in ms: arithmetic; memory if every activation stays on the chip; memory if none does."""
+    size = BYTES[precision]
+    once = work["weights"] * size + batch * work["io_bytes"]
+    return {
+        "flop_floor_ms": 1e3 * batch * work["flop"] / flop_per_s,
+        "memory_floor_ms": 1e3 * once / bytes_per_s,
+        "memory_unfused_ms": 1e3 * (once + batch * work["activations"] * size) / bytes_per_s,
+    }
+
+
+def timed(run, images, seconds):
+    """Latencies in s of run(images), repeated for `seconds` after a warm-up; at least 20 calls."""
+    end = time.perf_counter() + WARM_UP_S
+    while time.perf_counter() < end:
+        run(images)
+    times = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 20:
+        start = time.perf_counter()
+        run(images)
+        times.append(time.perf_counter() - start)
+    return np.array(times)
+
+
+def summary(times_s, batch):
+    """p50, p95, p99 in ms and images per second."""
+    p50, p95, p99 = 1e3 * np.percentile(times_s, (50, 95, 99))
+    return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "images_per_s": batch * len(times_s) / times_s.sum()}
+
+
+class TorchNetwork:
+    """The network in torch with the weights of a shipped ONNX; precision fp16 runs what the typed ONNX runs in half."""
+
+    def __init__(self, model, card, precision, device="cuda", compiled=False):
+        import torch
+        from onnx import numpy_helper
+
+        from hpe_core import registry
+
+        module = registry.load("hpe_core.models", card["name"])
+        net = module.Deployed(module.build(module.Config(**card["config"]))).eval()
+        known = net.state_dict()
+        found = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in known}
+        net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in found.items()}, strict=True)
+        if precision == "fp16":
+            net = net.half()
+            net.net.stem.register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
+            for output in net.net.outputs:
+                output.register_forward_hook(lambda _, inputs, out: out.float())
+        self._net = net.to(device, memory_format=torch.channels_last)
+        if compiled:
+            self._net = torch.compile(self._net, mode="reduce-overhead")
+        self._torch, self._device = torch, device
+
+    def run(self, images):
+        """Rows (B, locations, 14) float32 of images (B, H, W, 3) uint8."""
+        with self._torch.inference_mode():
+            return self._net(self._torch.from_numpy(images).to(self._device)).cpu().numpy()
+
+
+class OnnxRuntimeCuda:
+    """The typed ONNX by ONNX Runtime's CUDA provider."""
+
+    def __init__(self, model, precision, batch):
+        import onnxruntime as ort
+
+        reason = backends.registry.load("hpe_core.backends", "onnxruntime_cuda").unavailable()
+        if reason:
+            raise HpeError(reason)
+        typed = export_precision.for_tensorrt(model, precision, max(BATCHES) if batch > 1 else 1)
+        self._session = ort.InferenceSession(typed.SerializeToString(), providers=["CUDAExecutionProvider"])
+        if self._session.get_providers()[0] != "CUDAExecutionProvider":
+            raise HpeError("CUDAExecutionProvider does not start here")
+        self._name = typed.graph.input[0].name
+
+    def run(self, images):
+        """Rows (B, locations, 14) float32 of images (B, H, W, 3) uint8."""
+        return self._session.run(None, {self._name: images})[0]
+
+
+def tensorrt_engine(path, precision, batch):
+    """The project's own backend; engines go to the user's cache, as in use."""
+    module = backends.registry.load("hpe_core.backends", "tensorrt")
+    reason = module.unavailable()
+    if reason:
+        raise HpeError(reason)
+    return module.Backend(
+        path, progress=lambda text: print(f"  {text}", flush=True), precision=precision, max_batch=batch
+    )
+
+
+def runners(path, model, card, precision, batch):
+    """Name -> function that makes a runner."""
+    return {
+        "torch eager": lambda: TorchNetwork(model, card, precision),
+        "torch.compile": lambda: TorchNetwork(model, card, precision, compiled=True),
+        "onnxruntime cuda": lambda: OnnxRuntimeCuda(model, precision, batch),
+        "tensorrt": lambda: tensorrt_engine(path, precision, batch),
+    }
+
+
+def limits():
+    """(flop per second by precision, bytes per second) of GPU 0, measured with torch; NaN where there is no torch."""
+    try:
+        import torch
+    except ImportError:
+        return dict.fromkeys(PRECISIONS, float("nan")), float("nan")
+    if not torch.cuda.is_available():
+        return dict.fromkeys(PRECISIONS, float("nan")), float("nan")
+
+    def best_s(work, times=10):
+        found = []
+        for _ in range(times + 3):
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            work()
+            torch.cuda.synchronize()
+            found.append(time.perf_counter() - start)
+        return min(found[3:])
+
+    n = 8192
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    flop_per_s = {}
+    for precision, dtype in (("fp32", torch.float32), ("fp16", torch.float16)):
+        a, b = (torch.randn(n, n, device="cuda", dtype=dtype) for _ in range(2))
+        flop_per_s[precision] = 2 * n**3 / best_s(lambda a=a, b=b: torch.matmul(a, b))
+    source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    return flop_per_s, 2 * source.numel() / best_s(lambda: target.copy_(source))
+
+
+def measure(path, seconds, flop_per_s, bytes_per_s):
+    """Rows (dicts) of one network, all runners, precisions and batches."""
+    model = export_precision.read(path)
+    card, work = export_precision.card_of(model, path), work_of(model)
+    reference = backends.create("onnxruntime", path)
+    frames = np.concatenate(parity.frames(*reference.input_shape[1:3]))
+    expected = np.concatenate([reference.run(frame[None]) for frame in frames])
+    columns = card["spec"]["columns"]
+    for precision in PRECISIONS:
+        for batch in BATCHES:
+            chosen = np.arange(batch) % len(frames)
+            images = np.ascontiguousarray(frames[chosen])
+            floors = floors_ms(work, batch, precision, flop_per_s[precision], bytes_per_s)
+            for name, make in runners(path, model, card, precision, batch).items():
+                try:
+                    runner = make()
+                    found = parity.compare(
+                        np.concatenate(expected[chosen]), np.concatenate(runner.run(images)), columns
+                    )
+                    numbers = summary(timed(runner.run, images, seconds), batch)
+                except Exception as error:  # one runner must not cost the others their turn
+                    print(f"left out: {path.stem} {precision} batch {batch} {name}: {str(error).splitlines()[0]}")
+                    continue
+                limit = max(floors["flop_floor_ms"], floors["memory_floor_ms"])
+                yield (
+                    {"network": path.stem, "runner": name, "precision": precision, "batch": batch}
+                    | numbers
+                    | floors
+                    | {"times_the_floor": numbers["p50_ms"] / limit}
+                    | {"rotation_deg_median": found.rotation_deg_median, "rows_compared": found.rows}
+                    | {"same_poses": parity.refusal(found.as_dict(), precision) is None}
+                )
+                if hasattr(runner, "close"):
+                    runner.close()
+
+
+def versions():
+    """Packages that the numbers depend on, one text."""
+    from importlib import metadata
+
+    found = []
+    for name in ("torch", "onnxruntime-gpu", "onnxruntime", "tensorrt", "tensorrt_rtx"):
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--seconds", type=float, default=2.0, help="measuring time per row")
+    p.add_argument("--out", type=Path, default=RESULTS)
+    args = p.parse_args()
+    device, reason = gpu.find()
+    if device is None:
+        print(f"bench.gpu: no GPU to measure: {reason}", file=sys.stderr)
+        return 2
+    flop_per_s, bytes_per_s = limits()
+    described = ", ".join(f"{value / 1e12:.0f} TFLOP/s {precision}" for precision, value in flop_per_s.items())
+    print(f"{device.name}, compute capability {device.compute_capability}, CUDA {device.cuda}")
+    print(f"measured limits: {described}, {bytes_per_s / 1e9:.0f} GB/s; {versions()}")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
+    where = {
+        "date": date.today(),
+        "commit": commit.strip(),
+        "gpu": device.name,
+        "cuda": device.cuda,
+        "versions": versions(),
+    }
+    writer, file = None, None
+    for name in model_store.names():
+        for row in measure(model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s):
+            row = where | {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()}
+            print(
+                f"{name} {row['precision']} batch {row['batch']:>2} {row['runner']:>16} p50 {row['p50_ms']:8.3f} ms "
+                f"p99 {row['p99_ms']:8.3f} {row['images_per_s']:9.0f} images/s {row['times_the_floor']:6.1f} x floor "
+                f"{row['rotation_deg_median']:.4f} deg {'same' if row['same_poses'] else 'DIFFERENT'}",
+                flush=True,
+            )
+            if writer is None:  # each row is written at once: a run that is cut off keeps what it measured
+                new = not args.out.exists()
+                file = open(args.out, "a", newline="")
+                writer = csv.DictWriter(file, row.keys())
+                if new:
+                    writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+    if writer is None:
+        print("bench.gpu: nothing could be measured, see the reasons above", file=sys.stderr)
+        return 1
+    file.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

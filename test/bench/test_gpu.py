@@ -1,0 +1,90 @@
+"""What of the GPU bench can be proven without a GPU: its arithmetic, its torch network, and how it ends."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from hpe_core import backends, export_precision, model_store  # noqa: E402
+from hpe_core.engines import gpu as gpu_here  # noqa: E402
+from hpe_core.engines import parity  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = pytest.mark.parametrize("name", model_store.names())
+
+
+@pytest.fixture(scope="module")
+def bench():
+    spec = importlib.util.spec_from_file_location("bench_gpu", ROOT / "bench" / "gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(gpu_here.find()[0] is not None, reason="states what happens without a GPU")
+def test_without_a_gpu_it_ends_with_one_clear_line():
+    result = subprocess.run([sys.executable, "-m", "bench.gpu"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith("bench.gpu: no GPU to measure: ") and result.stderr.count("\n") == 1
+
+
+def test_work_of_one_convolution_is_what_a_hand_counts(bench):
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.zeros((8, 3, 3, 3), np.float32), "w")
+    bias = numpy_helper.from_array(np.zeros(8, np.float32), "b")
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 10, 20])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 10, 20])
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=[1] * 4)
+    model = helper.make_model(helper.make_graph([node], "g", [image], [out], [weight, bias]))
+    work = bench.work_of(model)
+    assert work["flop"] == 2 * 27 * 8 * 200
+    assert work["weights"] == 8 * 27 + 8
+    assert work["activations"] == 600 + 1600
+    assert work["io_bytes"] == 600 + 4 * 1600
+
+
+def test_floors_are_work_over_speed(bench):
+    work = {"flop": 10**9, "weights": 10**6, "activations": 10**7, "io_bytes": 10**6}
+    floors = bench.floors_ms(work, 4, "fp16", flop_per_s=1e12, bytes_per_s=1e9)
+    assert floors["flop_floor_ms"] == pytest.approx(4.0)
+    assert floors["memory_floor_ms"] == pytest.approx(2.0 + 4.0)
+    assert floors["memory_unfused_ms"] == pytest.approx(6.0 + 80.0)
+
+
+def test_latencies_are_percentiles_and_throughput_counts_images(bench):
+    times = np.full(100, 0.010)
+    times[:2] = 0.030
+    assert bench.summary(times, 4) == pytest.approx(
+        {"p50_ms": 10.0, "p95_ms": 10.0, "p99_ms": 30.0, "images_per_s": 400 / 1.04}
+    )
+
+
+@SHIPPED
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    path = model_store.path_of(name)
+    reference = backends.create("onnxruntime", path, threads=1)
+    model = export_precision.read(path)
+    network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
+    images = np.concatenate(parity.frames(*reference.input_shape[1:3])[:2])
+    rows = network.run(images)
+    assert rows.dtype == np.float32
+    expected = np.concatenate([reference.run(image[None]) for image in images])
+    found = parity.compare(np.concatenate(expected), np.concatenate(rows), reference.card["spec"]["columns"])
+    assert parity.refusal(found.as_dict(), precision) is None, found
+
+
+@SHIPPED
+def test_a_shipped_network_costs_less_than_a_gflop(bench, name):
+    work = bench.work_of(export_precision.read(model_store.path_of(name)))
+    assert 1e8 < work["flop"] < 1e9
+    assert work["weights"] * 4 == pytest.approx(model_store.path_of(name).stat().st_size, rel=0.02)
