@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+from hpe_core import backends, model_store
+from hpe_core.errors import HpeError
+from training import quantise
+
+SAMPLE = Path(__file__).parents[2] / "assets" / "sample_bag"
+needs_weights = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped model here")
+
+
+def test_images_of_shards_are_drawn_once_each(tmp_path, write_shard):
+    images = [np.full((16, 16, 3), 20 * i, np.uint8) for i in range(6)]
+    write_shard(tmp_path / "set" / "shard_0000.npz", images, [{"image": 0, "centre_px": (8, 8)}])
+    drawn = [int(image.mean().round()) for image in quantise.images_of_shards([tmp_path / "set"], 4)]
+    assert len(set(drawn)) == 4 and set(drawn) <= {0, 20, 40, 60, 80, 100}
+    assert len(list(quantise.images_of_shards([tmp_path / "set"], 100))) == 6
+
+
+def test_inputs_are_letterboxed_to_the_network(tmp_path):
+    (image,) = quantise.inputs_of([np.full((100, 50, 3), 7, np.uint8)], (1, 64, 96, 3))
+    assert image.shape == (1, 64, 96, 3)
+    assert (image[0, :, :32] == 7).all() and (image[0, :, 32:] == 0).all()
+
+
+def test_angles_are_taken_between_the_same_stamps():
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert quantise.angles_deg({1: np.eye(3), 2: np.eye(3)}, {2: quarter, 3: np.eye(3)}) == pytest.approx([90.0])
+
+
+def test_truth_of_the_sample_bag_has_a_rotation_for_every_frame():
+    truth, frames = quantise.truth_of_bag(SAMPLE), quantise.frames_of_bag(SAMPLE)
+    assert {stamp_ns for stamp_ns, _ in frames} == set(truth) and len(truth) == 150
+    R = np.array(list(truth.values()))
+    np.testing.assert_allclose(R @ np.swapaxes(R, 1, 2), np.broadcast_to(np.eye(3), R.shape), atol=1e-6)
+    assert R[:, 2, 2].min() > 0  # the head always faces the camera
+
+
+@needs_weights
+def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
+    path, out = model_store.path_of("head6dof"), tmp_path / "int8" / "head6dof.onnx"
+    images = [image for _, image in quantise.frames_of_bag(SAMPLE)[::10]]
+    report = quantise.quantise(path, out, images, "cpu", rounds=5)
+    assert report["images"] == 15 and out.stat().st_size < 0.35 * path.stat().st_size
+    assert report["found_after"] == report["found_before"]
+    assert 0 < report["change_deg_median"] < 1.5
+    assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + 0.5
+    assert backends.create("onnxruntime", out, threads=1).card["precision"] == "int8"
+
+
+@needs_weights
+def test_without_images_there_are_no_ranges(tmp_path):
+    with pytest.raises(HpeError, match="no images"):
+        quantise.quantise(model_store.path_of("head6dof"), tmp_path / "x.onnx", [], "cpu")
