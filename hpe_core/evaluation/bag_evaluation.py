@@ -180,15 +180,25 @@ def all_rows(bag_results):
 
 
 def worst_frames(rows, count=12, apart_ns=1_000_000_000):
-    """Row indices of the largest rotation errors, at most one per second; then missed and false ones in between."""
+    """Row indices of the largest rotation errors (two thirds of `count`), then of missed and false heads (one third);
+    at most one of each kind per second."""
     geodesic = np.nan_to_num(rows["geodesic_deg"], nan=-1.0)
+    ranked = np.argsort(-geodesic, kind="stable")
+    errors = ranked[geodesic[ranked] >= 0]
     failures = np.flatnonzero(np.isin(rows["status"], ("missed", "false")))
-    ranked = [*np.argsort(-geodesic, kind="stable")[: 50 * count].tolist(), *failures[: 50 * count].tolist()]
-    chosen, places = [], {"error": count - count // 3, "failure": count // 3}
-    for index in ranked:
-        kind = "error" if geodesic[index] >= 0 else "failure" if rows["status"][index] in ("missed", "false") else None
-        near = any(abs(int(rows["stamp_ns"][index]) - int(rows["stamp_ns"][other])) < apart_ns for other in chosen)
-        if kind and places[kind] and not near:
+    few = max(1, count // 3)
+    return [
+        *_apart(errors, rows["stamp_ns"], count - few, apart_ns),
+        *_apart(failures, rows["stamp_ns"], few, apart_ns),
+    ]
+
+
+def _apart(ranked, stamp_ns, count, apart_ns):
+    """The first `count` of the ranked row indices that keep their distance in time from each other."""
+    chosen = []
+    for index in ranked.tolist():
+        if all(abs(int(stamp_ns[index]) - int(stamp_ns[other])) >= apart_ns for other in chosen):
             chosen.append(index)
-            places[kind] -= 1
+            if len(chosen) == count:
+                break
     return chosen

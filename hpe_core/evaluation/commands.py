@@ -8,7 +8,7 @@ from pathlib import Path
 from hpe_core.errors import HpeError
 
 EXIT_OK, EXIT_THRESHOLD, EXIT_BAD_INPUT = 0, 1, 2
-NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors")
+NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors.mcap")
 
 BAG_DESCRIPTION = """\
 Measure head poses in rosbag2 files against a truth, or alone. BAG is a bag (folder, .mcap, .db3) or a folder of bags.
@@ -52,7 +52,7 @@ def _add_bag_arguments(p):
     p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier evaluation in DIR")
     p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
     p.add_argument("--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html")
-    p.add_argument("--errors-bag", action=argparse.BooleanOptionalAction, default=True, help="write errors/ (MCAP)")
+    p.add_argument("--errors-bag", action=argparse.BooleanOptionalAction, default=True, help="write errors.mcap")
     run = p.add_argument_group("the estimate `run`")
     run.add_argument("--model", metavar="NAME", help="model for `run` (default: the shipped one)")
     run.add_argument("--topic", metavar="T", help="image topic (default: the only one, or the first)")
@@ -198,6 +198,14 @@ def _write(out, args, bags, results, failed, job, checks):
     (out / "results.json").write_text(files.results_json(values), encoding="utf-8")
     files.write_frames_csv(out / "frames.csv", bag_evaluation.all_rows(results))
     files.write_junit(out / "junit.xml", checks, "hpe_eval")
+    if args.report:
+        from hpe_core.evaluation.report import write_report
+
+        write_report(out / "report.html", results, bags, job, checks, failed)
+    if args.errors_bag:
+        from hpe_core.evaluation.errors_bag import write_errors_bag
+
+        write_errors_bag(out / "errors.mcap", results)
 
 
 def _print(results, failed, checks, out):
@@ -205,6 +213,7 @@ def _print(results, failed, checks, out):
     from rich.table import Table
 
     from hpe_core.evaluation.bag_evaluation import combined
+    from hpe_core.evaluation.tables import ROWS, cell
 
     console = Console(highlight=False)
     shown = [(result.name, result.summary["estimates"]) for result in results[:20]]
@@ -215,7 +224,7 @@ def _print(results, failed, checks, out):
         for column in ("", *estimates):
             table.add_column(column, justify="right" if column else "left")
         for name, path in ROWS:
-            cells = [_cell(summary, path) for summary in estimates.values()]
+            cells = [cell(summary, path) for summary in estimates.values()]
             if any(cells):
                 table.add_row(name, *cells)
         console.print(table)
@@ -226,46 +235,6 @@ def _print(results, failed, checks, out):
     for name in NAMES:
         if (out / name).exists():
             console.print(f"written   {out / name}{'/' * (out / name).is_dir()}", markup=False, soft_wrap=True)
-
-
-ROWS = (
-    ("true heads", "detection.true_heads"),
-    ("found (recall)", "detection.recall"),
-    ("false poses", "detection.false"),
-    ("id switches", "detection.id_switches"),
-    ("geodesic error, mean (deg)", "rotation.geodesic_deg.mean"),
-    ("  median", "rotation.geodesic_deg.median"),
-    ("  95 %", "rotation.geodesic_deg.p95"),
-    ("  missed heads as mean pose", "rotation.geodesic_deg.mean_failures_as_mean_pose"),
-    ("  held-out part, raw", "calibration.raw.geodesic_deg.mean"),
-    ("  held-out part, calibrated", "calibration.calibrated.geodesic_deg.mean"),
-    ("Euler MAE (deg)", "rotation.euler_mae_deg.mean"),
-    ("  yaw", "rotation.euler_mae_deg.yaw"),
-    ("  pitch", "rotation.euler_mae_deg.pitch"),
-    ("  roll", "rotation.euler_mae_deg.roll"),
-    ("MAEV (deg)", "rotation.maev_deg.mean"),
-    ("position error, mean (mm)", "translation.error_mm.mean"),
-    ("  depth (% of distance)", "translation.depth_percent.mean"),
-    ("ADD, mean (mm)", "translation.add_mm.mean"),
-    ("after the truth by (s)", "time.offset_s"),
-    ("jitter (deg per axis)", "stability.jitter.rotation_deg_per_axis"),
-    ("static jitter (deg per axis)", "stability.static_jitter.rotation_deg_per_axis"),
-    ("rotation NEES / dof", "uncertainty.rotation.nees_over_dof"),
-    ("looking at the camera, F1", "looking_at.camera.f1"),
-    ("stamp to log, median (ms)", "latency_ms.median"),
-    ("rate (Hz)", "stream.rate_hz"),
-    ("dropped messages", "stream.dropped"),
-    ("flip consistency (deg)", "flip_consistency.geodesic_deg.mean"),
-)
-
-
-def _cell(summary, path):
-    value = summary
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 class _Progress:

@@ -12,14 +12,15 @@ DIGITS = 9  # significant; hides the last bits, in which machines may differ
 
 def results_json(values):
     """Text of results.json: sorted keys, rounded numbers, null for what is not finite."""
-    return json.dumps(_plain(values), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return json.dumps(json_values(values), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _plain(value):
+def json_values(value):
+    """Plain JSON values: rounded numbers, None for what is not finite, lists for arrays."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): json_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [json_values(item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):

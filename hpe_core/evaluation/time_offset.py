@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import correlate
+from scipy import fft
 
 from hpe_core.evaluation.interpolation import interpolate
 from hpe_core.geometry import so3
@@ -43,16 +43,22 @@ def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
     speeds = [_speed(start, count, s, r) for s, r in ((stamp_ns, R), (true_stamp_ns, R_true))]
     if min(s[s != 0].std() if s.any() else 0.0 for s in speeds) < MIN_SPEED_STD_DEG_S:
         return TimeOffset(None, None, "the head hardly turns")
-    products = correlate(*speeds, mode="full", method="fft")
-    shifts = np.arange(len(products)) - (count - 1)
-    near = np.abs(shifts) <= reach
+    shifts = np.arange(-reach, reach + 1)
     norm = np.sqrt(np.sum(speeds[0] ** 2) * np.sum(speeds[1] ** 2))
-    best = int(np.argmax(products[near]))
-    correlation = float(products[near][best] / norm)
+    products = _cross_correlation(*speeds, reach) / norm
+    best = int(np.argmax(products))
+    correlation = float(products[best])
     if correlation < MIN_CORRELATION:
         return TimeOffset(None, correlation, "the motions of estimate and truth do not resemble each other")
-    offset_s = _refined(shifts[near][best] * GRID_NS * 1e-9, stamp_ns, R, true_stamp_ns, R_true)
+    offset_s = _refined(shifts[best] * GRID_NS * 1e-9, stamp_ns, R, true_stamp_ns, R_true)
     return TimeOffset(offset_s, correlation)
+
+
+def _cross_correlation(a, b, reach):
+    """Sums (2 reach + 1,) of a[i + s] b[i] over i, for shifts s from -reach to reach, of a, b (N,)."""
+    size = fft.next_fast_len(len(a) + reach, real=True)
+    circular = fft.irfft(fft.rfft(a, size) * np.conj(fft.rfft(b, size)), size)
+    return np.concatenate([circular[size - reach :], circular[: reach + 1]])
 
 
 def _speed(start_ns, count, stamp_ns, R):

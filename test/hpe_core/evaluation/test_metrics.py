@@ -7,6 +7,7 @@ from scipy.stats import chi2
 
 from hpe_core.evaluation import attention, bootstrap, frame_offset, metrics, stability, uncertainty
 from hpe_core.evaluation.interpolation import interpolate
+from hpe_core.evaluation.time_offset import _cross_correlation
 from hpe_core.geometry import euler
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 
@@ -131,3 +132,13 @@ def test_a_flip_of_the_head_is_a_jump_unless_time_has_passed():
 def test_constant_turning_has_no_second_difference():
     R = euler.axis_turn(1, 0.1 * np.arange(10))
     np.testing.assert_allclose(stability.second_difference_deg(R), 0.0, atol=1e-9)
+
+
+def test_cross_correlation_by_fft_agrees_with_a_loop():
+    a, b = np.random.default_rng(4).normal(size=(2, 30))
+    expected = [sum(a[i + s] * b[i] for i in range(30) if 0 <= i + s < 30) for s in range(-7, 8)]
+    np.testing.assert_allclose(_cross_correlation(a, b, 7), expected, atol=1e-12)
+
+
+def test_chi_square_quantile_is_scipys():
+    assert uncertainty.chi_square_quantile(0.9, 3) == pytest.approx(chi2.ppf(0.9, 3))
