@@ -4,6 +4,7 @@ The engine is built, warmed up and compared with ONNX Runtime while loading, nev
 `execute_async_v3` only: the interface that TensorRT 8.5 to 11 share.
 """
 
+import contextlib
 import logging
 
 import numpy as np
@@ -44,7 +45,8 @@ class Backend:
             lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
             progress,
         )
-        self.card, self.input_shape = entry.facts["card"], tuple(entry.facts["input_shape"])
+        self.facts = entry.facts
+        self.card, self.input_shape = self.facts["card"], tuple(self.facts["input_shape"])
         self.version, self.key = tensorrt_build.describe(trt), key
         self._runner = Runner(trt, engine, max_batch)
         self._runner.run(np.zeros(self.input_shape, np.uint8))
@@ -70,6 +72,11 @@ class Backend:
     def close(self):
         """Free the GPU's memory; the backend is of no use afterwards."""
         self._runner.close()
+
+    def __del__(self):
+        if hasattr(self, "_runner"):  # else loading failed
+            with contextlib.suppress(Exception):  # the interpreter may be on its way out
+                self._runner.close()
 
 
 class Runner:
@@ -115,7 +122,7 @@ class Runner:
         return self._arrays[self._output][:batch].astype(np.float32)
 
     def close(self):
-        """Free contexts and memory."""
+        """Free contexts and memory; harmless when it has been done."""
         self._calls.clear()
         self._arrays.clear()
         self._context = self._engine = None

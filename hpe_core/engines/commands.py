@@ -63,7 +63,7 @@ def _build(args):
         )
     with _Progress() as progress:
         backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
-    print(f"{backend.key.stem}: {_parity_text(backend.parity)}")
+    print(f"{backend.key.stem}: {_types_text(backend.facts)}, {_parity_text(backend.parity)}")
     return 0
 
 
@@ -76,7 +76,7 @@ def _build_ahead(trt, store, model_path, capability, args):
     with _Progress() as progress:
         build = functools.partial(make.build, trt, model_path, key, True, progress)
         entry = store.obtain(key, build, lambda entry: entry, progress)
-    print(f"{key.stem}: {len(entry.plan) / 1e6:.1f} MB, {_parity_text(entry.parity)}")
+    print(f"{key.stem}: {len(entry.plan) / 1e6:.1f} MB, {_types_text(entry.facts)}, {_parity_text(entry.parity)}")
 
 
 def _list(args):
@@ -90,7 +90,7 @@ def _list(args):
         batch = f"batch 1 to {key.max_batch}" if key.max_batch > 1 else "batch 1"
         gpu = f"compute capability {key.compute_capability}, GPU {key.gpu}"
         print(f"{key.stem}\n  {batch}, {gpu}, {key.library}, {len(entry.plan) / 1e6:.1f} MB, {entry.created}")
-        print(f"  {_verdict(entry)}")
+        print(f"  {_types_text(entry.facts)}, {_verdict(entry)}")
     print(f"{len(found)} engines in {store.folder}")
     return 0
 
@@ -178,6 +178,15 @@ def _refusal(entry):
 
 def _verdict(entry):
     return f"refused: {_refusal(entry)}" if _refusal(entry) else _parity_text(entry.parity)
+
+
+def _types_text(facts):
+    """What a strongly typed engine computes in: it has no choice, so this is what was achieved."""
+    types = facts.get("types")
+    if not types:
+        return "types unknown"
+    text = f"{types['float16']} of {types['nodes']} nodes in float16"
+    return text + (f", {types['quantised']} Q/DQ nodes" if types["quantised"] else "")
 
 
 def _parity_text(parity):

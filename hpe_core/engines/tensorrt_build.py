@@ -118,7 +118,7 @@ def collecting_logger(trt):
                 self.errors = []
 
             def log(self, severity, message):
-                if severity <= trt.ILogger.ERROR:
+                if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                     self.errors = [*self.errors[-9:], " ".join(message.split())]
 
             def last_error(self):

@@ -1,5 +1,9 @@
 """Real plans from the real TensorRT for RTX, which builds ahead for GPUs that are not here."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,6 +20,7 @@ from hpe_core.errors import HpeError
 
 pytestmark = pytest.mark.trt
 trt = pytest.importorskip("tensorrt_rtx")
+ROOT = Path(__file__).parents[3]
 CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
 NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 
@@ -124,3 +129,45 @@ def test_loading_a_plan_without_a_gpu_is_an_error_that_can_be_read(network):
 def test_a_plan_that_is_noise_is_unusable():
     with pytest.raises(UnusableEngine, match="does not load it"):
         tensorrt_build.open_engine(trt, b"no plan at all" * 100)
+
+
+def test_two_processes_that_want_the_same_engine_build_it_once(write_net, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "hpe_core",
+        "engine",
+        "build",
+        str(write_net()),
+        "--cache",
+        str(tmp_path / "engines"),
+    ]
+    racers = [
+        subprocess.Popen(
+            [*command, "--compute-capability", "8.9"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [racer.communicate(timeout=120) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert sum("building engine" in err for _, err in outputs) == 1
+    assert outputs[0][0] == outputs[1][0] != ""
+
+
+@NEEDS_NO_GPU
+def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fails_loudly(write_net, tmp_path):
+    store, path, said = EngineStore(tmp_path / "engines"), write_net(), []
+    key = make.key_for(trt, path, make.read_model(path), None, "8.6")
+    store.write(key, b"noise" * 1000, {})
+    with pytest.raises(HpeError):  # there is no GPU to load the new one on
+        store.obtain(
+            key,
+            lambda: make.build(trt, path, key, True, lambda text: None),
+            lambda entry: tensorrt_build.open_engine(trt, entry.plan),
+            said.append,
+        )
+    assert len(said) == 1 and "the stored one is no good" in said[0] and "does not load it" in said[0]
