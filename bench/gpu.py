@@ -10,6 +10,7 @@ precision for arithmetic, a large copy on the device for memory. Rows are append
 
 import argparse
 import csv
+import importlib.util
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core import backends, export_precision, model_store
+from hpe_core import backends, model_store
 from hpe_core.engines import gpu, parity
 from hpe_core.errors import HpeError
 
@@ -122,6 +123,8 @@ class OnnxRuntimeCuda:
     def __init__(self, model, precision, batch):
         import onnxruntime as ort
 
+        from hpe_core import export_precision
+
         reason = backends.registry.load("hpe_core.backends", "onnxruntime_cuda").unavailable()
         if reason:
             raise HpeError(reason)
@@ -189,6 +192,8 @@ def limits():
 
 def measure(path, seconds, flop_per_s, bytes_per_s):
     """Rows (dicts) of one network, all runners, precisions and batches."""
+    from hpe_core import export_precision
+
     model = export_precision.read(path)
     card, work = export_precision.card_of(model, path), work_of(model)
     reference = backends.create("onnxruntime", path)
@@ -244,6 +249,9 @@ def main():
     device, reason = gpu.find()
     if device is None:
         print(f"bench.gpu: no GPU to measure: {reason}", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("onnx") is None:
+        print("bench.gpu: the package onnx is not installed", file=sys.stderr)
         return 2
     flop_per_s, bytes_per_s = limits()
     described = ", ".join(f"{value / 1e12:.0f} TFLOP/s {precision}" for precision, value in flop_per_s.items())
