@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core import backends, model_store
-from hpe_core.engines import gpu, parity
+from hpe_core.engines import gpu, make, parity
 from hpe_core.errors import HpeError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,9 +205,9 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
             chosen = np.arange(batch) % len(frames)
             images = np.ascontiguousarray(frames[chosen])
             floors = floors_ms(work, batch, precision, flop_per_s[precision], bytes_per_s)
-            for name, make in runners(path, model, card, precision, batch).items():
+            for name, runner_of in runners(path, model, card, precision, batch).items():
                 try:
-                    runner = make()
+                    runner = runner_of()
                     found = parity.compare(
                         np.concatenate(expected[chosen]), np.concatenate(runner.run(images)), columns
                     )
@@ -267,6 +267,9 @@ def main():
     }
     writer, file = None, None
     for name in model_store.names():
+        if make.default_precision(make.read_model(model_store.path_of(name))) == "int8":
+            print(f"left out: {name}, it is quantised for CPUs")
+            continue
         for row in measure(model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s):
             row = where | {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()}
             print(

@@ -200,10 +200,8 @@ def quantise(model_path, images, out, target="cpu"):
             "QuantizeBias": target == "cpu",  # int32 biases: TensorRT refuses them
         },
     )
-    quantised = onnx.load(out)
     card = card_of(model, model_path) | {"precision": "int8"}
-    set_card(quantised, card)
-    onnx.save(quantised, out)
+    write_card(out, card)
     return card
 
 
@@ -215,10 +213,13 @@ def card_of(model, path):
     raise HpeError(f"{path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
 
 
-def set_card(model, card):
-    """Put a card (dict) into a ModelProto, in place."""
+def write_card(path, card):
+    """Put a card (dict) into a model file and beside it, as JSON."""
+    model = onnx.load(path)
     properties = {entry.key: entry.value for entry in model.metadata_props} | {CARD_KEY: json.dumps(card)}
     helper.set_model_props(model, properties)
+    onnx.save(model, path)
+    Path(path).with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def read(path):

@@ -107,7 +107,7 @@ def gain(reference, other, image, rounds):
             start = time.perf_counter()
             backend.run(image)
             times[i, j] = time.perf_counter() - start
-    before, after = 1e3 * np.median(times[5:], 0)
+    before, after = (1e3 * np.median(times[5:], 0)).tolist()
     return {
         "latency_before_ms": round(before, 3),
         "latency_after_ms": round(after, 3),
@@ -116,20 +116,22 @@ def gain(reference, other, image, rounds):
 
 
 def quantise(model, out, images, target, bag=SAMPLE_BAG, rounds=60):
-    """Write `out` from images and return the report (dict)."""
+    """Write `out` from images; returns the report (dict), which its card holds, too."""
     reference = backends.create("onnxruntime", model, threads=1)
     inputs = list(inputs_of(images, reference.input_shape))
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    export_precision.quantise(model, inputs, out, target)
+    card = export_precision.quantise(model, inputs, out, target)
     report = {
-        "model": str(model),
+        "from": Path(model).name,
         "target": target,
         "images": len(inputs),
         "mb": round(Path(out).stat().st_size / 1e6, 2),
     }
-    return report | gain(model, out, inputs[0], rounds) | cost(model, out, bag)
+    report |= gain(model, out, inputs[0], rounds) | cost(model, out, bag)
+    export_precision.write_card(out, card | {"quantisation": report})
+    return report
 
 
 def main():
