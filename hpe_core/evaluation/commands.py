@@ -1,7 +1,6 @@
 """`hpe eval` and `hpe convert`: arguments in, files and an exit code out."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -28,6 +27,25 @@ examples:
   hpe eval bag all_bags/ --estimate run --truth /truth --jobs 4 --thresholds limits.yaml"""
 
 
+DATASET_DESCRIPTION = """\
+Run a model on every image of a dataset that you have, in the dataset's own folder format, by a published protocol:
+
+  aflw2000          AFLW2000-3D, labels within 99 degrees (1969 images)
+  biwi              BIWI Kinect, all frames, colour camera (rgb.cal)
+  biwi-70-30        BIWI, sequences 17 to 24 only
+  nlml-window       AFLW2000-3D within 50/40/30 degrees; nlml-window-biwi likewise
+
+Every image is scored, missed or skipped for a stated reason; results.json and frames.csv say which."""
+
+CONVERT_DESCRIPTION = """\
+Write rosbag2 files (MCAP) with images, CameraInfo and, for datasets, the truth on /truth/head_pose:
+
+  biwi FOLDER       one bag per sequence, pose in the colour camera by rgb.cal
+  aflw2000 FOLDER   one bag of unrelated images, ten seconds apart
+  300wlp FOLDER     one bag per subset; with --list FILE the list of images within 99 degrees, and no bags
+  images, video     no truth; CameraInfo only from --camera-info or --hfov"""
+
+
 def add_parsers(commands):
     """Add `eval` and `convert` to the subparsers of the command `hpe`."""
     formatter = argparse.RawDescriptionHelpFormatter
@@ -42,6 +60,19 @@ def add_parsers(commands):
     )
     _add_bag_arguments(bag)
     bag.set_defaults(command=_eval_bag)
+    dataset = kinds.add_parser(
+        "dataset", help="a model on a public dataset", description=DATASET_DESCRIPTION, formatter_class=formatter
+    )
+    _add_dataset_arguments(dataset)
+    dataset.set_defaults(command=_eval_dataset)
+    convert = commands.add_parser(
+        "convert",
+        help="datasets, images and videos into bags",
+        description=CONVERT_DESCRIPTION,
+        formatter_class=formatter,
+    )
+    _add_convert_arguments(convert)
+    convert.set_defaults(command=_convert)
 
 
 def _add_bag_arguments(p):
@@ -77,6 +108,87 @@ def _add_bag_arguments(p):
     many = p.add_argument_group("many bags")
     many.add_argument("--jobs", metavar="N", type=int, default=1, help="processes for bags and model runs")
     many.add_argument("--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786")
+
+
+def _add_dataset_arguments(p):
+    p.add_argument("folder", metavar="FOLDER", help="the dataset as it was published")
+    p.add_argument("--protocol", required=True, metavar="P", help="aflw2000, biwi, biwi-70-30, nlml-window, ...")
+    p.add_argument("--model", metavar="NAME", help="model name or .onnx file (default: the shipped one)")
+    p.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
+    p.add_argument(
+        "--hfov", metavar="DEG", type=float, default=60.0, help="assumed where the dataset has no calibration"
+    )
+    p.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/eval_<protocol>)")
+    p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier evaluation in DIR")
+    p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
+    p.add_argument("--limit", metavar="N", type=int, help="only the first N images (for a trial)")
+    p.add_argument("--jobs", metavar="N", type=int, default=1, help="processes")
+
+
+def _add_convert_arguments(p):
+    p.add_argument("kind", choices=("biwi", "aflw2000", "300wlp", "images", "video"), metavar="KIND", help="see above")
+    p.add_argument("source", metavar="SOURCE", help="folder of the dataset, folder of images, or video")
+    p.add_argument("--out", metavar="DIR", help="folder of the bags (default: hpe_out/<kind>)")
+    p.add_argument("--overwrite", action="store_true", help="replace the bags of an earlier conversion in DIR")
+    p.add_argument("--limit", metavar="N", type=int, help="only the first N images")
+    p.add_argument("--list", metavar="FILE", help="300wlp: write the list of usable images instead")
+    camera = p.add_mutually_exclusive_group()
+    camera.add_argument("--camera-info", metavar="FILE.yaml", help="calibration of the images")
+    camera.add_argument("--hfov", metavar="DEG", type=float, help="horizontal field of view to assume")
+
+
+def _eval_dataset(args):
+    from dataclasses import replace
+
+    from hpe_core.config import PipelineConfig
+    from hpe_core.evaluation import results as files
+    from hpe_core.evaluation.dataset_evaluation import evaluate_dataset
+    from hpe_core.evaluation.protocols import PROTOCOLS
+    from hpe_core.evaluation.thresholds import check, load_thresholds
+
+    if args.protocol not in PROTOCOLS:
+        raise HpeError(f"unknown protocol '{args.protocol}', known: {', '.join(PROTOCOLS)}")
+    if args.jobs < 1:
+        raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
+    out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{args.protocol}"
+    _check_out(out, args.overwrite)
+    thresholds = load_thresholds(args.thresholds) if args.thresholds else []
+    config = _config(args.config) or PipelineConfig()
+    if args.model:
+        config = replace(config, estimator=replace(config.estimator, model=args.model))
+    with _Progress() as progress:
+        summary, rows = evaluate_dataset(
+            PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.images
+        )
+    label = Path(config.estimator.model).name
+    checks = check(thresholds, {label: summary})
+    _clear(out)
+    (out / "results.json").write_text(files.results_json(summary), encoding="utf-8")
+    files.write_frames_csv(out / "frames.csv", {label: files.as_arrays(rows)})
+    files.write_junit(out / "junit.xml", checks, f"hpe_eval.{args.protocol}")
+    _print_tables([(args.protocol, {label: summary})], {}, checks, out)
+    return EXIT_OK if all(c.passed for c in checks) else EXIT_THRESHOLD
+
+
+def _convert(args):
+    from hpe_core.evaluation.convert import convert, samples_of
+    from hpe_core.io.camera_info import camera_from_yaml
+
+    if args.list:
+        if args.kind != "300wlp":
+            raise HpeError(f"--list is for 300wlp, got {args.kind}")
+        from hpe_core.evaluation.datasets.w300lp import usable
+
+        names, outside = usable(samples_of(args.kind, args.source))
+        Path(args.list).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        print(f"written   {args.list}: {len(names)} images, {outside} outside 99 degrees left out")
+        return EXIT_OK
+    camera = camera_from_yaml(args.camera_info) if args.camera_info else None
+    out = Path(args.out) if args.out else Path("hpe_out") / args.kind
+    counts = convert(args.kind, args.source, out, camera, args.hfov, args.overwrite, args.limit)
+    for name, count in counts.items():
+        print(f"written   {out / name}/: {count} images")
+    return EXIT_OK
 
 
 def _eval_bag(args):
@@ -183,17 +295,18 @@ def _check_out(out, overwrite):
         raise HpeError(f"output folder {out} holds earlier results ({', '.join(earlier)}): use --overwrite or --out")
 
 
+def _clear(out):
+    """The output folder without the results of an earlier evaluation."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        (out / name).unlink(missing_ok=True)
+
+
 def _write(out, args, bags, results, failed, job, checks):
     from hpe_core.evaluation import bag_evaluation
     from hpe_core.evaluation import results as files
 
-    out.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        path = out / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    _clear(out)
     values = bag_evaluation.results_of(results, job, checks) | {"failed_bags": failed}
     (out / "results.json").write_text(files.results_json(values), encoding="utf-8")
     files.write_frames_csv(out / "frames.csv", bag_evaluation.all_rows(results))
@@ -209,20 +322,27 @@ def _write(out, args, bags, results, failed, job, checks):
 
 
 def _print(results, failed, checks, out):
-    from rich.console import Console
-    from rich.table import Table
-
     from hpe_core.evaluation.bag_evaluation import combined
-    from hpe_core.evaluation.tables import ROWS, cell
 
-    console = Console(highlight=False)
     shown = [(result.name, result.summary["estimates"]) for result in results[:20]]
     if len(results) > 1:
         shown.append(("all bags", combined(results)))
+    _print_tables(shown, failed, checks, out)
+
+
+def _print_tables(shown, failed, checks, out):
+    """Tables of (title, dict label -> summary), what failed, thresholds and files."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hpe_core.evaluation.tables import ROWS, cell
+
+    console = Console(highlight=False)
     for title, estimates in shown:
-        table = Table(title=title, title_justify="left")
+        table = Table(title=escape(title), title_justify="left")
         for column in ("", *estimates):
-            table.add_column(column, justify="right" if column else "left")
+            table.add_column(escape(column), justify="right" if column else "left")
         for name, path in ROWS:
             cells = [cell(summary, path) for summary in estimates.values()]
             if any(cells):
@@ -234,7 +354,7 @@ def _print(results, failed, checks, out):
         console.print(f"{'passed' if one.passed else 'FAILED'}  {one.text}", markup=False)
     for name in NAMES:
         if (out / name).exists():
-            console.print(f"written   {out / name}{'/' * (out / name).is_dir()}", markup=False, soft_wrap=True)
+            console.print(f"written   {out / name}", markup=False, soft_wrap=True)
 
 
 class _Progress:

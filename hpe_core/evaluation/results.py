@@ -46,6 +46,14 @@ def write_frames_csv(path, rows_by_estimate):
             file.writelines(f"{name},{','.join(row)}\n" for row in zip(*columns, strict=True))
 
 
+def as_arrays(rows):
+    """rows (dict column -> list of numbers or of text) as arrays."""
+    return {
+        name: np.array(values, dtype=str if values and isinstance(values[0], str) else float)
+        for name, values in rows.items()
+    }
+
+
 def _texts(name, values):
     if values.dtype.kind == "i":
         return ["" if name == "frame" and v < 0 else str(v) for v in values.tolist()]

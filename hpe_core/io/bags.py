@@ -178,6 +178,11 @@ def stamp_ns_of(stamp):
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
+def _later(message, other):
+    """Whether the header stamp of a message lies after that of the other."""
+    return stamp_ns_of(message.header.stamp) > stamp_ns_of(other.header.stamp)
+
+
 class BagSource(Source):
     """Images of one topic of a rosbag2; stamps and frame_id are those of the message headers.
 
@@ -217,6 +222,9 @@ class BagSource(Source):
         for topic, msgtype, time_ns, data in self._bag.messages({self.topic, self._info_topic} - {None}):
             message = _decoded(data, msgtype)
             if topic == self._info_topic:
+                if waiting and message and _later(message, waiting[0]):  # it is the next image's
+                    yield self._frame(*waiting)
+                    waiting = None
                 self._take_info(message)
                 if waiting and message and message.header.stamp == waiting[0].header.stamp:
                     yield self._frame(*waiting)

@@ -1,0 +1,133 @@
+"""Datasets, images and videos into bags: one bag per sequence, with truth and CameraInfo where they are known."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hpe_core import registry
+from hpe_core.errors import HpeError
+from hpe_core.evaluation.bag_writer import ImageBag
+from hpe_core.evaluation.sample import pose_in_camera
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
+from hpe_core.io.images import bgr_from_compressed
+from hpe_core.io.sources import open_source
+
+DATASETS = {"biwi": "biwi", "aflw2000": "aflw2000", "300wlp": "w300lp"}
+KINDS = (*DATASETS, "images", "video")
+START_NS = 1_000_000_000
+APART_NS = 10_000_000_000  # between unrelated images: longer than any tracker remembers a face
+BYTES_KEPT = {b"\xff\xd8": "jpeg", b"\x89P": "png"}
+JPEG_QUALITY = 95
+
+
+def samples_of(kind, folder):
+    """Samples of a dataset by its name on the command line. Raises HpeError when the folder is not there."""
+    if not Path(folder).is_dir():
+        raise HpeError(f"{folder} is not a folder")
+    return registry.load("hpe_core.evaluation.datasets", DATASETS[kind]).samples(folder)
+
+
+def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limit=None):
+    """Write bags of `source` into folder `out`; returns dict bag name -> number of images.
+
+    camera: CameraModel that beats the dataset's; hfov_deg: assumed where there is no calibration (300W-LP and AFLW2000
+    have none, 60 degrees then; images and videos get a CameraInfo only from `camera` or `hfov_deg`).
+    """
+    out = Path(out)
+    if out.exists() and any(out.iterdir()):
+        if not overwrite:
+            raise HpeError(f"output folder {out} is not empty: use --overwrite or --out")
+        for child in out.iterdir():
+            if not (child / "metadata.yaml").is_file():
+                raise HpeError(f"output folder {out} holds {child.name}, which is no bag: choose another")
+        shutil.rmtree(out)
+    if kind not in DATASETS:
+        return _convert_source(source, out, camera, hfov_deg, limit)
+    return _convert_samples(samples_of(kind, source), kind, out, camera, hfov_deg, limit)
+
+
+def _convert_samples(samples, kind, out, camera, hfov_deg, limit):
+    counts, bag, name = {}, None, None
+    try:
+        for number, sample in enumerate(samples):
+            if limit is not None and number == limit:
+                break
+            sequence = sample.sequence or (sample.name.split("/")[0] if "/" in sample.name else kind)
+            if sequence != name:
+                if bag is not None:
+                    bag.close()
+                name = sequence
+                out.mkdir(parents=True, exist_ok=True)
+                bag = ImageBag(out / name)
+            data = _read(sample.path)
+            height, width = _size(data, sample.path)
+            own = camera or sample.camera or CameraModel.from_hfov(width, height, hfov_deg or DEFAULT_HFOV_DEG)
+            if (own.width, own.height) != (width, height):
+                raise HpeError(
+                    f"the camera is for {own.width}x{own.height} images but {sample.name} is {width}x{height}"
+                )
+            related = bool(sample.sequence)
+            stamp_ns = START_NS + (sample.stamp_ns if related else counts.get(name, 0) * APART_NS)
+            bag.write(stamp_ns, data, _kind_of(data), own, pose_in_camera(sample, own))
+            counts[name] = counts.get(name, 0) + 1
+    finally:
+        if bag is not None:
+            bag.close()
+    return counts
+
+
+def _convert_source(source, out, camera, hfov_deg, limit):
+    """A video, an image or a folder of images; no truth."""
+    with open_source(source) as frames:
+        if frames.kind not in ("images", "video"):
+            raise HpeError(f"{source} is neither images nor a video")
+        step_ns = APART_NS if frames.kind == "images" else None
+        name, count = frames.name, 0
+        out.mkdir(parents=True, exist_ok=True)
+        with ImageBag(out / name) as bag:
+            for frame in frames:
+                if frame.image_bgr is None:
+                    continue
+                if limit is not None and count == limit:
+                    break
+                height, width = frame.image_bgr.shape[:2]
+                own = camera or (CameraModel.from_hfov(width, height, hfov_deg) if hfov_deg else None)
+                data, encoding = _encoded(frame.image_bgr, lossless=frames.kind == "images")
+                stamp_ns = START_NS + (frame.stamp_ns if step_ns is None else count * step_ns)
+                bag.write(stamp_ns, data, encoding, own)
+                count += 1
+    return {name: count}
+
+
+def _encoded(image_bgr, lossless):
+    """Bytes and kind: PNG for photographs, JPEG for the frames of a video, which have lost more than that already."""
+    if lossless:
+        return cv2.imencode(".png", image_bgr)[1].tobytes(), "png"
+    return cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(), "jpeg"
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise HpeError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _size(data, path):
+    """Height and width of an encoded image."""
+    try:
+        return bgr_from_compressed(data).shape[:2]
+    except HpeError as error:
+        raise HpeError(f"{path}: {error}") from error
+
+
+def _kind_of(data):
+    kind = BYTES_KEPT.get(bytes(data[:2]))
+    if kind is None:
+        raise HpeError(
+            f"images must be JPEG or PNG, got one that starts with {np.frombuffer(data[:4], np.uint8).tolist()}"
+        )
+    return kind
