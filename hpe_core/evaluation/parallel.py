@@ -8,6 +8,8 @@ from multiprocessing import get_context
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.bag_evaluation import BagResult, evaluate_bag
 
+ANSWER_S = 20  # how long a scheduler may take to answer
+
 
 def evaluate_bags(paths_by_name, job, jobs=1, cluster=None, progress=None):
     """List of BagResult, and dict name -> reason of the bags that could not be evaluated, in the given order.
@@ -66,7 +68,7 @@ def _on_cluster(tasks, address):
     except ImportError as error:
         raise HpeError("--cluster needs Dask: pip install 'dask[distributed]'") from error
     try:
-        client = Client(address, timeout="20s")
+        client = Client(address, timeout=ANSWER_S)
     except (OSError, ValueError, TimeoutError) as error:
         raise HpeError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
