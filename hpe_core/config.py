@@ -48,7 +48,7 @@ class EstimatorConfig(Checked):
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(0.70, "lowest score that starts a new track", 0.01, 0.99)
+    new_face_score: float = option(0.80, "lowest score that starts a new track", 0.01, 0.99)
     timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0)
     filter: bool = option(True, "filter poses over time")
     linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0)
