@@ -63,18 +63,18 @@ def frames_of(estimate, truth, image_ns):
     period, true_period = float(np.median(np.diff(own))), float(np.median(np.diff(true)))
     if true_period > RATE_SHARE * period and np.isin(own, true).mean() > EXACT_SHARE:
         return np.union1d(own, true)
-    return _filled(own, period, true[0], true[-1])
+    return _filled(own, period, true)
 
 
-def _filled(stamps, period_ns, first_ns, last_ns):
-    """Stamps with nominal ones in gaps beyond 1.5 periods, and before and after them down to first and up to last."""
-    edges = np.concatenate([[min(first_ns - period_ns, stamps[0])], stamps, [max(last_ns + period_ns, stamps[-1])]])
-    gaps = np.flatnonzero(np.diff(edges) > 1.5 * period_ns)
-    added = []
-    for i in gaps:
-        count = round((edges[i + 1] - edges[i]) / period_ns) - 1
-        added.append(np.linspace(edges[i], edges[i + 1], count + 2)[1:-1])
-    return np.unique(np.concatenate([stamps, *added]).astype(np.int64))
+def _filled(own, period_ns, true):
+    """Stamps `own` (M,) with nominal ones, whole periods away from the stamp before (or the first), wherever there are
+    true stamps (K,) but no own one near. A pause of both adds nothing."""
+    anchor = own[np.maximum(np.searchsorted(own, true, side="right") - 1, 0)]
+    steps = np.round((true - anchor) / period_ns)
+    nominal = np.unique(anchor + np.round(steps * period_ns).astype(np.int64))
+    after = np.clip(np.searchsorted(own, nominal), 0, len(own) - 1)
+    distance = np.minimum(np.abs(own[after] - nominal), np.abs(own[np.maximum(after - 1, 0)] - nominal))
+    return np.union1d(own, nominal[distance > 0.7 * period_ns])
 
 
 def match(estimate, truth, frame_ns, options):

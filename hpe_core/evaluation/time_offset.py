@@ -14,6 +14,7 @@ MIN_SPEED_STD_DEG_S = 2.0
 MIN_CORRELATION = 0.3
 MAX_GAP_NS = 500_000_000
 MAX_SAMPLES = 4000
+MAX_GRID = 100_000  # the first 33 minutes are enough
 FINE_STEPS_S = (0.02, 0.004, 0.0008)
 
 
@@ -36,10 +37,11 @@ def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
     if min(len(stamp_ns), len(true_stamp_ns)) < 3 * BASELINE:
         return TimeOffset(None, None, "too few poses")
     reach = int(np.ceil(max_offset_s * 1e9 / GRID_NS))
-    start = min(stamp_ns[0], true_stamp_ns[0])
-    count = int((max(stamp_ns[-1], true_stamp_ns[-1]) - start) // GRID_NS) + 1
-    if count > 50_000_000:
-        return TimeOffset(None, None, "estimate and truth lie too far apart in time")
+    start = max(stamp_ns[0], true_stamp_ns[0]) - reach * GRID_NS
+    end = min(stamp_ns[-1], true_stamp_ns[-1]) + reach * GRID_NS
+    count = min(int((end - start) // GRID_NS) + 1, MAX_GRID)
+    if count < 3 * BASELINE:
+        return TimeOffset(None, None, "estimate and truth do not overlap in time")
     speeds = [_speed(start, count, s, r) for s, r in ((stamp_ns, R), (true_stamp_ns, R_true))]
     if min(s[s != 0].std() if s.any() else 0.0 for s in speeds) < MIN_SPEED_STD_DEG_S:
         return TimeOffset(None, None, "the head hardly turns")

@@ -13,7 +13,8 @@ from hpe_core.evaluation.series import SeriesBuilder
 
 NUMBER = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e300, 1e-300]))
 POSE = st.tuples(
-    st.integers(0, 40),  # stamp, in steps of 33 ms: duplicates are likely
+    # stamp, in steps of 33 ms: duplicates are likely, and some are from another age
+    st.one_of(st.integers(0, 40), st.sampled_from([-65_000_000_000, 65_000_000_000, 10**9])),
     st.lists(NUMBER, min_size=4, max_size=4),
     st.lists(st.one_of(NUMBER, st.floats(0.5, 1.5)), min_size=3, max_size=3),
     st.sampled_from(["", "face_a", "face_b"]),
@@ -113,6 +114,23 @@ def test_a_truncated_mcap_is_evaluated_as_far_as_it_goes(cut_file, fraction):
     results_json(results_of([result], Job(("/est",), "/truth"), []))
     losses = result.summary["estimates"]["/est"]["stream"]["losses"]
     assert fraction == 1.0 or losses
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1.0, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_overwritten_bytes_anywhere_give_results_or_one_line(cut_file, changes):
+    data, path = bytearray(cut_file[0]), cut_file[1]
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    path.write_bytes(data)
+    try:
+        with np.errstate(all="ignore"):
+            result = evaluate_bag(path, Job(("/est",), "/truth"))
+    except HpeError as error:
+        assert "\n" not in str(error)
+        return
+    counts = result.summary["estimates"]["/est"]["detection"]
+    assert counts["matched"] + counts["false"] + counts["skipped_poses"] == counts["poses"]
 
 
 @pytest.fixture
