@@ -35,6 +35,7 @@ setup(
     extras_require={
         "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
         "tensorrt": ["tensorrt"],
+        "cluster": ["distributed"],
         "test": ["pytest", "hypothesis", "ruff"],
         "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection"],
     },

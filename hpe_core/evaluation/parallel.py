@@ -66,7 +66,7 @@ def _on_cluster(tasks, address):
     try:
         from distributed import Client
     except ImportError as error:
-        raise HpeError("--cluster needs Dask: pip install 'dask[distributed]'") from error
+        raise HpeError("--cluster needs Dask: pip install distributed") from error
     try:
         client = Client(address, timeout=ANSWER_S)
     except (OSError, ValueError, TimeoutError) as error:

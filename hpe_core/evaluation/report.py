@@ -14,6 +14,7 @@ from hpe_core.evaluation.thumbnails import thumbnails
 PAGE = Path(__file__).with_name("report_page.html")
 MAX_BAGS, MAX_POINTS, WORST = 30, 3000, 12
 GAP_S = 1.0
+NEAR_NS = 20_000_000  # a true pose so near in time is drawn beside the estimate
 BINS = (("yaw_deg", "true yaw (deg)"), ("distance_m", "distance (m)"), ("face_size_px", "face size (px)"))
 
 
@@ -27,6 +28,7 @@ def write_report(path, results, bag_paths, job, checks, failed):
         "bags_total": len(results),
         "checks": [{"passed": c.passed, "text": c.text} for c in checks],
         "combined": _table({label: s or {} for label, s in combined(results).items()}) if many else None,
+        "overview": _overview(results) if many else None,
         "bags": [_bag(result, bag_paths[result.name], job) for result in results[:MAX_BAGS]],
     }
     text = json.dumps(json_values(values), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -47,6 +49,18 @@ def _subtitle(job, failed, count):
 def _table(estimates):
     rows = [[name, *(cell(summary, path) for summary in estimates.values())] for name, path in ROWS]
     return [row for row in rows if any(row[1:])]
+
+
+def _overview(results):
+    """Header and a row per bag: recall and rotation error of every estimate."""
+    labels = list(results[0].evaluated)
+    paths = {"recall": "detection.recall", "deg": "rotation.geodesic_deg.mean", "mm": "translation.error_mm.mean"}
+    header = ["", *(f"{label} {name}" for label in labels for name in paths)]
+    rows = []
+    for result in results:
+        estimates = result.summary["estimates"]
+        rows.append([result.name, *(cell(estimates[label], path) for label in labels for path in paths.values())])
+    return {"header": header, "rows": rows} if any(any(row[1:]) for row in rows) else None
 
 
 def _bag(result, path, job):
@@ -199,12 +213,13 @@ def _worst_text(row):
 
 
 def _poses_at(result, label, stamp_ns):
-    """Poses with exactly this stamp: of the estimate, and of the truth (marked True)."""
+    """Poses of the estimate at this stamp, and the true ones of the nearest stamp (marked True)."""
     poses = []
     for series, is_truth in ((result.estimates[label], False), (result.truth, True)):
-        if series is not None:
-            same = np.flatnonzero(series.stamp_ns == stamp_ns)
-            poses += [((series.R[i], series.t_m[i]), is_truth) for i in same]
+        if series is not None and len(series):
+            distance = np.abs(series.stamp_ns - stamp_ns)
+            nearest = np.flatnonzero(distance == distance.min()) if is_truth else np.flatnonzero(distance == 0)
+            poses += [((series.R[i], series.t_m[i]), is_truth) for i in nearest if distance[i] <= NEAR_NS]
     return poses
 
 

@@ -100,6 +100,21 @@ def test_without_truth_and_without_images_there_is_a_report_too(pose_bag, synthe
     assert int(re.search(r'data-ready="(\d+)"', page).group(1)) == 2
 
 
+def test_a_folder_of_bags_has_an_overview_and_a_choice(pose_bag, synthetic, tmp_path):
+    (tmp_path / "bags").mkdir()
+    for name in ("bags/first", "bags/second"):
+        pose_bag({"/est": synthetic.motion(3), "/truth": synthetic.motion(3)}, name=name)
+    out = evaluate(tmp_path / "bags", tmp_path / "out", "--truth", "/truth")
+    change = """
+      const choice = document.querySelector("select");
+      choice.value = "1"; choice.onchange();
+      document.body.dataset.shown = [...document.querySelectorAll("h2")].map((h) => h.textContent).join("|");
+    """
+    page = in_browser(out / "report.html", tmp_path, f"window.onload = () => {{ {change} }};")
+    shown = re.search(r'data-shown="([^"]*)"', page).group(1).split("|")
+    assert shown[:3] == ["All 2 bags together", "Bag by bag", "Bag second"]
+
+
 def test_a_thinned_line_keeps_its_peaks_and_breaks_at_gaps():
     x, y = np.arange(50_000) / 30.0, np.zeros(50_000)
     y[31_234] = 77.0
