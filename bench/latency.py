@@ -2,8 +2,8 @@
 
     python -m bench.latency [--data ../shared/data] [--frames 60] [--no-append]
 
-Frames are 640x480, made from the sample bag: one face, or four or eight copies on a grid. Pipelines take turns frame by
-frame, so that a busy moment hits all of them. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
+Frames are 640x480, made from the sample bag: one face, or four or eight copies on a grid. Pipelines take turns of ten
+frames, so that a busy moment hits all of them. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
 averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose weights are absent is left out
 and named. Rows are appended to bench/results.csv; times are medians and 95th percentiles in milliseconds.
 """
@@ -27,6 +27,7 @@ from hpe_core.pipeline import Pipeline
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.csv"
 WIDTH, HEIGHT = 640, 480
+BLOCK, WARM_UP = 10, 3  # in turns: long enough that another pipeline's threads and caches are gone
 GRIDS = {1: (1, 1), 4: (2, 2), 8: (4, 2)}
 
 
@@ -144,16 +145,18 @@ def pipelines(data, threads):
 
 
 def measure(made, frames):
-    """Rows: dict(pipeline, stage, p50_ms, p95_ms, faces_found) from frames given to all pipelines in turn."""
+    """Rows: dict(pipeline, stage, p50_ms, p95_ms, faces_found); pipelines take turns, BLOCK frames each time."""
     times, found = {name: [] for name in made}, {name: [] for name in made}
-    for number, frame in enumerate(frames[:5] + frames):
+    for first in range(0, len(frames), BLOCK):
+        block = frames[first : first + BLOCK]
         for name, pipeline in made.items():
-            start = time.perf_counter()
-            faces, stages = pipeline.run(frame)
-            total = time.perf_counter() - start
-            if number >= 5:
-                times[name].append(stages | {"total": total})
-                found[name].append(faces)
+            for number, frame in enumerate(block[:WARM_UP] + block):
+                start = time.perf_counter()
+                faces, stages = pipeline.run(frame)
+                total = time.perf_counter() - start
+                if number >= WARM_UP:
+                    times[name].append(stages | {"total": total})
+                    found[name].append(faces)
     rows = []
     for name, measured in times.items():
         for stage in measured[0]:

@@ -50,7 +50,8 @@ class Estimator:
         score = rows[:, self._columns["score"]][:, 0]
         keep = np.flatnonzero(score > threshold)
         keep = keep[np.argsort(-score[keep], kind="stable")]
-        named = {name: rows[keep, span].astype(float) for name, span in self._columns.items()}
+        kept = rows[keep].astype(float)
+        named = {name: kept[:, span] for name, span in self._columns.items()}
         named = {name: value[:, 0] if value.shape[1] == 1 else value for name, value in named.items()}
         named["centre_px"] = canvas_to_image(named["centre_px"], scales)
         named["size_px"] = named["size_px"] / np.sqrt(scales[0] * scales[1])

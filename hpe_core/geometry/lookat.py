@@ -2,14 +2,21 @@
 
 import numpy as np
 
-from hpe_core.geometry.so3 import rotation_between
-
-_EZ = np.array([0.0, 0.0, 1.0])
 
 
 def lookat_rotation(ray_camera):
-    """R_lookat_camera (..., 3, 3): minimal rotation that turns the unit ray (..., 3) onto the optical axis."""
-    return rotation_between(ray_camera, _EZ)
+    """R_lookat_camera (..., 3, 3): minimal rotation that turns the unit ray (..., 3), z > -1, onto the optical axis.
+
+    The closed form of `so3.rotation_between(ray, e_z)`: this runs several times per face.
+    """
+    ray = np.asarray(ray_camera, float)
+    x, y, z = ray[..., 0], ray[..., 1], ray[..., 2]
+    R = np.empty(ray.shape + (3,))
+    k = 1.0 / (1.0 + z)
+    R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = 1.0 - k * x * x, -k * x * y, -x
+    R[..., 1, 0], R[..., 1, 1], R[..., 1, 2] = -k * x * y, 1.0 - k * y * y, -y
+    R[..., 2, :] = ray
+    return R
 
 
 def rectifying_homography(camera, ray_camera, focal_px, crop_size_px):

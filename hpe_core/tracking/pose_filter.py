@@ -19,7 +19,11 @@ class PoseFilter:
     """Filters one head. Start it with a measurement that has a covariance, then `predict` and `update`."""
 
     def __init__(self, pose, linear_acceleration_std, angular_acceleration_std):
-        self._linear_var, self._angular_var = linear_acceleration_std**2, angular_acceleration_std**2
+        spread = np.diag([linear_acceleration_std**2] * 3 + [angular_acceleration_std**2] * 3)
+        # white acceleration a over dt moves the pose by a dt^2 / 2 and the velocity by a dt
+        self._Q4 = np.kron([[0.25, 0.0], [0.0, 0.0]], spread)
+        self._Q3 = np.kron([[0.0, 0.5], [0.5, 0.0]], spread)
+        self._Q2 = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
         self._R, self._t = pose.R_camera_head, pose.t_camera_head_m
         self._v, self._w = np.zeros(3), np.zeros(3)
         self._P = np.zeros((12, 12))
@@ -41,13 +45,7 @@ class PoseFilter:
         F[0:3, 6:9] = _I3 * dt_s
         F[3:6, 3:6] = turn
         F[3:6, 9:12] = _I3 * dt_s
-        Q = np.zeros((12, 12))
-        powers = np.array([[dt_s**4 / 4.0, dt_s**3 / 2.0], [dt_s**3 / 2.0, dt_s**2]])
-        for first, variance in ((0, self._linear_var), (3, self._angular_var)):
-            for i, row in enumerate((first, first + 6)):
-                for j, column in enumerate((first, first + 6)):
-                    Q[row : row + 3, column : column + 3] = _I3 * powers[i, j] * variance
-        self._P = F @ self._P @ F.T + Q
+        self._P = F @ self._P @ F.T + dt_s**4 * self._Q4 + dt_s**3 * self._Q3 + dt_s**2 * self._Q2
 
     def update(self, pose):
         """Take in a measured HeadPose with covariance (Joseph form, so P stays symmetric and positive)."""

@@ -85,3 +85,9 @@ def test_single_and_batched_calls_agree():
         R_one, p_one = global_from_local(ROTATIONS[i], RAYS[i], 0.7)
         np.testing.assert_allclose(R_one, R[i], atol=1e-15)
         np.testing.assert_allclose(p_one, p[i], atol=1e-15)
+
+
+def test_the_closed_form_equals_the_minimal_rotation_onto_the_optical_axis():
+    rays = np.random.default_rng(3).normal(size=(200, 3)) + [0.0, 0.0, 1.5]
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    np.testing.assert_allclose(lookat_rotation(rays), so3.rotation_between(rays, np.array([0.0, 0.0, 1.0])), atol=1e-9)
