@@ -1,10 +1,11 @@
 """Replays a bag through the real node and evaluates what it published:
 
-ros2 launch hpe_ros evaluate.launch.py bag:=/data/run1 image:=/camera/image_raw camera_info:=/camera/camera_info \
-    truth:=/truth/head_pose out:=/tmp/evaluation
+ros2 launch hpe_ros evaluate.launch.py bag:=/data/run1 truth:=/truth/head_pose out:=/tmp/evaluation
 """
 
+import json
 import os
+import subprocess
 import sys
 
 from launch import LaunchDescription
@@ -27,9 +28,7 @@ ARGUMENTS = {
     "bag": (None, "rosbag2 with images, replayed once"),
     "truth": ("", "topic, tf:PARENT/CHILD or FILE.csv; empty: evaluate without truth"),
     "out": ("hpe_evaluation", "folder for the recorded poses and the results"),
-    "image": ("image", "image topic of the bag"),
-    "camera_info": ("camera_info", "camera_info topic of the bag"),
-    "image_transport": ("", "raw or compressed; empty: as in the node's parameters"),
+    "image": ("", "image topic of the bag; empty: its only one, or the first"),
     "model": ("", "model name or .onnx file; empty: as in the node's parameters"),
     "rate": ("1.0", "replay speed"),
     "delay": ("8.0", "seconds until the replay starts, for the node to load its model"),
@@ -50,11 +49,15 @@ def _chain(context):
     """Node and recorder; then the replay, the end of the recorder, the evaluation, and the end of everything."""
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     recorded = os.path.join(value["out"], "recorded")
-    passed = {name: value[name] for name in ("image", "camera_info", "image_transport", "model")}
+    image = [value["image"]] if value["image"] else []
+    asked = [_python(), "-m", "hpe_core.evaluation.camera_topics", value["bag"], *image]
+    passed = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout) | {"model": value["model"]}
     pose_launch = PathJoinSubstitution([FindPackageShare("hpe_ros"), "launch", "pose.launch.py"])
     node = IncludeLaunchDescription(PythonLaunchDescriptionSource(pose_launch), launch_arguments=passed.items())
     recorder = ExecuteProcess(cmd=["ros2", "bag", "record", "-s", "mcap", "-o", recorded, *TOPICS], output="screen")
     replay = ["ros2", "bag", "play", value["bag"], "--rate", value["rate"], "--delay", value["delay"]]
+    # only what the node needs: poses that the bag has already would be recorded as the node's
+    replay += ["--topics", passed["image"], passed["camera_info"]]
     player = ExecuteProcess(cmd=replay, output="screen")
     evaluation = ExecuteProcess(cmd=_evaluation(value, recorded), output="screen")
     return [
@@ -71,11 +74,13 @@ def _after(process, action):
     return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=[action]))
 
 
+def _python():
+    """The interpreter that has our packages: that of the active venv, else this one."""
+    return os.path.join(os.environ["VIRTUAL_ENV"], "bin", "python3") if "VIRTUAL_ENV" in os.environ else sys.executable
+
+
 def _evaluation(value, recorded):
-    python = (
-        os.path.join(os.environ["VIRTUAL_ENV"], "bin", "python3") if "VIRTUAL_ENV" in os.environ else sys.executable
-    )
     estimates = [part for topic in TOPICS for part in ("--estimate", f"{topic.lstrip('/')}={recorded}:{topic}")]
     optional = [part for name in ("truth", "thresholds") if value[name] for part in (f"--{name}", value[name])]
-    out = os.path.join(value["out"], "results")
-    return [python, "-m", "hpe_core", "eval", "bag", value["bag"], *estimates, *optional, "--out", out, "--overwrite"]
+    command = [_python(), "-m", "hpe_core", "eval", "bag", value["bag"], *estimates, *optional]
+    return [*command, "--out", os.path.join(value["out"], "results"), "--overwrite"]

@@ -185,9 +185,11 @@ def _convert(args):
         return EXIT_OK
     camera = camera_from_yaml(args.camera_info) if args.camera_info else None
     out = Path(args.out) if args.out else Path("hpe_out") / args.kind
-    counts = convert(args.kind, args.source, out, camera, args.hfov, args.overwrite, args.limit)
+    counts, losses = convert(args.kind, args.source, out, camera, args.hfov, args.overwrite, args.limit)
     for name, count in counts.items():
         print(f"written   {out / name}/: {count} images")
+    for reason, count in losses.items():
+        print(f"lost      {reason}: {count}")
     return EXIT_OK
 
 

@@ -1,6 +1,7 @@
 """Datasets, images and videos into bags: one bag per sequence, with truth and CameraInfo where they are known."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -31,7 +32,7 @@ def samples_of(kind, folder):
 
 
 def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limit=None):
-    """Write bags of `source` into folder `out`; returns dict bag name -> number of images.
+    """Write bags of `source` into folder `out`; returns dict bag name -> images, and Counter of what was lost.
 
     camera: CameraModel that beats the dataset's; hfov_deg: assumed where there is no calibration (300W-LP and AFLW2000
     have none, 60 degrees then; images and videos get a CameraInfo only from `camera` or `hfov_deg`).
@@ -46,7 +47,7 @@ def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limi
         shutil.rmtree(out)
     if kind not in DATASETS:
         return _convert_source(source, out, camera, hfov_deg, limit)
-    return _convert_samples(samples_of(kind, source), kind, out, camera, hfov_deg, limit)
+    return _convert_samples(samples_of(kind, source), kind, out, camera, hfov_deg, limit), Counter()
 
 
 def _convert_samples(samples, kind, out, camera, hfov_deg, limit):
@@ -85,11 +86,12 @@ def _convert_source(source, out, camera, hfov_deg, limit):
         if frames.kind not in ("images", "video"):
             raise HpeError(f"{source} is neither images nor a video")
         step_ns = APART_NS if frames.kind == "images" else None
-        name, count = frames.name, 0
+        name, count, losses = frames.name, 0, Counter()
         out.mkdir(parents=True, exist_ok=True)
         with ImageBag(out / name) as bag:
             for frame in frames:
                 if frame.image_bgr is None:
+                    losses[f"image not readable: {frame.error}"] += 1
                     continue
                 if limit is not None and count == limit:
                     break
@@ -99,7 +101,8 @@ def _convert_source(source, out, camera, hfov_deg, limit):
                 stamp_ns = START_NS + (frame.stamp_ns if step_ns is None else count * step_ns)
                 bag.write(stamp_ns, data, encoding, own)
                 count += 1
-    return {name: count}
+        losses.update(frames.losses)
+    return {name: count}, losses
 
 
 def _encoded(image_bgr, lossless):

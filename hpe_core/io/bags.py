@@ -211,6 +211,16 @@ class BagSource(Source):
         if self._info_topic is None:
             self._note(f"the bag has no CameraInfo for {self.topic}")
 
+    @property
+    def transport(self):
+        """image_transport's name for what the topic carries."""
+        return "compressed" if self._bag.topics[self.topic] == COMPRESSED else "raw"
+
+    @property
+    def info_topic(self):
+        """The CameraInfo topic that belongs to the images, None when there is none."""
+        return self._info_topic
+
     def close(self):
         self._bag.close()
 

@@ -3,13 +3,17 @@
 import argparse
 import ast
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hpe_core.evaluation.commands import add_parsers
 
-FILE = Path(__file__).parents[3] / "launch" / "evaluate.launch.py"
+ROOT = Path(__file__).parents[3]
+FILE, SAMPLE = ROOT / "launch" / "evaluate.launch.py", ROOT / "assets" / "sample_bag"
 
 
 def loaded():
@@ -25,9 +29,26 @@ def test_every_option_that_the_launch_file_passes_exists():
     add_parsers(parser.add_subparsers())
     constants = [node.value for node in ast.walk(ast.parse(FILE.read_text())) if isinstance(node, ast.Constant)]
     passed = {text for text in constants if isinstance(text, str) and text.startswith("--")}
-    assert passed - {"--rate", "--delay"} == {"--", "--estimate", "--out", "--overwrite"}  # without those of the player
+    assert passed - {"--rate", "--delay", "--topics"} == {
+        "--",
+        "--estimate",
+        "--out",
+        "--overwrite",
+    }  # without those of the player
     options = ["--estimate", "E", "--truth", "T", "--thresholds", "F", "--out", "O", "--overwrite"]
     parser.parse_args(["eval", "bag", "B", *options])
+
+
+def test_the_topics_that_the_node_needs_are_found_in_the_bag():
+    command = [sys.executable, "-m", "hpe_core.evaluation.camera_topics"]
+    found = json.loads(subprocess.run([*command, SAMPLE], cwd=ROOT, capture_output=True, check=True).stdout)
+    assert found == {
+        "image": "/camera/image/compressed",
+        "image_transport": "compressed",
+        "camera_info": "/camera/camera_info",
+    }
+    refused = subprocess.run([*command, SAMPLE / "none"], cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
 
 
 @pytest.mark.ros

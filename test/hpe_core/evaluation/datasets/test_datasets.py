@@ -151,7 +151,7 @@ def test_folders_of_another_kind_are_refused(tmp_path):
 
 
 def test_biwi_becomes_one_bag_per_sequence_with_truth_and_camera(tmp_path):
-    counts = convert("biwi", write_biwi(tmp_path / "biwi", ("01", "24")), tmp_path / "bags")
+    counts, _ = convert("biwi", write_biwi(tmp_path / "biwi", ("01", "24")), tmp_path / "bags")
     assert counts == {"01": 3, "24": 3}
     bag = tmp_path / "bags" / "24"
     truth = read_series(bag, parse_spec("/truth/head_pose"))
@@ -177,7 +177,9 @@ def test_aflw2000_becomes_a_bag_of_unrelated_images_of_any_size(tmp_path):
 def test_images_and_videos_become_bags_without_truth(tmp_path):
     for i in range(3):
         write_image(tmp_path / "photos" / f"{i}.jpg", value=40 * i)
-    convert("images", str(tmp_path / "photos"), tmp_path / "a", hfov_deg=60.0)
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
+    counts, losses = convert("images", str(tmp_path / "photos"), tmp_path / "a", hfov_deg=60.0)
+    assert counts == {"photos": 3} and sum(losses.values()) == 1
     with BagSource(tmp_path / "a" / "photos") as source:
         assert [int(f.image_bgr.mean()) // 40 for f in source] == [0, 1, 2]
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
