@@ -317,7 +317,7 @@ def _write(out, args, bags, results, failed, job, checks):
         from hpe_core.evaluation.report import write_report
 
         write_report(out / "report.html", results, bags, job, checks, failed)
-    if args.errors_bag:
+    if args.errors_bag and args.truth:
         from hpe_core.evaluation.errors_bag import write_errors_bag
 
         write_errors_bag(out / "errors.mcap", results)
@@ -330,6 +330,26 @@ def _print(results, failed, checks, out):
     if len(results) > 1:
         shown.append(("all bags", combined(results)))
     _print_tables(shown, failed, checks, out)
+    for result in results[:20]:
+        for line in remarks(result.summary):
+            print(f"{result.name}: {line}" if len(results) > 1 else line)
+
+
+def remarks(summary):
+    """What a user should know of one bag's results beyond the numbers: losses, notices, and why nothing matched."""
+    truth = summary["truth"] or {}
+    sources = [("truth", truth.get("losses", {}), truth.get("notices", []))]
+    for label, one in summary["estimates"].items():
+        sources.append((label, one["stream"]["losses"], one["stream"]["notices"]))
+    for name, losses, notices in sources:
+        yield from (f"lost      {name}: {reason}: {count}" for reason, count in losses.items())
+        yield from (f"note      {name}: {text}" for text in notices)
+    for label, one in summary["estimates"].items():
+        counts = one.get("detection")
+        if counts and not counts["matched"]:
+            reasons = [f"{reason}: {count}" for reason, count in counts["skipped"].items()]
+            reasons += [f"too far from every true head (--gate): {counts['false']}"] if counts["false"] else []
+            yield f"note      {label}: no pose was matched; {'; '.join(reasons) or 'there are none'}"
 
 
 def _print_tables(shown, failed, checks, out):

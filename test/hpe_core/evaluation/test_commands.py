@@ -117,6 +117,17 @@ def test_a_bag_that_does_not_exist_and_a_folder_without_bags(tmp_path, capsys):
     assert "holds no rosbag2" in capsys.readouterr().err
 
 
+def test_what_was_lost_and_why_nothing_matched_is_said(pose_bag, synthetic, tmp_path, capsys):
+    stamps, R, t = synthetic.motion(2)
+    far = t + [2.0, 0.0, 0.0]
+    far[3] = np.nan
+    bag = pose_bag({"/truth": (stamps, R, t), "/est": (stamps, R, far)})
+    assert hpe("eval", "bag", bag, "--estimate", "e=/est", "--truth", "/truth", "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert "lost      e: pose with a number that is not finite: 1" in printed
+    assert "note      e: no pose was matched; too far from every true head (--gate): 59" in printed
+
+
 def test_earlier_results_are_kept_unless_told(bag, tmp_path, capsys):
     assert both(bag, tmp_path / "out") == 0
     assert both(bag, tmp_path / "out") == 2

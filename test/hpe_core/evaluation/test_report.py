@@ -98,6 +98,7 @@ def test_without_truth_and_without_images_there_is_a_report_too(pose_bag, synthe
     out = evaluate(pose_bag({"/est": synthetic.motion(5)}), tmp_path / "out")
     page = in_browser(out / "report.html", tmp_path)
     assert int(re.search(r'data-ready="(\d+)"', page).group(1)) == 2
+    assert not (out / "errors.mcap").exists()  # there are no errors without truth
 
 
 def test_a_folder_of_bags_has_an_overview_and_a_choice(pose_bag, synthetic, tmp_path):
