@@ -1,5 +1,6 @@
 """The main job: one image with its camera and stamp in, tracked faces with metric 6DoF poses out."""
 
+import logging
 import time
 from dataclasses import replace
 
@@ -8,17 +9,21 @@ from hpe_core.geometry.head import head_size_covariance
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
+log = logging.getLogger(__name__)
+
 
 class Pipeline:
     """Estimator and tracker behind one call; build it once, it loads the model.
 
-    Raises HpeError when the model or the backend cannot be had.
+    progress(text) hears what takes long, such as building an engine. Raises HpeError when the model or the backend
+    cannot be had.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, progress=log.warning):
         self.config = config
         options = config.estimator
-        self.backend = backends.create(options.backend, model_store.path_of(options.model), options.threads)
+        path = model_store.path_of(options.model)
+        self.backend = backends.create(options.backend, path, options.threads, progress)
         module = registry.load("hpe_core.estimators", self.backend.card.get("estimator"))
         self._estimator = module.Estimator(self.backend, options)
         self._tracker = Tracker(config.tracker)

@@ -34,15 +34,14 @@ class PoseNode(LifecycleNode):
     @lifecycle.reported
     def on_configure(self, state):
         pipeline_config, self._config = parameters.read(self)
-        self._health.model("warn", f"loading {pipeline_config.estimator.model}")
-        self._publish_health()
-        pipeline = Pipeline(pipeline_config)
+        self._model_progress(f"loading {pipeline_config.estimator.model}")
+        pipeline = Pipeline(pipeline_config, progress=self._model_progress)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
         self._decode = functools.partial(messages.bgr_from_image, cv_bridge=messages.cv_bridge_or_none())
         self._outputs = PoseOutputs(self, self._config)
         self._pipeline = pipeline
-        self._health.model("ok", f"{pipeline.card['name']} on {pipeline.backend.name}")
+        self._health.model("ok", f"{pipeline.card['name']} on {pipeline.backend.choice}")
         return super().on_configure(state)
 
     @lifecycle.reported
@@ -78,6 +77,10 @@ class PoseNode(LifecycleNode):
     def on_error(self, state):
         self.release()
         return TransitionCallbackReturn.SUCCESS
+
+    def _model_progress(self, text):
+        self._health.model("warn", text)
+        self._publish_health()
 
     def explain(self, problem):
         """Show in the diagnostics why a transition failed."""

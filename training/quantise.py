@@ -115,14 +115,17 @@ def gain(reference, other, image, rounds):
     }
 
 
-def quantise(model, out, images, target, bag=SAMPLE_BAG, rounds=60):
-    """Write `out` from images; returns the report (dict), which its card holds, too."""
+def quantise(model, out, images, target, bag=SAMPLE_BAG, rounds=60, metrics=None):
+    """Write `out` from images; returns the report (dict), which its card holds, too.
+
+    The float model's metrics are not its own: the card has `metrics` (dict of training.evaluate) or none.
+    """
     reference = backends.create("onnxruntime", model, threads=1)
     inputs = list(inputs_of(images, reference.input_shape))
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    card = export_precision.quantise(model, inputs, out, target)
+    card = export_precision.quantise(model, inputs, out, target) | {"metrics": metrics}
     report = {
         "from": Path(model).name,
         "target": target,
@@ -142,6 +145,7 @@ def main():
     images.add_argument("--shards", nargs="+", help="folders of training shards")
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256)
+    p.add_argument("--metrics", help="JSON that training.evaluate wrote for the same INT8 model, for its card")
     p.add_argument("--target", choices=export_precision.TARGETS, default="cpu")
     args = p.parse_args()
     if args.shards:
@@ -149,7 +153,8 @@ def main():
     else:
         chosen = [image for _, image in frames_of_bag(args.bag)][: args.images]
     try:
-        print(json.dumps(quantise(args.model, args.out, chosen, args.target), indent=1))
+        metrics = json.loads(Path(args.metrics).read_text()) if args.metrics else None
+        print(json.dumps(quantise(args.model, args.out, chosen, args.target, metrics=metrics), indent=1))
     except HpeError as error:
         raise SystemExit(f"quantise: error: {error}") from error
 

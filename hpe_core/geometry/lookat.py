@@ -3,7 +3,6 @@
 import numpy as np
 
 
-
 def lookat_rotation(ray_camera):
     """R_lookat_camera (..., 3, 3): minimal rotation that turns the unit ray (..., 3), z > -1, onto the optical axis.
 

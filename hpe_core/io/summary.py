@@ -62,6 +62,7 @@ class Summary:
             "latency_ms": self.latency_ms(),
             "camera": _camera_dict(camera),
             "backend": pipeline.backend.name,
+            "backend_choice": pipeline.backend.choice,
             "model": {
                 "file": Path(model_path).name,
                 "sha256": sha256_of(model_path),
