@@ -158,7 +158,7 @@ def _eval_dataset(args):
         config = replace(config, estimator=replace(config.estimator, model=args.model))
     with _Progress() as progress:
         summary, rows = evaluate_dataset(
-            PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.images
+            PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.update
         )
     label = Path(config.estimator.model).name
     checks = check(thresholds, {label: summary})
@@ -206,7 +206,7 @@ def _eval_bag(args):
     if args.jobs < 1:
         raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
     with _Progress() as progress:
-        results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.images)
+        results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.update)
     if not results:
         name, reason = next(iter(failed.items()))
         raise HpeError(reason if len(bags) == 1 else f"none of {len(bags)} bags can be evaluated; {name}: {reason}")
@@ -380,7 +380,7 @@ def _print_tables(shown, failed, checks, out):
 
 
 class _Progress:
-    """A bar on the terminal while a model runs; nothing where there is no terminal."""
+    """A bar on the terminal while models or processes run; nothing where there is no terminal."""
 
     def __enter__(self):
         from rich.console import Console
@@ -391,10 +391,10 @@ class _Progress:
         self._bar.start()
         return self
 
-    def images(self, done, total):
-        """So many images of one run are done."""
+    def update(self, done, total):
+        """So many images (or tasks) are done."""
         if self._task is None or done == 1:
-            self._task = self._bar.add_task("images", total=total)
+            self._task = self._bar.add_task("evaluating", total=total)
         self._bar.update(self._task, completed=done)
 
     def __exit__(self, *exception):

@@ -6,7 +6,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.evaluation import attention, matching, metrics, stability, summaries, uncertainty
-from hpe_core.evaluation.scores import concatenated, score, true_angles_deg
+from hpe_core.evaluation.scores import concatenated, score, aflw2000_angles_deg
 from hpe_core.evaluation.series import linked
 from hpe_core.evaluation.time_offset import time_offset
 
@@ -58,7 +58,7 @@ def evaluate(estimate, truth, image_ns, camera, options):
     image_ns (F,): stamps of the images, empty when unknown; camera: CameraModel or None.
     """
     if truth is None:
-        return _alone(estimate, image_ns, camera)
+        return _alone(estimate, image_ns)
     truth = linked(truth)
     time, truth = _aligned(estimate, truth, image_ns, options)
     frame_ns = matching.frames_of(estimate, truth, image_ns)
@@ -66,7 +66,7 @@ def evaluate(estimate, truth, image_ns, camera, options):
     scores, offsets = score(matches, estimate, camera, options.calibration_part)
     counts = _counts(matches, estimate, truth)
     summary = _stream(estimate, frame_ns) | {
-        "detection": summaries.detection(counts) | {"skipped": dict(matches.skipped)},
+        "detection": summaries.detection(counts, scores) | {"skipped": dict(matches.skipped)},
         "time": time,
         "rotation": summaries.rotation(scores),
         "translation": summaries.translation(scores),
@@ -166,7 +166,7 @@ def _heads(series):
         yield head.where(first)
 
 
-def _alone(estimate, image_ns, camera):
+def _alone(estimate, image_ns):
     """Without truth: what can be said of the estimates by themselves."""
     estimate = linked(estimate)
     frame_ns = image_ns if len(image_ns) else np.unique(estimate.message_stamp_ns)
@@ -308,7 +308,7 @@ def _estimate_rows(estimate, index, frame, status):
         "stamp_ns": estimate.stamp_ns[index],
         "status": [status] * len(index),
         "face_id": estimate.face_id[index],
-        **_pose_columns(true_angles_deg(estimate.R[index]), np.linalg.norm(estimate.t_m[index], axis=-1), None),
+        **_pose_columns(aflw2000_angles_deg(estimate.R[index]), np.linalg.norm(estimate.t_m[index], axis=-1), None),
     }
 
 
@@ -342,7 +342,7 @@ def pooled(evaluated):
     }
     return {
         "bags": len(known),
-        "detection": summaries.detection(counts),
+        "detection": summaries.detection(counts, scores),
         "rotation": summaries.rotation(scores),
         "translation": summaries.translation(scores),
         "calibration": summaries.calibration(scores, {}),

@@ -15,15 +15,20 @@ def evaluate_bags(paths_by_name, job, jobs=1, cluster=None, progress=None):
     """List of BagResult, and dict name -> reason of the bags that could not be evaluated, in the given order.
 
     paths_by_name: dict; jobs: number of processes; cluster: address of a Dask scheduler, which needs the same paths
-    and hpe installed; progress: called with (bags done, bags in all), and within a bag with images.
+    and hpe installed; progress: called with images done and in all, or with tasks done and in all where
+    there are several processes.
     """
     tasks = [(name, path, part) for name, path in paths_by_name.items() for part in _parts(job, jobs, cluster)]
     if cluster:
         outcomes = _on_cluster(tasks, cluster)
     elif jobs > 1 and len(tasks) > 1:
         pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"))
+        outcomes = []
         with pool:
-            outcomes = list(pool.map(_attempt, tasks))
+            for outcome in pool.map(_attempt, tasks):
+                outcomes.append(outcome)
+                if progress:
+                    progress(len(outcomes), len(tasks))
     else:
         outcomes = [_attempt(task, progress) for task in tasks]
     results, failed = {}, {}

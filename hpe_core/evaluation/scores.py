@@ -60,7 +60,7 @@ def face_size_px(camera, R, t_m):
     return size
 
 
-def true_angles_deg(R):
+def aflw2000_angles_deg(R):
     """Yaw, pitch, roll (N, 3) in the AFLW2000 convention."""
     angles = euler.aflw2000.from_matrix(R)
     return np.stack([angles.yaw, angles.pitch, angles.roll], -1)
@@ -85,7 +85,7 @@ def score(matches, estimate, camera, calibration_part):
         np.linalg.norm(t_true, axis=-1),
         face_size_px(camera, R_true, t_true),
         R_true,
-        true_angles_deg(R_true),
+        aflw2000_angles_deg(R_true),
         (matches.true_ns[matches.truth] - start) * 1e-9,
         held_out,
         metrics.geodesic_deg(R, R_cal),
@@ -94,7 +94,7 @@ def score(matches, estimate, camera, calibration_part):
         np.linalg.norm(matches.true_t_m[gone], axis=-1),
         face_size_px(camera, matches.true_R[gone], matches.true_t_m[gone]),
         matches.true_R[gone],
-        true_angles_deg(matches.true_R[gone]),
+        aflw2000_angles_deg(matches.true_R[gone]),
         (matches.true_ns[gone] - start) * 1e-9,
     )
     return scores, offsets

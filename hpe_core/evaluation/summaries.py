@@ -127,14 +127,22 @@ def _mean(values):
     return float(np.mean(values)) if len(values) else None
 
 
-def detection(counts):
-    """dict of counts (true_heads, matched, false, scored_frames, ...) with recall and precision besides."""
+def detection(counts, s):
+    """dict of counts (true_heads, matched, false, scored_frames, ...) with recall, its interval and precision."""
     matched, true, false = counts["matched"], counts["true_heads"], counts["false"]
     found = {
         "recall": matched / true if true else None,
+        "recall_ci95": _recall_interval(s),
         "recall_where_answered": matched / counts["true_heads_answered"] if counts["true_heads_answered"] else None,
         "precision": matched / (matched + false) if matched + false else None,
         "false_per_frame": false / counts["scored_frames"] if counts["scored_frames"] else None,
         "coverage": counts["answered_frames"] / counts["frames"] if counts["frames"] else None,
     }
     return counts | found
+
+
+def _recall_interval(s):
+    """Interval of the share of found heads, found and missed ones in time order."""
+    found = np.concatenate([np.ones(len(s)), np.zeros(len(s.missed_time_s))])
+    order = np.argsort(np.concatenate([s.time_s, s.missed_time_s]), kind="stable")
+    return mean_interval(found[order])

@@ -131,6 +131,8 @@ def test_every_dropout_is_a_missed_head_and_a_missing_message(pose_bag, syntheti
     found = evaluated(pose_bag({"/truth": (stamps, R, t), "/est": (stamps[keep], R[keep], t[keep])}))
     assert (found["detection"]["missed"], found["detection"]["matched"]) == (13, 287)
     assert found["detection"]["recall"] == pytest.approx(287 / 300)
+    low, high = found["detection"]["recall_ci95"]
+    assert low < 287 / 300 < high <= 1.0
     assert (found["stream"]["dropouts"], found["stream"]["dropped"]) == (2, 13)
     assert found["rotation"]["geodesic_deg"]["mean_failures_as_mean_pose"] > 0.5
 
