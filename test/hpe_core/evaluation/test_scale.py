@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -44,25 +43,23 @@ MEASURE = """
 import resource, sys
 from hpe_core.cli import main
 code = main(sys.argv[1:])
-print("peak MB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print("used", used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
 sys.exit(code)
 """
 
 
 def test_twenty_minutes_of_poses_are_evaluated_in_time_and_in_little_memory(long_bag, tmp_path):
     arguments = ["eval", "bag", long_bag, "--estimate", "e=/est", "--truth", "/truth", "--out", tmp_path / "out"]
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *map(str, arguments)], capture_output=True, text=True, timeout=4 * MAX_S
-    )
-    elapsed = time.perf_counter() - start
+    command = [sys.executable, "-c", MEASURE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    peak = float(done.stdout.rsplit("peak MB", 1)[1])
+    peak_mb, cpu_s = map(float, done.stdout.rsplit("used", 1)[1].split())  # the clock would also time other programs
     found = json.loads((tmp_path / "out" / "results.json").read_text())["bags"][0]["estimates"]["e"]
     assert found["detection"]["matched"] == FRAMES
     assert found["stability"]["jitter"]["rotation_deg_per_axis"] == pytest.approx(1.0, rel=0.02)
-    print(f"{FRAMES} frames in {elapsed:.1f} s, peak {peak:.0f} MB")
-    assert elapsed < MAX_S and peak < MAX_MB
+    print(f"{FRAMES} frames in {cpu_s:.1f} s of one core, peak {peak_mb:.0f} MB")
+    assert cpu_s < MAX_S and peak_mb < MAX_MB
 
 
 def test_two_dask_workers_give_what_one_process_gives(pose_bag, synthetic):
