@@ -25,6 +25,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
+OURS = "hpe_ros"
 RESULTS = ROOT / "bench" / "results.csv"
 WIDTH, HEIGHT = 640, 480
 BLOCK, WARM_UP = 10, 3  # in turns: long enough that another pipeline's threads and caches are gone
@@ -66,8 +67,8 @@ def square_crop(image, box, factor, size):
 
 
 class Ours:
-    def __init__(self, threads):
-        self.pipeline = Pipeline(cfg.PipelineConfig(estimator=cfg.EstimatorConfig(threads=threads)))
+    def __init__(self, model, threads):
+        self.pipeline = Pipeline(cfg.PipelineConfig(estimator=cfg.EstimatorConfig(model=model, threads=threads)))
         self.camera, self.stamp_ns = CameraModel.from_hfov(WIDTH, HEIGHT, 60.0), 0
 
     def run(self, frame):
@@ -127,14 +128,15 @@ def pipelines(data, threads):
     """Name -> pipeline; a peer that cannot run here is named and left out."""
     weights = data / "weights"
     makers = {
-        "hpe_ros": lambda: Ours(threads),
+        OURS: lambda: Ours("head6dof", threads),
+        f"{OURS} int8": lambda: Ours("head6dof_int8", threads),
         "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
         "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
         "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),
     }
     made = {}
     for name, make in makers.items():
-        if name != "hpe_ros" and not weights.is_dir():
+        if not name.startswith(OURS) and not weights.is_dir():
             print(f"left out: {name} (no weights in {weights})")
             continue
         try:
@@ -194,7 +196,7 @@ def main():
         made = pipelines(args.data, threads)
         for faces in GRIDS:
             measured = measure(made, [with_faces(frame, faces) for frame in frames])
-            peers = [r["p50_ms"] for r in measured if r["stage"] == "total" and r["pipeline"] != "hpe_ros"]
+            peers = [r["p50_ms"] for r in measured if r["stage"] == "total" and not r["pipeline"].startswith(OURS)]
             for row in measured:
                 ratio = round(row["p50_ms"] / min(peers), 3) if peers and row["stage"] == "total" else ""
                 rows.append(
@@ -203,7 +205,7 @@ def main():
                     | row
                     | {"ratio_to_fastest_peer": ratio}
                 )
-                if row["stage"] == "total" or row["pipeline"] == "hpe_ros":
+                if row["stage"] == "total" or row["pipeline"] == OURS:
                     print(
                         f"{threads} thread(s) {faces} face(s) {row['pipeline']:>20} {row['stage']:>11}"
                         f" p50 {row['p50_ms']:7.2f} ms p95 {row['p95_ms']:7.2f} found {row['faces_found']:.2f} {ratio}"
