@@ -66,7 +66,7 @@ def evaluate_bag(path, job, progress=None):
         counts = dict(bag.counts)
     finally:
         bag.close()
-    camera, image_ns = job.camera or bag_camera(path), image_stamps(path)
+    camera, image_ns = job.camera or bag_camera(path, job.topic), image_stamps(path, job.topic)
     truth = None
     if job.truth:
         spec = parse_spec(job.truth)

@@ -12,7 +12,7 @@ from hpe_core.evaluation.messages import READERS, TF, header_of, store
 from hpe_core.evaluation.pose_csv import read_pose_csv
 from hpe_core.evaluation.series import PoseSeries, SeriesBuilder, head_rotation
 from hpe_core.evaluation.tf_tree import TfTree
-from hpe_core.io.bags import CAMERA_INFO, Bag, image_topics
+from hpe_core.io.bags import CAMERA_INFO, Bag, BagSource, image_topics
 from hpe_core.io.camera_info import camera_from_message
 
 MAX_TF_GAP_NS = 500_000_000
@@ -186,14 +186,14 @@ def in_frame(series, frame_id, bag_path, who, ignore=False):
     return moved.where(valid)
 
 
-def image_stamps(bag_path):
-    """Sorted unique header stamps (M,) of the bag's first image topic; empty when there is none."""
+def image_stamps(bag_path, topic=None):
+    """Sorted unique header stamps (M,) of the bag's image topic (the first); empty when there is none."""
     bag = Bag(bag_path)
-    try:
-        topics = [name for name in image_topics(bag) if bag.counts[name]]
-    finally:
-        bag.close()
-    return np.unique(header_stamps(bag_path, topics[0])) if topics else np.zeros(0, np.int64)
+    bag.close()
+    if not any(bag.counts[name] for name in image_topics(bag)):
+        return np.zeros(0, np.int64)
+    with BagSource(bag_path, topic) as source:
+        return np.unique(header_stamps(bag_path, source.topic))
 
 
 def header_stamps(bag_path, topic):
@@ -217,14 +217,19 @@ def _header_stamp_ns(data):
     return seconds * 1_000_000_000 + int.from_bytes(raw[8:12], order)
 
 
-def bag_camera(bag_path):
-    """CameraModel of the bag's only, or first, CameraInfo topic that makes one; None when there is none."""
+def bag_camera(bag_path, topic=None):
+    """CameraModel of the CameraInfo that belongs to the images (else of the first that makes one); None without."""
     bag = Bag(bag_path)
     try:
-        for topic in sorted(name for name, kind in bag.topics.items() if kind == CAMERA_INFO and bag.counts[name]):
-            message = bag.first(topic)
+        infos = sorted(name for name, kind in bag.topics.items() if kind == CAMERA_INFO and bag.counts[name])
+        if image_topics(bag):
+            with BagSource(bag_path, topic) as source:
+                infos.sort(key=lambda name: name != source.info_topic)
+        for name in infos:
+            message = bag.first(name)
             try:
-                return camera_from_message(message) if message else None
+                if message is not None:
+                    return camera_from_message(message)
             except HpeError:
                 continue
     finally:

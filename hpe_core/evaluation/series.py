@@ -62,17 +62,19 @@ class SeriesBuilder:
 
     def __init__(self, has_ids):
         self._has_ids = has_ids
-        self._messages, self._poses, self._covariances = [], [], []
+        self._messages, self._poses, self._covariances, self._pose_frames = [], [], [], []
         self.losses = Counter()
         self.frame_ids = Counter()
 
     def message(self, stamp_ns, log_ns, frame_id=""):
         """One message has come, with or without poses."""
         self._messages.append((stamp_ns, log_ns))
-        self.frame_ids[frame_id.lstrip("/")] += 1
+        self._frame_id = frame_id.lstrip("/")
+        self.frame_ids[self._frame_id] += 1
 
     def pose(self, stamp_ns, log_ns, quat, t_m, face_id="", covariance=None):
-        """One pose: quat (4,) x, y, z, w; t_m (3,); covariance: 36 numbers or None."""
+        """One pose of the last message: quat (4,) x, y, z, w; t_m (3,); covariance: 36 numbers or None."""
+        self._pose_frames.append(self._frame_id)
         self._poses.append((stamp_ns, log_ns, *quat, *t_m, face_id))
         self._covariances.append(covariance)
 
@@ -83,12 +85,11 @@ class SeriesBuilder:
         numbers = np.array([row[2:9] for row in rows], float).reshape(-1, 7)
         stamps = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2)
         ids = np.array([row[9] for row in rows], dtype=str)
-        keep, quat = self._usable(numbers, stamps[:, 0], ids)
+        frame_id = min(self.frame_ids, key=lambda name: (-self.frame_ids[name], name), default="")
+        elsewhere = np.array([self._pose_frames[i] != frame_id for i in order], bool)
+        keep, quat = self._usable(numbers, stamps[:, 0], ids, elsewhere, frame_id)
         covariance = self._covariance([self._covariances[i] for i in order])
         messages = np.array(sorted(set(self._messages)), np.int64).reshape(-1, 2)
-        if len(self.frame_ids) > 1:
-            names = ", ".join(sorted(self.frame_ids))
-            notices = (*notices, f"poses are given in several frames ({names}); the most frequent one is taken")
         return PoseSeries(
             stamps[keep, 0],
             stamps[keep, 1],
@@ -99,12 +100,12 @@ class SeriesBuilder:
             self._has_ids,
             messages[:, 0],
             messages[:, 1],
-            min(self.frame_ids, key=lambda name: (-self.frame_ids[name], name), default=""),
+            frame_id,
             self.losses,
             tuple(notices),
         )
 
-    def _usable(self, numbers, stamp_ns, ids):
+    def _usable(self, numbers, stamp_ns, ids, elsewhere, frame_id):
         """Mask (N,) of poses that can be used, and their unit quaternions (N, 4); the others are counted."""
         finite = np.all(np.isfinite(numbers), -1)
         self._count("pose with a number that is not finite", ~finite)
@@ -115,7 +116,8 @@ class SeriesBuilder:
         rotation = norm > 1e-6
         self._count("pose with a quaternion of length 0", finite & ~rotation)
         self._count("quaternion not of unit length (used, normalised)", rotation & (np.abs(norm - 1.0) > 1e-3))
-        keep = finite & rotation
+        keep = finite & rotation & ~elsewhere
+        self._count(f"pose in another frame than {frame_id or 'the empty one'}", elsewhere & finite & rotation)
         keep &= self._first_of_its_stamp(keep, stamp_ns, ids)
         return keep, numbers[:, :4] / np.where(rotation, norm, 1.0)[:, None]
 

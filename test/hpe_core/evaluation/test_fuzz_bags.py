@@ -92,6 +92,18 @@ def test_duplicate_stamps_are_counted_and_the_first_is_taken(write_bag, syntheti
     assert found["translation"]["error_mm"]["max"] < 1e-6
 
 
+def test_poses_in_a_second_frame_are_counted_not_mixed_in(write_bag, synthetic, evaluated):
+    stamps, R, t = synthetic.motion(2)
+    entries = []
+    for i, s in enumerate(stamps):
+        entries.append(("/truth", s, synthetic.pose_stamped(s, R[i], t[i])))
+        frame_id = "map" if i % 10 == 0 else "camera"
+        entries.append(("/est", s, synthetic.pose_stamped(s, R[i], t[i], frame_id=frame_id)))
+    found = evaluated(write_bag(entries))
+    assert found["stream"]["losses"] == {"pose in another frame than camera": 6}
+    assert (found["detection"]["matched"], found["detection"]["missed"]) == (54, 6)
+
+
 def test_truth_without_a_message_is_an_error_and_truth_of_another_time_is_counted(pose_bag, synthetic, evaluated):
     stamps, R, t = synthetic.motion(2)
     found = evaluated(pose_bag({"/truth": (stamps - 10**12, R, t), "/est": (stamps, R, t)}))
