@@ -1,0 +1,26 @@
+"""What only the pose node is configured with, beside the configuration of the core. No ROS needed."""
+
+from dataclasses import dataclass
+
+from hpe_core.config import Checked, EstimatorConfig, TrackerConfig, option
+
+
+@dataclass(frozen=True)
+class NodeConfig(Checked):
+    """What only the node needs."""
+
+    autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
+    image_transport: str = option(
+        "raw", "raw subscribes to `image`, compressed to `image/compressed`", choices=("raw", "compressed")
+    )
+    reliability: str = option("best_effort", "QoS of `image` and `camera_info`", choices=("best_effort", "reliable"))
+    image_is_rectified: bool = option(False, "images are undistorted: P of camera_info counts, not K and D")
+    hfov_deg: float = option(60.0, "horizontal field of view assumed without a valid camera_info", 1.0, 179.0)
+    camera_info_wait_s: float = option(
+        2.0, "how long (by image stamps) frames are dropped before the assumed field of view is used", 0.0, 60.0
+    )
+    publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
+    tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
+
+
+POSE_NODE_GROUPS = (NodeConfig, EstimatorConfig, TrackerConfig)

@@ -1,0 +1,53 @@
+"""Writes docs/parameters.md from the configuration dataclasses: python -m hpe_ros.parameters_table. No ROS needed."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from hpe_ros.node_config import POSE_NODE_GROUPS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
+NODES = {"pose_node": POSE_NODE_GROUPS}
+
+_INTRODUCTION = """# Parameters
+
+Written by `python -m hpe_ros.parameters_table` from the configuration dataclasses; a test compares, so change those.
+A wrong type, a value out of range or an unknown name is refused with a reason that names the parameter.
+"""
+_HEAD = "| parameter | type | default | allowed | meaning |\n|---|---|---|---|---|\n"
+
+
+def page():
+    """The whole of docs/parameters.md as text."""
+    return _INTRODUCTION + "".join(f"\n## {node}\n\n{_table(groups)}" for node, groups in NODES.items())
+
+
+def _table(groups):
+    return _HEAD + "".join(f"| {' | '.join(_row(f))} |\n" for group in groups for f in fields(group))
+
+
+def _row(f):
+    """Cells of one field made by hpe_core.config.option."""
+    default = str(f.default).lower() if isinstance(f.default, bool) else str(f.default) or '""'
+    return f"`{f.name}`", type(f.default).__name__, f"`{default}`", _allowed(f), _escaped(f.metadata["description"])
+
+
+def _escaped(text):
+    """Text in which Markdown sees neither a tag nor the end of a cell."""
+    return text.replace("<", r"\<").replace("|", r"\|")
+
+
+def _allowed(f):
+    if f.metadata["choices"] is not None:
+        return ", ".join(f"`{choice}`" for choice in f.metadata["choices"])
+    if f.metadata["low"] is not None:
+        return f"{f.metadata['low']:g} to {f.metadata['high']:g}"
+    return ""
+
+
+def main():
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
