@@ -2,16 +2,6 @@
 
 import numpy as np
 
-GAZE_HEAD = np.array([0.0, 0.0, -1.0])
-
-
-def angle_to_target_deg(R, t_m, target_camera_m):
-    """Angle (N,) in degrees between the face's direction and the target (3,) seen from heads (N, 3, 3), (N, 3)."""
-    to_target = np.asarray(target_camera_m, float) - t_m
-    length = np.linalg.norm(to_target, axis=-1)
-    cosine = np.sum((R @ GAZE_HEAD) * to_target, -1) / np.where(length > 0, length, 1.0)
-    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-
 
 def agreement(looks, truly_looks, missed_looks=0):
     """dict precision, recall, f1 of decisions (N,) bool; `missed_looks`: true looks of heads that were not found."""

@@ -10,6 +10,7 @@ from hpe_core.evaluation.rows import rows_alone, rows_of
 from hpe_core.evaluation.scores import concatenated, score
 from hpe_core.evaluation.series import linked
 from hpe_core.evaluation.time_offset import time_offset
+from hpe_core.geometry import gaze
 
 FLICKER_GAP_NS = 500_000_000
 
@@ -224,7 +225,7 @@ def _uncertainty(matches, estimate):
 
 def _looking_at(matches, estimate, target, options):
     def looks(R, t_m):
-        return attention.angle_to_target_deg(R, t_m, target) <= options.looking_deg
+        return gaze.angle_to_target_deg(R, t_m, target) <= options.looking_deg
 
     e, t = matches.estimate, matches.truth
     missed = int(np.sum(looks(matches.true_R[matches.missed], matches.true_t_m[matches.missed])))

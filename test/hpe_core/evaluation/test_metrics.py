@@ -100,14 +100,6 @@ def test_frame_offset_is_not_pulled_by_outliers():
     assert frame_offset.fit(R[:5], t[:5], R_true[:5], t_true[:5]) is None
 
 
-def test_a_frontal_head_on_the_axis_looks_at_the_camera_and_30_degrees_past_a_shelf():
-    t = np.array([[0.0, 0.0, 1.0]])
-    angle = attention.angle_to_target_deg(np.eye(3)[None], t, [0, 0, 0])
-    assert angle == pytest.approx([0.0])
-    shelf = [np.tan(np.radians(30)), 0.0, 0.0]
-    assert attention.angle_to_target_deg(np.eye(3)[None], t, shelf) == pytest.approx([30.0])
-
-
 def test_f1_by_hand():
     looks, truth = np.array([1, 1, 0, 0, 1], bool), np.array([1, 0, 1, 0, 1], bool)
     found = attention.agreement(looks, truth, missed_looks=1)
