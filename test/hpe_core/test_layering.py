@@ -27,6 +27,7 @@ ALLOWED = {
     "models": ({"errors"}, {"torch"}),
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy", "scipy"}),
+    "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
     "pipeline": ({"backends", "errors", "geometry", "model_store", "registry", "tracking", "types"}, {"numpy"}),
     "export_precision": ({"backends", "engines", "errors"}, {"onnx", "onnxruntime", "numpy"}),
     "export": ({"backends", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
