@@ -9,48 +9,60 @@ from hpe_core.errors import HpeError
 from hpe_ros.node_config import POSE_NODE_GROUPS
 
 GROUPS = POSE_NODE_GROUPS
-FIELDS = {f.name: f for group in GROUPS for f in fields(group)}
 
 
-def descriptor(name):
+def fields_of(groups):
+    """dict name -> dataclass field of configuration dataclasses that share no name."""
+    return {f.name: f for group in groups for f in fields(group)}
+
+
+FIELDS = fields_of(GROUPS)
+
+
+def descriptor(name, known=FIELDS):
     """ParameterDescriptor of one parameter. Types are checked by `checker`, whose reasons name the parameter."""
-    meta = FIELDS[name].metadata
+    meta = known[name].metadata
     made = ParameterDescriptor(description=meta["description"], dynamic_typing=True)
     if meta["choices"] is not None:
         made.additional_constraints = "one of: " + ", ".join(meta["choices"])
     if meta["low"] is not None:
-        whole = isinstance(FIELDS[name].default, int)
+        whole = isinstance(known[name].default, int)
         limits = IntegerRange if whole else FloatingPointRange
         span = limits(from_value=meta["low"], to_value=meta["high"])
         (made.integer_range if whole else made.floating_point_range).append(span)
     return made
 
 
-def declare(node, locked):
+def declare(node, locked, groups=GROUPS):
     """Declare every parameter on a node and guard them; `locked()` is true while the node is configured.
 
     Raises HpeError, or rclpy's own parameter error, when a value given at start is wrong; both name the parameter.
     """
-    for name, f in FIELDS.items():
-        node.declare_parameter(name, f.default, descriptor(name))
-    read(node)
-    node.add_on_set_parameters_callback(lambda parameters: _verdict(node, parameters, locked))
+    known = fields_of(groups)
+    for name, f in known.items():
+        node.declare_parameter(name, f.default, descriptor(name, known))
+    read_groups(node, groups)
+    node.add_on_set_parameters_callback(lambda parameters: _verdict(node, parameters, locked, groups))
 
 
 def read(node):
     """(PipelineConfig, NodeConfig) from a node's parameters. Raises HpeError naming the wrong one."""
-    return _configs({name: node.get_parameter(name).value for name in FIELDS})
-
-
-def _configs(values):
-    node_config, estimator, tracker = (group(**{f.name: values[f.name] for f in fields(group)}) for group in GROUPS)
+    node_config, estimator, tracker = read_groups(node, GROUPS)
     return PipelineConfig(estimator, tracker), node_config
 
 
-def _verdict(node, parameters, locked):
-    changes = {p.name: p.value for p in parameters if p.name in FIELDS}
+def read_groups(node, groups, changes=None):
+    """Configuration dataclasses from a node's parameters, with the dict `changes` over them. Raises HpeError."""
+    values = {name: node.get_parameter(name).value for name in fields_of(groups)} | (changes or {})
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return tuple(group(**{f.name: values[f.name] for f in fields(group)}) for group in groups)
+
+
+def _verdict(node, parameters, locked, groups):
+    known = fields_of(groups)
+    changes = {p.name: p.value for p in parameters if p.name in known}
     try:
-        _configs({name: node.get_parameter(name).value for name in FIELDS} | changes)
+        read_groups(node, groups, changes)
     except HpeError as error:
         return SetParametersResult(successful=False, reason=str(error))
     if changes and locked():
