@@ -20,12 +20,14 @@ from geometry_msgs.msg import (
     Vector3,
 )
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
 
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
+from hpe_core.io.overlay import face_colour
 from hpe_core.types import primary_face
 
 try:
@@ -37,6 +39,9 @@ except ImportError:  # optional: without it the node has no `heads`
 _POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
 _BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
 _BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
+
+GAZE_RAY_M = 0.5
+_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
 
 # a cv_bridge built for another NumPy does not raise, it crashes the process: so it is tried in another one
 _CV_BRIDGE_TRIAL = """
@@ -137,6 +142,36 @@ def transforms(faces, poses, header, prefix=""):
     return message
 
 
+def markers(faces, poses, header):
+    """visualization_msgs/MarkerArray for RViz: per Face its head, its gaze ray and a text; first all old ones go.
+
+    Namespaces `head`, `gaze` and `text`, one id per face slot, so that each can be switched off.
+    """
+    made = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
+    for face, pose in zip(faces, poses, strict=True):
+        made.markers += _face_markers(face, pose, header)
+    return made
+
+
+def _face_markers(face, pose, header):
+    slot = ord(face.face_id[-1]) - ord("a")
+    red, green, blue = (channel / 255.0 for channel in face_colour(face.face_id))
+
+    def marker(namespace, kind, opacity, size, **fields):
+        colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
+        scale = Vector3(**_xyz(np.array(size)))
+        return Marker(header=header, ns=namespace, id=slot, type=kind, color=colour, scale=scale, **fields)
+
+    head = marker("head", Marker.SPHERE, 0.5, _BOX_SIZE_M, pose=_box_pose(face, pose))
+    # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured
+    ray = marker("gaze", Marker.ARROW, 1.0, (GAZE_RAY_M, _RAY_WIDTH_M, _RAY_WIDTH_M), pose=pose)
+    crown = face.pose.R_camera_head @ np.array([0.0, -_TEXT_ABOVE_M, 0.0])
+    above = Pose(position=Point(**_xyz(face.pose.t_camera_head_m + crown)))
+    text = f"{face.face_id} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m"
+    label = marker("text", Marker.TEXT_VIEW_FACING, 1.0, (0.0, 0.0, _TEXT_HEIGHT_M), pose=above, text=text)
+    return [head, ray, label]
+
+
 def diagnostic_array(statuses, stamp, node_name):
     """diagnostic_msgs/DiagnosticArray of hpe_ros.diagnostics.Status values, under the node's full name."""
     levels = {
@@ -177,11 +212,15 @@ def _with_covariance(face, pose):
     return PoseWithCovariance(pose=pose, covariance=face.pose.covariance_ros)
 
 
-def _detection(face, pose, header):
+def _box_pose(face, pose):
+    """geometry_msgs/Pose of the box around the head, in the axes of its face frame."""
     R_camera_face = frames.face_from_head(face.pose.R_camera_head)
     centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
-    box = BoundingBox3D(size=Vector3(**_xyz(_BOX_SIZE_M)))
-    box.center = Pose(position=Point(**_xyz(centre)), orientation=pose.orientation)
+    return Pose(position=Point(**_xyz(centre)), orientation=pose.orientation)
+
+
+def _detection(face, pose, header):
+    box = BoundingBox3D(center=_box_pose(face, pose), size=Vector3(**_xyz(_BOX_SIZE_M)))
     hypothesis = ObjectHypothesis(class_id="head", score=face.score)
     results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

@@ -3,6 +3,7 @@
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
 from hpe_core.io.overlay import draw
 from hpe_ros import messages
@@ -15,7 +16,8 @@ class PoseOutputs:
 
     def __init__(self, node, config):
         self._node, self._tf_prefix = node, config.tf_prefix
-        topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray, "overlay": Image}
+        topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
+        topics |= {"markers": MarkerArray, "overlay": Image}
         if config.publish_tf:
             topics["/tf"] = TFMessage
         if messages.Detection3DArray is not None:
@@ -34,6 +36,8 @@ class PoseOutputs:
             self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix))
         if self._wanted("heads"):
             self._publishers["heads"].publish(messages.detections(faces, poses, header))
+        if self._wanted("markers"):
+            self._publishers["markers"].publish(messages.markers(faces, poses, header))
 
     def publish_overlay(self, image_bgr, camera, result, header):
         """The image with the faces drawn on it, only while somebody looks."""

@@ -42,9 +42,13 @@ def draw(image_bgr, camera, faces, max_side_px=MAX_SIDE_PX):
     return canvas
 
 
+def face_colour(face_id):
+    """RGB (0 to 255) in which a face is drawn everywhere: one colour per id, white without (Okabe and Ito)."""
+    return _FACE_COLOURS[(ord(face_id[-1]) - ord("a")) % len(_FACE_COLOURS)] if face_id else (255, 255, 255)
+
+
 def _draw_face(canvas, camera, face, box_px, unit):
-    colour = _FACE_COLOURS[(ord(face.face_id[-1]) - ord("a")) % len(_FACE_COLOURS)] if face.face_id else (255, 255, 255)
-    colour = colour[::-1]  # the palette (Okabe and Ito, colour-blind safe) is written in RGB
+    colour = face_colour(face.face_id)[::-1]
     thick = max(1, round(2 * unit))
     limit = 4.0 * max(canvas.shape[:2])  # a face at the edge may reach far outside
     x0, y0, x1, y1 = (int(v) for v in np.clip(np.round(box_px), -limit, limit))

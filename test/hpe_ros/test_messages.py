@@ -92,6 +92,28 @@ def test_detection_box_encloses_the_head_behind_the_sellion(messages, header):
     assert detection.id == "face_a"
 
 
+def test_markers_are_head_gaze_ray_and_text_of_each_face_after_the_old_ones_go(messages, header):
+    faces = (head(0.0, "face_a"), head(30.0, "face_c", x_m=0.5))
+    first, *made = messages.markers(faces, messages.face_poses(faces), header).markers
+    assert first.action == first.DELETEALL
+    assert [(m.ns, m.id) for m in made] == [(ns, slot) for slot in (0, 2) for ns in ("head", "gaze", "text")]
+    assert all(m.header == header for m in [first, *made])
+    sphere, ray, text = made[:3]
+    assert (sphere.type, ray.type, text.type) == (sphere.SPHERE, ray.ARROW, text.TEXT_VIEW_FACING)
+    # an arrow of RViz points along its x axis: from the sellion to the camera
+    assert np.allclose(rotation(ray.pose.orientation) @ [1, 0, 0], [0, 0, -1])
+    assert (ray.pose.position.z, ray.scale.x) == (0.8, messages.GAZE_RAY_M)
+    assert sphere.pose.position.z > 0.8  # the head is behind the sellion
+    assert text.text == "face_a 0.80 m"
+    assert text.pose.position.y < -0.1  # above the crown: y is down
+    assert made[0].color != made[3].color
+
+
+def test_without_a_face_the_markers_only_take_the_old_ones_away(messages, header):
+    (only,) = messages.markers((), [], header).markers
+    assert only.action == only.DELETEALL
+
+
 def test_an_image_comes_out_as_it_went_in(messages, header):
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     message = messages.image_from_bgr(pixels, header)

@@ -42,6 +42,7 @@ def replay(start, graph, bag, publisher, model):
     from sensor_msgs.msg import Image
     from tf2_msgs.msg import TFMessage
     from vision_msgs.msg import Detection3DArray
+    from visualization_msgs.msg import MarkerArray
 
     seen = Seen(
         poses=graph.record(PoseArray, "/robot/head_poses"),
@@ -49,6 +50,7 @@ def replay(start, graph, bag, publisher, model):
         heads=graph.record(Detection3DArray, "/robot/heads"),
         tf=graph.record(TFMessage, "/tf"),
         overlay=graph.record(Image, "/robot/overlay"),
+        markers=graph.record(MarkerArray, "/robot/markers"),
         health=graph.record(DiagnosticArray, "/diagnostics"),
     )
     launch = start(
@@ -144,6 +146,14 @@ def test_overlay_is_the_image_with_something_drawn_on_it(replay, bag):
     assert (message.width, message.height, message.encoding, message.step) == (640, 480, "bgr8", 1920)
     assert stamp_ns(message) in truth(bag).stamp_ns
     assert message.header.frame_id == FRAME_ID
+
+
+def test_markers_of_the_head_stand_where_its_pose_is(replay):
+    primary = replay.primary[-1]
+    message = next(m for m in reversed(replay.markers) if m.markers[0].header.stamp == primary.header.stamp)
+    ray = next(m for m in message.markers if m.ns == "gaze")
+    assert (ray.id, ray.header.frame_id) == (0, FRAME_ID)
+    assert ray.pose == primary.pose.pose
 
 
 def test_diagnostics_account_for_every_image(replay):

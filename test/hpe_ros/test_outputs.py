@@ -1,0 +1,71 @@
+"""What goes out for a frame, and what is not even computed while nobody subscribes."""
+
+import numpy as np
+import pytest
+
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.types import Face, FrameResult, HeadPose
+from hpe_ros.node_config import NodeConfig
+
+pytestmark = pytest.mark.ros
+
+FACE = Face(HeadPose(np.eye(3), [0, 0, 0.8], np.eye(6)), 0.9, np.array([10.0, 20, 30, 40]), "face_a")
+LAZY = {"markers", "overlay", "heads"}
+
+
+class Publisher:
+    def __init__(self, subscriptions):
+        self.subscriptions, self.sent = subscriptions, []
+
+    def get_subscription_count(self):
+        return self.subscriptions
+
+    def publish(self, message):
+        self.sent.append(message)
+
+
+class Node:
+    """Makes publishers that have so many subscriptions, and keeps them by topic."""
+
+    def __init__(self, subscriptions):
+        self.subscriptions, self.publishers = subscriptions, {}
+
+    def create_lifecycle_publisher(self, kind, topic, depth):
+        self.publishers[topic] = Publisher(self.subscriptions)
+        return self.publishers[topic]
+
+
+def published(subscriptions, faces=(FACE,), frame_id="lens", **config):
+    """Dict from topic to what was sent for one frame."""
+    from std_msgs.msg import Header
+
+    from hpe_ros.outputs import PoseOutputs
+
+    node, header = Node(subscriptions), Header(frame_id=frame_id)
+    outputs, result = PoseOutputs(node, NodeConfig(**config)), FrameResult(0, tuple(faces))
+    outputs.publish(result, header)
+    outputs.publish_overlay(np.zeros((48, 64, 3), np.uint8), CameraModel.from_hfov(64, 48, 60.0), result, header)
+    return {topic: publisher.sent for topic, publisher in node.publishers.items()}
+
+
+def test_with_subscribers_every_topic_gets_one_message():
+    sent = published(subscriptions=1)
+    assert {"head_pose", "head_poses", "/tf"} | LAZY - {"heads"} <= set(sent)
+    assert {len(messages) for messages in sent.values()} == {1}
+
+
+def test_without_subscribers_pictures_and_markers_are_not_made():
+    sent = published(subscriptions=0)
+    assert all(sent[topic] == [] for topic in LAZY & set(sent))
+    assert len(sent["head_pose"]) == len(sent["head_poses"]) == len(sent["/tf"]) == 1
+
+
+def test_without_a_face_there_is_no_pose_and_no_tf_but_an_empty_array():
+    sent = published(subscriptions=1, faces=())
+    assert sent["head_pose"] == sent["/tf"] == []
+    assert len(sent["head_poses"]) == 1 and not sent["head_poses"][0].poses
+
+
+def test_tf_needs_a_parent_and_can_be_switched_off():
+    assert published(subscriptions=1, frame_id="")["/tf"] == []
+    assert "/tf" not in published(subscriptions=1, publish_tf=False)
