@@ -100,7 +100,7 @@ def _parser():
     run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
     run.add_argument("--model", metavar="NAME", help="model name as `hpe models` lists it, or an .onnx file")
     run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
-    run.add_argument("--threads", metavar="N", type=int, help="inference threads (default: 0, the backend's choice)")
+    run.add_argument("--threads", metavar="N", type=int, help="inference threads (default: 1; 0 takes all cores)")
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
     run.set_defaults(command=_run)
 

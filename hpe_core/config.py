@@ -39,7 +39,7 @@ class EstimatorConfig(Checked):
 
     model: str = option("head6dof", "model name as `hpe models` lists it")
     backend: str = option("auto", "inference backend; auto takes the first that works")
-    threads: int = option(0, "inference threads; 0 is the backend's own choice", 0, 256)
+    threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
     score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99)
     max_faces: int = option(8, "most faces reported in one image", 1, 8)
 
