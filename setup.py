@@ -37,7 +37,8 @@ setup(
         "tensorrt": ["tensorrt"],
         "cluster": ["distributed"],
         "test": ["pytest", "hypothesis", "ruff"],
-        "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection"],
+        # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)
+        "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection", "lark"],
     },
     # colcon needs these under share/; in a plain pip install they lie unused in <prefix>/share
     data_files=[
@@ -46,6 +47,12 @@ setup(
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
     ],
-    entry_points={"console_scripts": ["hpe = hpe_core.cli:main", "pose_node = hpe_ros.pose_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "hpe = hpe_core.cli:main",
+            "pose_node = hpe_ros.pose_node:main",
+            "attention_node = hpe_ros.attention_node:main",
+        ]
+    },
     zip_safe=False,
 )
