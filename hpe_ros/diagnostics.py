@@ -44,6 +44,7 @@ class Diagnostics:
         with self._lock:
             self._running, self._since = running, time.monotonic()
             self._camera = Status("camera", "stale", "no image yet", {})
+            self._qos_problems = {}
             self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
             self._dropped, self._dropped_before = Counter(), Counter()
             self._last_error = ""
@@ -66,6 +67,11 @@ class Diagnostics:
         with self._lock:
             news, self._camera = status.message != self._camera.message, status
         return news
+
+    def qos(self, problems):
+        """Dict from topic to why messages of a publisher do not arrive, as found just now."""
+        with self._lock:
+            self._qos_problems = dict(problems)
 
     def received(self):
         """An image arrived."""
@@ -106,13 +112,20 @@ class Diagnostics:
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
     def statuses(self):
-        """List of Status: model, camera, input, latency."""
+        """List of Status: model, camera, qos, input, latency."""
         with self._lock:
             latency = {name: _percentiles(times) for name, times in self._times_ms.items()}
             values = {f"{name}_ms": text for name, text in latency.items()}
             message = f"p50/p95 {values['latency_ms']} ms" if self._processed else "no frame yet"
             level = "ok" if self._processed else "stale"
-            return [self._model, self._camera, self._input(), Status("latency", level, message, values)]
+            times = Status("latency", level, message, values)
+            return [self._model, self._camera, self._qos(), self._input(), times]
+
+    def _qos(self):
+        if not self._running:
+            return Status("qos", "stale", "not active", {})
+        message = "; ".join(f"QoS mismatch on {topic}" for topic in sorted(self._qos_problems))
+        return Status("qos", "error" if message else "ok", message or "all publishers fit", self._qos_problems)
 
     def _input(self):
         fresh = self._dropped - self._dropped_before

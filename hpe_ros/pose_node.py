@@ -1,7 +1,6 @@
 """The lifecycle node `pose_node`: images and camera_info in, head poses, TF, overlay and diagnostics out."""
 
 import functools
-import time
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -11,20 +10,18 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
 from hpe_ros import diagnostics, lifecycle, messages, parameters
-from hpe_ros.camera import CameraBook
-from hpe_ros.inputs import PoseInputs
 from hpe_ros.outputs import PoseOutputs
-from hpe_ros.worker import LatestFrameWorker
+from hpe_ros.stream import PoseStream
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
 class PoseNode(LifecycleNode):
-    """Wiring only; what happens to an image stands in `_process`, from top to bottom."""
+    """Wiring and lifecycle only; what happens to an image stands in hpe_ros.stream."""
 
     def __init__(self):
         super().__init__("pose_node")
-        self._pipeline, self._inputs, self._worker, self._outputs = None, None, None, None
+        self._pipeline, self._outputs, self._stream = None, None, None
         self._health = diagnostics.Diagnostics()
         parameters.declare(self, locked=lambda: self._pipeline is not None)
         self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -46,15 +43,9 @@ class PoseNode(LifecycleNode):
 
     @lifecycle.reported
     def on_activate(self, state):
-        config = self._config
-        self._pipeline.reset()
-        self._camera_kind = None
-        self._cameras = CameraBook(config.image_is_rectified, config.hfov_deg, config.camera_info_wait_s)
         self._health.restart(running=True)
-        superseded = functools.partial(self._health.dropped, diagnostics.SUPERSEDED)
-        self._worker = LatestFrameWorker(self._process, self._on_frame_error, superseded)
-        self._inputs = PoseInputs(self, config, self._on_image, self._on_camera_info)
-        self.get_logger().info(f"active, images from {self._inputs.image_topic}")
+        self._stream = PoseStream(self, self._config, self._pipeline, self._decode, self._outputs, self._health)
+        self.get_logger().info(f"active, images from {self._stream.image_topic}")
         return super().on_activate(state)
 
     @lifecycle.reported
@@ -94,51 +85,13 @@ class PoseNode(LifecycleNode):
         self._pipeline, self._outputs = None, None
 
     def _stop(self):
-        if self._inputs is not None:
-            self._inputs.destroy()
-        if self._worker is not None:
-            self._worker.stop()
-        self._inputs, self._worker = None, None
+        if self._stream is not None:
+            self._stream.stop()
+        self._stream = None
         self._health.restart()
 
-    def _on_camera_info(self, message):
-        self._cameras.add(message, messages.ns_from_time(message.header.stamp))
-
-    def _on_image(self, message):
-        self._health.received()
-        self._worker.put((message, time.perf_counter()))
-
-    def _process(self, item):
-        """One image, in the worker's thread."""
-        message, arrived_s = item
-        header = message.header
-        stamp_ns = messages.ns_from_time(header.stamp)
-        image_bgr = self._decode(message)
-        height, width = image_bgr.shape[:2]
-        pairing = self._cameras.camera_for(header.frame_id, stamp_ns, width, height)
-        if self._health.camera(pairing, width, height):
-            if pairing.problem:
-                self.get_logger().warning(f"camera: {pairing.problem}")
-            else:  # rclpy wants one severity per call
-                self.get_logger().info("camera: calibrated by camera_info")
-        if pairing.camera is None:
-            return self._health.dropped(diagnostics.NO_CAMERA)
-        camera_kind = (pairing.camera.assumed, width, height)
-        if camera_kind != self._camera_kind:  # poses measured before and after do not continue each other
-            self._pipeline.reset()
-            self._camera_kind = camera_kind
-        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
-        self._outputs.publish(result, header)
-        latency_s, now_ns = time.perf_counter() - arrived_s, self.get_clock().now().nanoseconds
-        self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
-        return self._health.processed(result, now_ns, latency_s)
-
-    def _on_frame_error(self, error):
-        if self.context.ok():  # publishing fails while the process is being stopped
-            text = self._health.failed(error)
-            self.get_logger().error(f"frame dropped: {text}", throttle_duration_sec=5.0)
-
     def _publish_health(self):
+        self._health.qos(self._stream.qos_problems() if self._stream is not None else {})
         statuses, stamp = self._health.statuses(), self.get_clock().now().to_msg()
         self._health_publisher.publish(messages.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
 

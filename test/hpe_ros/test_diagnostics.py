@@ -75,3 +75,14 @@ def test_an_assumed_camera_is_a_warning_and_news_only_once(health):
     assert status(health, "camera").level == "warn"
     assert health.camera(Pairing(camera, "newest"), 640, 480)
     assert status(health, "camera").level == "ok"
+
+
+def test_a_qos_mismatch_is_an_error_by_the_topics_name_until_it_is_gone(health):
+    health.qos({"/eye/image": "Best effort publisher and reliable subscription"})
+    found = status(health, "qos")
+    assert (found.level, found.message) == ("error", "QoS mismatch on /eye/image")
+    assert found.values == {"/eye/image": "Best effort publisher and reliable subscription"}
+    health.qos({})
+    assert status(health, "qos").level == "ok"
+    health.restart()
+    assert status(health, "qos").level == "stale"

@@ -145,6 +145,25 @@ def test_corrupt_jpeg_is_counted_and_the_next_frame_is_answered(start_node, grap
     assert "image" in values["last_error"]
 
 
+def test_a_publisher_whose_qos_does_not_fit_is_named_in_diagnostics_until_it_is_gone(start_node, graph, health):
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+    from sensor_msgs.msg import Image
+
+    node = start_node("/strict", autostart=True, reliability="reliable")
+    graph.until(lambda: health_of(health, "/strict", "qos"), 60.0, "diagnostics")
+    sloppy = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = graph.node.create_publisher(Image, "/strict/image", sloppy)
+    level, message, values = graph.until(
+        lambda: (seen := health_of(health, "/strict", "qos")) and seen[0] == 2 and seen, 60.0, "mismatch"
+    )
+    assert message == "QoS mismatch on /strict/image", level
+    assert "reliable subscription" in values["/strict/image"]
+    assert "/observer" in values["/strict/image"]
+    graph.until(lambda: "qos: /strict/image: a publisher's RELIABILITY does not fit" in node.text, 60.0, "log")
+    graph.node.destroy_publisher(publisher)
+    graph.until(lambda: health_of(health, "/strict", "qos")[0] == 0, 60.0, "mismatch gone")
+
+
 def test_wrong_parameters_are_refused_by_name_and_with_a_reason(managed, set_parameter):
     assert set_parameter("max_faces", 3) is None
     for name, value, why in (

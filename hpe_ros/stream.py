@@ -1,0 +1,83 @@
+"""What exists only while the pose node is active: subscriptions, the worker's thread, and the way of one image."""
+
+import functools
+import time
+
+from hpe_ros import diagnostics, messages
+from hpe_ros.camera import CameraBook
+from hpe_ros.inputs import PoseInputs
+from hpe_ros.worker import LatestFrameWorker
+
+
+class PoseStream:
+    """Runs from its making to `stop`; what happens to an image stands in `_process`, from top to bottom.
+
+    decode(message) -> (H, W, 3) uint8 BGR; outputs: PoseOutputs; health: Diagnostics.
+    """
+
+    def __init__(self, node, config, pipeline, decode, outputs, health):
+        self._node, self._pipeline, self._decode = node, pipeline, decode
+        self._outputs, self._health = outputs, health
+        self._camera_kind = None
+        self._cameras = CameraBook(config.image_is_rectified, config.hfov_deg, config.camera_info_wait_s)
+        pipeline.reset()
+        superseded = functools.partial(health.dropped, diagnostics.SUPERSEDED)
+        self._worker = LatestFrameWorker(self._process, self._on_frame_error, superseded)
+        self._inputs = PoseInputs(node, config, self._on_image, self._on_camera_info, self._on_qos_mismatch)
+
+    @property
+    def image_topic(self):
+        """Where the images come from."""
+        return self._inputs.image_topic
+
+    def qos_problems(self):
+        """Dict from topic to why a publisher's messages do not arrive."""
+        return self._inputs.qos_problems()
+
+    def stop(self):
+        """Stop listening and finish the image in hand."""
+        self._inputs.destroy()
+        self._worker.stop()
+
+    def _on_camera_info(self, message):
+        self._cameras.add(message, messages.ns_from_time(message.header.stamp))
+
+    def _on_image(self, message):
+        self._health.received()
+        self._worker.put((message, time.perf_counter()))
+
+    def _on_qos_mismatch(self, text):
+        self._node.get_logger().warning(f"qos: {text}", throttle_duration_sec=5.0)
+
+    def _process(self, item):
+        """One image, in the worker's thread."""
+        message, arrived_s = item
+        header = message.header
+        stamp_ns = messages.ns_from_time(header.stamp)
+        image_bgr = self._decode(message)
+        height, width = image_bgr.shape[:2]
+        pairing = self._cameras.camera_for(header.frame_id, stamp_ns, width, height)
+        if self._health.camera(pairing, width, height):
+            self._tell_camera(pairing)
+        if pairing.camera is None:
+            return self._health.dropped(diagnostics.NO_CAMERA)
+        camera_kind = (pairing.camera.assumed, width, height)
+        if camera_kind != self._camera_kind:  # poses measured before and after do not continue each other
+            self._pipeline.reset()
+            self._camera_kind = camera_kind
+        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
+        self._outputs.publish(result, header)
+        latency_s, now_ns = time.perf_counter() - arrived_s, self._node.get_clock().now().nanoseconds
+        self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
+        return self._health.processed(result, now_ns, latency_s)
+
+    def _tell_camera(self, pairing):
+        if pairing.problem:
+            self._node.get_logger().warning(f"camera: {pairing.problem}")
+        else:  # rclpy wants one severity per call
+            self._node.get_logger().info("camera: calibrated by camera_info")
+
+    def _on_frame_error(self, error):
+        if self._node.context.ok():  # publishing fails while the process is being stopped
+            text = self._health.failed(error)
+            self._node.get_logger().error(f"frame dropped: {text}", throttle_duration_sec=5.0)
