@@ -1,13 +1,15 @@
-"""What only the pose node is configured with, beside the configuration of the core. No ROS needed."""
+"""What only the nodes are configured with, beside the configuration of the core. No ROS needed."""
 
 from dataclasses import dataclass
 
+from hpe_core.attention.config import AttentionConfig
+from hpe_core.attention.targets import parse_targets
 from hpe_core.config import Checked, EstimatorConfig, TrackerConfig, option
 
 
 @dataclass(frozen=True)
 class NodeConfig(Checked):
-    """What only the node needs."""
+    """What only the pose node needs."""
 
     autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
     image_transport: str = option(
@@ -23,4 +25,25 @@ class NodeConfig(Checked):
     tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
 
 
+@dataclass(frozen=True)
+class AttentionNodeConfig(Checked):
+    """What only the attention node needs. Raises HpeError when a target is not written as one."""
+
+    autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
+    targets: tuple = option(
+        ("camera",), "what can be looked at, each `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres"
+    )
+    tf_tolerance_s: float = option(
+        0.5, "a target whose TF differs by more than this from the stamp of the heads has no place", 0.0, 60.0
+    )
+    input_timeout_s: float = option(2.0, "without `heads` for so long (by a wall clock) all looking stops", 0.1, 60.0)
+    publish_tf: bool = option(True, "publish focus_<id> on /tf")
+    tf_prefix: str = option("", "put before the TF names, as in the pose node")
+
+    def __post_init__(self):
+        super().__post_init__()
+        parse_targets(self.targets)
+
+
 POSE_NODE_GROUPS = (NodeConfig, EstimatorConfig, TrackerConfig)
+ATTENTION_NODE_GROUPS = (AttentionNodeConfig, AttentionConfig)

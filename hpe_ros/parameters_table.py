@@ -1,12 +1,13 @@
 """Writes docs/parameters.md from the configuration dataclasses: python -m hpe_ros.parameters_table. No ROS needed."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
-from hpe_ros.node_config import POSE_NODE_GROUPS
+from hpe_ros.node_config import ATTENTION_NODE_GROUPS, POSE_NODE_GROUPS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
-NODES = {"pose_node": POSE_NODE_GROUPS}
+NODES = {"pose_node": POSE_NODE_GROUPS, "attention_node": ATTENTION_NODE_GROUPS}
 
 _INTRODUCTION = """# Parameters
 
@@ -27,8 +28,12 @@ def _table(groups):
 
 def _row(f):
     """Cells of one field made by hpe_core.config.option."""
-    default = str(f.default).lower() if isinstance(f.default, bool) else str(f.default) or '""'
-    return f"`{f.name}`", type(f.default).__name__, f"`{default}`", _allowed(f), _escaped(f.metadata["description"])
+    kind, default = type(f.default).__name__, str(f.default) or '""'
+    if isinstance(f.default, bool):
+        default = default.lower()
+    elif isinstance(f.default, tuple):
+        kind, default = "list of str", json.dumps(f.default)
+    return f"`{f.name}`", kind, f"`{default}`", _allowed(f), _escaped(f.metadata["description"])
 
 
 def _escaped(text):

@@ -1,0 +1,31 @@
+"""The camera behind the heads, for the size of faces in its image."""
+
+from hpe_core.errors import HpeError
+from hpe_core.io.camera_info import camera_from_message
+
+
+class NewestCamera:
+    """Reads camera_info when it changes."""
+
+    def __init__(self):
+        self._content, self._camera = (), None
+
+    def add(self, message):
+        """Take in a sensor_msgs/CameraInfo. Why it is of no use, when that is news; else an empty text."""
+        content = (
+            *(message.header.frame_id, message.width, message.height, message.distortion_model),
+            *(bytes(message.k), bytes(message.p), tuple(message.d), message.binning_x, message.binning_y),
+            *(message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height),
+        )
+        if content == self._content:
+            return ""
+        self._content, self._camera = content, None
+        try:
+            self._camera = camera_from_message(message)
+        except HpeError as error:
+            return str(error)
+        return ""
+
+    def of(self, frame_id):
+        """CameraModel of a frame, or None when it is not known."""
+        return self._camera if self._content[:1] == (frame_id,) else None

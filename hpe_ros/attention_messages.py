@@ -1,0 +1,124 @@
+"""Messages of the attention node. Standard types only, chosen so that whoever reads `heads` reads these too.
+
+`attention`, `people_looking` (vision_msgs/Detection3DArray) and `looking_started`, `looking_stopped`
+(vision_msgs/Detection3D) say: this head (id, pose, box, as in `heads`) is, with this score, on that target (class_id).
+An id with scored labels is what Detection3D is made for. Key-value lists and JSON strings would be read by hand, and
+vision_msgs/Classification has no id. That looking starts or stops is told by the topic and not by a text within.
+An unknown score is NaN, never 0.
+"""
+
+import numpy as np
+from geometry_msgs.msg import Point, Transform, TransformStamped, Vector3
+from std_msgs.msg import ColorRGBA
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from hpe_core.attention.decision import Head, State
+from hpe_core.errors import HpeError
+from hpe_core.geometry import frames, so3
+from hpe_core.geometry.gaze import GAZE_HEAD
+from hpe_core.geometry.head import box_from_pose
+from hpe_core.types import HeadPose
+
+try:
+    from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
+except ImportError:  # the node then refuses to be configured
+    Detection3D = Detection3DArray = None
+
+try:
+    from hri_msgs.msg import Gaze
+except ImportError:  # optional
+    Gaze = None
+
+RAY_M = 1.0
+COLOURS = {
+    State.LOOKING: ColorRGBA(r=0.1, g=0.8, b=0.2, a=1.0),
+    State.AWAY: ColorRGBA(r=0.6, g=0.6, b=0.6, a=0.8),
+    State.UNKNOWN: ColorRGBA(r=1.0, g=0.6, b=0.0, a=0.8),
+}
+
+
+def heads_from_detections(message, camera):
+    """(list of Head, list of why a detection was left out) of a Detection3DArray as pose_node publishes it.
+
+    camera: CameraModel by which the size of a face in the image is known, or None.
+    """
+    heads, problems = {}, []
+    for detection in message.detections:
+        try:
+            head = _head(detection, camera)
+            if head.face_id in heads:
+                raise HpeError(f"two detections have the id '{head.face_id}'")
+            heads[head.face_id] = head
+        except HpeError as error:
+            problems.append(str(error))
+    return list(heads.values()), problems
+
+
+def _head(detection, camera):
+    if not detection.id or not detection.results:
+        raise HpeError("detection without an id or without a pose")
+    stamped = detection.results[0].pose
+    p, q = stamped.pose.position, stamped.pose.orientation
+    covariance = np.array(stamped.covariance).reshape(6, 6)
+    unknown = covariance[0, 0] < 0 or not covariance.any()  # -1 is ours, all zeros is what others leave unset
+    R = frames.head_from_face(so3.matrix_from_quat([q.x, q.y, q.z, q.w]))
+    pose = HeadPose(R, [p.x, p.y, p.z], None if unknown else covariance)
+    if camera is None:
+        return Head(detection.id, pose)
+    box = box_from_pose(camera, pose.R_camera_head, pose.t_camera_head_m)
+    return Head(detection.id, pose, float(min(box[2:] - box[:2])))
+
+
+def on_targets(detection, scores):
+    """Detection3D of the same head, with its own header, whose hypotheses are the targets; scores: dict name -> score.
+
+    The pose beside each target is that of the head.
+    """
+    results = [
+        ObjectHypothesisWithPose(
+            hypothesis=ObjectHypothesis(class_id=name, score=score), pose=detection.results[0].pose
+        )
+        for name, score in scores.items()
+    ]
+    return Detection3D(header=detection.header, id=detection.id, bbox=detection.bbox, results=results)
+
+
+def event_detection(event, detection, header):
+    """Detection3D of an Event with the header of its decision; score 1 for started and 0 for stopped."""
+    made = on_targets(detection, {event.target: float(event.kind == "started")})
+    made.header = header
+    return made
+
+
+def focus_transforms(points_m, header, prefix=""):
+    """tf2_msgs/TFMessage with focus_<id> (REP-155) at the point (3,) that each face id looks at; axes of the header."""
+    made = TFMessage()
+    for face_id, (x, y, z) in sorted(points_m.items()):
+        transform = Transform(translation=Vector3(x=float(x), y=float(y), z=float(z)))
+        name = prefix + "focus_" + face_id.removeprefix("face_")
+        made.transforms.append(TransformStamped(header=header, child_frame_id=name, transform=transform))
+    return made
+
+
+def gazes(receivers, header):
+    """List of hri_msgs/Gaze for a dict face id -> receiver; the empty receiver is the robot. Needs hri_msgs."""
+    return [Gaze(header=header, sender=sender, receiver=receiver) for sender, receiver in sorted(receivers.items())]
+
+
+def gaze_markers(heads, states, header):
+    """visualization_msgs/MarkerArray: an arrow of 1 m along each head's gaze; states: dict face id -> State.
+
+    Green looks at something, grey at nothing, orange is unknown. The first marker takes away the earlier ones.
+    """
+    made = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
+    for number, head in enumerate(heads):
+        start = head.pose.t_camera_head_m
+        arrow = Marker(header=header, ns="gaze", id=number, type=Marker.ARROW, action=Marker.ADD)
+        ends = (start, start + RAY_M * head.pose.R_camera_head @ GAZE_HEAD)
+        arrow.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in ends]
+        arrow.scale = Vector3(x=0.012, y=0.03, z=0.06)
+        arrow.color = COLOURS[states.get(head.face_id, State.UNKNOWN)]
+        arrow.pose.orientation.w = 1.0
+        made.markers.append(arrow)
+    return made
