@@ -5,9 +5,13 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from hpe_core.errors import HpeError
 
 
-def option(default, description, low=None, high=None, choices=None):
-    """A dataclass field with description and bounds, from which ROS parameters and docs are made."""
-    return field(default=default, metadata={"description": description, "low": low, "high": high, "choices": choices})
+def option(default, description, low=None, high=None, choices=None, live=False):
+    """A dataclass field with description and bounds, from which ROS parameters and docs are made.
+
+    live: whether it may change while the model is loaded.
+    """
+    metadata = {"description": description, "low": low, "high": high, "choices": choices, "live": live}
+    return field(default=default, metadata=metadata)
 
 
 class Checked:
@@ -40,19 +44,21 @@ class EstimatorConfig(Checked):
     model: str = option("head6dof", "model name as `hpe models` lists it")
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
-    score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99)
-    max_faces: int = option(8, "most faces reported in one image", 1, 8)
+    score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99, live=True)
+    max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
 
 
 @dataclass(frozen=True)
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(0.80, "lowest score that starts a new track", 0.01, 0.99)
-    timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0)
-    filter: bool = option(True, "filter poses over time")
-    linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0)
-    angular_acceleration_std: float = option(15.0, "filter: spread of head angular acceleration, rad/s^2", 0.1, 1000.0)
+    new_face_score: float = option(0.80, "lowest score that starts a new track", 0.01, 0.99, live=True)
+    timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0, live=True)
+    filter: bool = option(True, "filter poses over time", live=True)
+    linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0, live=True)
+    angular_acceleration_std: float = option(
+        15.0, "filter: spread of head angular acceleration, rad/s^2", 0.1, 1000.0, live=True
+    )
 
 
 @dataclass(frozen=True)

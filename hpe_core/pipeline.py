@@ -2,9 +2,10 @@
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hpe_core import backends, model_store, registry
+from hpe_core.errors import HpeError
 from hpe_core.geometry.head import head_size_covariance
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
@@ -36,6 +37,19 @@ class Pipeline:
     def reset(self):
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
+
+    def reconfigure(self, config):
+        """Take over another PipelineConfig from the next image on; faces keep their ids.
+
+        Raises HpeError when an option differs that is not `live`: those need another Pipeline.
+        """
+        old, new = self.config.estimator, config.estimator
+        fixed = [f.name for f in fields(new) if not f.metadata["live"] and getattr(old, f.name) != getattr(new, f.name)]
+        if fixed:
+            raise HpeError(f"{', '.join(fixed)} cannot change while the model is loaded")
+        self.config = config
+        self._estimator.reconfigure(config.estimator)
+        self._tracker.reconfigure(config.tracker)
 
     def process(self, image_bgr, camera, stamp_ns):
         """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns."""

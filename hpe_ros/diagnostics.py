@@ -15,6 +15,7 @@ SILENCE_S = 2.0  # no image for so long is a warning
 
 # why frames are dropped
 SUPERSEDED = "superseded by a newer image"
+RATE_LIMITED = "beyond max_rate_hz"
 UNREADABLE = "unusable image"
 NO_CAMERA = "waiting for camera_info"
 FAILED = "internal error"
@@ -136,8 +137,8 @@ class Diagnostics:
         if self._last_error:
             values["last_error"] = self._last_error
         level, message = "ok", f"{values['rate_hz']} images/s"
-        # a newer image replacing one that waits is how the node keeps up, all other losses deserve a look
-        lost = {reason: count for reason, count in fresh.items() if reason != SUPERSEDED}
+        # a newer image replacing one that waits is how the node keeps up; losses that nobody wanted deserve a look
+        lost = {reason: count for reason, count in fresh.items() if reason not in (SUPERSEDED, RATE_LIMITED)}
         silence_s = time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since)
         if not self._running:
             level, message = "stale", "not active"

@@ -21,6 +21,10 @@ class NodeConfig(Checked):
     camera_info_wait_s: float = option(
         2.0, "how long (by image stamps) frames are dropped before the assumed field of view is used", 0.0, 60.0
     )
+    max_rate_hz: float = option(
+        0.0, "most images answered in a second, by their stamps; 0 answers all", 0.0, 1000.0, live=True
+    )
+    overlay: bool = option(True, "draw `overlay` while somebody subscribes", live=True)
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
     tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
 

@@ -15,7 +15,7 @@ class PoseOutputs:
     """Lifecycle publishers of a node; silent while the node is not active."""
 
     def __init__(self, node, config):
-        self._node, self._tf_prefix = node, config.tf_prefix
+        self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
         topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
         topics |= {"markers": MarkerArray, "overlay": Image}
         if config.publish_tf:
@@ -25,6 +25,10 @@ class PoseOutputs:
         self._publishers = {
             topic: node.create_lifecycle_publisher(kind, topic, DEPTH) for topic, kind in topics.items()
         }
+
+    def reconfigure(self, config):
+        """Take over the live options of a NodeConfig."""
+        self._overlay = config.overlay
 
     def publish(self, result, header):
         """Poses of one FrameResult under the image's header; without a face, empty arrays."""
@@ -41,7 +45,7 @@ class PoseOutputs:
 
     def publish_overlay(self, image_bgr, camera, result, header):
         """The image with the faces drawn on it, only while somebody looks."""
-        if self._wanted("overlay"):
+        if self._overlay and self._wanted("overlay"):
             picture = draw(image_bgr, camera, result.faces)
             self._publishers["overlay"].publish(messages.image_from_bgr(picture, header))
 

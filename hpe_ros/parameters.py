@@ -33,21 +33,26 @@ def descriptor(name, known=FIELDS):
     return made
 
 
-def declare(node, locked, groups=GROUPS):
+def declare(node, locked, groups=GROUPS, on_change=None):
     """Declare every parameter on a node and guard them; `locked()` is true while the node is configured.
 
+    While it is, only options that are `live` can change, and on_change(*configurations) hears the new ones.
     Raises HpeError, or rclpy's own parameter error, when a value given at start is wrong; both name the parameter.
     """
     known = fields_of(groups)
     for name, f in known.items():
         node.declare_parameter(name, f.default, descriptor(name, known))
     read_groups(node, groups)
-    node.add_on_set_parameters_callback(lambda parameters: _verdict(node, parameters, locked, groups))
+    node.add_on_set_parameters_callback(lambda parameters: _verdict(node, parameters, locked, groups, on_change))
 
 
 def read(node):
     """(PipelineConfig, NodeConfig) from a node's parameters. Raises HpeError naming the wrong one."""
-    node_config, estimator, tracker = read_groups(node, GROUPS)
+    return pose_configs(*read_groups(node, GROUPS))
+
+
+def pose_configs(node_config, estimator, tracker):
+    """(PipelineConfig, NodeConfig) from the configurations of GROUPS."""
     return PipelineConfig(estimator, tracker), node_config
 
 
@@ -58,16 +63,21 @@ def read_groups(node, groups, changes=None):
     return tuple(group(**{f.name: values[f.name] for f in fields(group)}) for group in groups)
 
 
-def _verdict(node, parameters, locked, groups):
+def _verdict(node, parameters, locked, groups, on_change):
     known = fields_of(groups)
     changes = {p.name: p.value for p in parameters if p.name in known}
     try:
-        read_groups(node, groups, changes)
+        configurations = read_groups(node, groups, changes)
     except HpeError as error:
         return SetParametersResult(successful=False, reason=str(error))
-    if changes and locked():
-        names = ", ".join(sorted(changes))
+    if not changes or not locked():
+        return SetParametersResult(successful=True)
+    fixed = [name for name in changes if not known[name].metadata["live"]]
+    if fixed:
+        names = ", ".join(sorted(fixed))
         return SetParametersResult(
             successful=False, reason=f"{names} can only change while the node is unconfigured: clean it up first"
         )
+    if on_change is not None:  # here and not in a callback after the setting, which Humble lacks
+        on_change(*configurations)
     return SetParametersResult(successful=True)

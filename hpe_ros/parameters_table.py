@@ -13,8 +13,9 @@ _INTRODUCTION = """# Parameters
 
 Written by `python -m hpe_ros.parameters_table` from the configuration dataclasses; a test compares, so change those.
 A wrong type, a value out of range or an unknown name is refused with a reason that names the parameter.
+Parameters marked `live` take effect from the next image on; the others only change while the node is unconfigured.
 """
-_HEAD = "| parameter | type | default | allowed | meaning |\n|---|---|---|---|---|\n"
+_HEAD = "| parameter | type | default | allowed | live | meaning |\n|---|---|---|---|---|---|\n"
 
 
 def page():
@@ -33,7 +34,8 @@ def _row(f):
         default = default.lower()
     elif isinstance(f.default, tuple):
         kind, default = "list of str", json.dumps(f.default)
-    return f"`{f.name}`", kind, f"`{default}`", _allowed(f), _escaped(f.metadata["description"])
+    live = "live" if f.metadata["live"] else ""
+    return f"`{f.name}`", kind, f"`{default}`", _allowed(f), live, _escaped(f.metadata["description"])
 
 
 def _escaped(text):

@@ -23,16 +23,16 @@ class PoseNode(LifecycleNode):
         super().__init__("pose_node")
         self._pipeline, self._outputs, self._stream = None, None, None
         self._health = diagnostics.Diagnostics()
-        parameters.declare(self, locked=lambda: self._pipeline is not None)
+        parameters.declare(self, locked=lambda: self._pipeline is not None, on_change=self._on_change)
         self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # a steady clock, so that a paused simulation does not silence the diagnostics
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @lifecycle.reported
     def on_configure(self, state):
-        pipeline_config, self._config = parameters.read(self)
-        self._model_progress(f"loading {pipeline_config.estimator.model}")
-        pipeline = Pipeline(pipeline_config, progress=self._model_progress)
+        self._pipeline_config, self._config = parameters.read(self)
+        self._model_progress(f"loading {self._pipeline_config.estimator.model}")
+        pipeline = Pipeline(self._pipeline_config, progress=self._model_progress)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
         self._decode = functools.partial(messages.bgr_from_image, cv_bridge=messages.cv_bridge_or_none())
@@ -43,6 +43,7 @@ class PoseNode(LifecycleNode):
 
     @lifecycle.reported
     def on_activate(self, state):
+        self._pipeline.reconfigure(self._pipeline_config)
         self._health.restart(running=True)
         self._stream = PoseStream(self, self._config, self._pipeline, self._decode, self._outputs, self._health)
         self.get_logger().info(f"active, images from {self._stream.image_topic}")
@@ -89,6 +90,13 @@ class PoseNode(LifecycleNode):
             self._stream.stop()
         self._stream = None
         self._health.restart()
+
+    def _on_change(self, *configurations):
+        """Live parameters of a configured node have changed."""
+        self._pipeline_config, self._config = parameters.pose_configs(*configurations)
+        self._outputs.reconfigure(self._config)
+        if self._stream is not None:
+            self._stream.reconfigure(self._pipeline_config, self._config)
 
     def _publish_health(self):
         self._health.qos(self._stream.qos_problems() if self._stream is not None else {})

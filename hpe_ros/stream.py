@@ -6,6 +6,7 @@ import time
 from hpe_ros import diagnostics, messages
 from hpe_ros.camera import CameraBook
 from hpe_ros.inputs import PoseInputs
+from hpe_ros.rate_limit import RateLimit
 from hpe_ros.worker import LatestFrameWorker
 
 
@@ -18,7 +19,8 @@ class PoseStream:
     def __init__(self, node, config, pipeline, decode, outputs, health):
         self._node, self._pipeline, self._decode = node, pipeline, decode
         self._outputs, self._health = outputs, health
-        self._camera_kind = None
+        self._camera_kind, self._changed = None, None
+        self._rate = RateLimit(config.max_rate_hz)
         self._cameras = CameraBook(config.image_is_rectified, config.hfov_deg, config.camera_info_wait_s)
         pipeline.reset()
         superseded = functools.partial(health.dropped, diagnostics.SUPERSEDED)
@@ -29,6 +31,11 @@ class PoseStream:
     def image_topic(self):
         """Where the images come from."""
         return self._inputs.image_topic
+
+    def reconfigure(self, pipeline_config, config):
+        """Take over the live options, from the next image on."""
+        self._rate.max_hz = config.max_rate_hz
+        self._changed = pipeline_config
 
     def qos_problems(self):
         """Dict from topic to why a publisher's messages do not arrive."""
@@ -44,7 +51,9 @@ class PoseStream:
 
     def _on_image(self, message):
         self._health.received()
-        self._worker.put((message, time.perf_counter()))
+        if not self._rate.takes(messages.ns_from_time(message.header.stamp)):
+            return self._health.dropped(diagnostics.RATE_LIMITED)
+        return self._worker.put((message, time.perf_counter()))
 
     def _on_qos_mismatch(self, text):
         self._node.get_logger().warning(f"qos: {text}", throttle_duration_sec=5.0)
@@ -52,6 +61,8 @@ class PoseStream:
     def _process(self, item):
         """One image, in the worker's thread."""
         message, arrived_s = item
+        if self._changed not in (None, self._pipeline.config):  # in this thread, so never within an image
+            self._pipeline.reconfigure(self._changed)
         header = message.header
         stamp_ns = messages.ns_from_time(header.stamp)
         image_bgr = self._decode(message)

@@ -20,6 +20,10 @@ class Estimator:
         self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
         _, self._height, self._width, _ = backend.input_shape
 
+    def reconfigure(self, config):
+        """Go on with other thresholds."""
+        self._config = config
+
     def estimate(self, image_bgr, camera, score_threshold=None):
         """List of Face, best score first, and seconds per stage (dict). Covariances are without the head-size prior.
 

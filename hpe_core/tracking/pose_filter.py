@@ -19,17 +19,21 @@ class PoseFilter:
     """Filters one head. Start it with a measurement that has a covariance, then `predict` and `update`."""
 
     def __init__(self, pose, linear_acceleration_std, angular_acceleration_std):
-        spread = np.diag([linear_acceleration_std**2] * 3 + [angular_acceleration_std**2] * 3)
-        # white acceleration a over dt moves the pose by a dt^2 / 2 and the velocity by a dt
-        self._Q4 = np.kron([[0.25, 0.0], [0.0, 0.0]], spread)
-        self._Q3 = np.kron([[0.0, 0.5], [0.5, 0.0]], spread)
-        self._Q2 = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
+        self.set_accelerations(linear_acceleration_std, angular_acceleration_std)
         self._R, self._t = pose.R_camera_head, pose.t_camera_head_m
         self._v, self._w = np.zeros(3), np.zeros(3)
         self._P = np.zeros((12, 12))
         self._P[:6, :6] = pose.covariance
         self._P[6:9, 6:9] = _I3 * INITIAL_LINEAR_SPEED_STD**2
         self._P[9:, 9:] = _I3 * INITIAL_ANGULAR_SPEED_STD**2
+
+    def set_accelerations(self, linear_std, angular_std):
+        """Spread of the head's acceleration (m/s^2, rad/s^2) from the next `predict` on."""
+        spread = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
+        # white acceleration a over dt moves the pose by a dt^2 / 2 and the velocity by a dt
+        self._Q4 = np.kron([[0.25, 0.0], [0.0, 0.0]], spread)
+        self._Q3 = np.kron([[0.0, 0.5], [0.5, 0.0]], spread)
+        self._Q2 = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
 
     @property
     def pose(self):

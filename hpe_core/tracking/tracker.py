@@ -37,6 +37,12 @@ class Tracker:
         self._tracks, self._stamp_ns = [], None
         self._free = list(FACE_IDS)
 
+    def reconfigure(self, config):
+        """Go on with another configuration; faces keep their ids and filters."""
+        self._config = config
+        for track in self._tracks:
+            track.filter.set_accelerations(config.linear_acceleration_std, config.angular_acceleration_std)
+
     def update(self, faces, stamp_ns):
         """Tracked faces (with id and filtered pose) of the frame at stamp_ns, and how many were left without an id.
 

@@ -70,3 +70,22 @@ def test_same_stamps_and_images_give_the_same_numbers(build):
         for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a.pose.t_camera_head_m, b.pose.t_camera_head_m)
             np.testing.assert_array_equal(a.pose.covariance, b.pose.covariance)
+
+
+def test_thresholds_and_filter_change_on_a_running_pipeline_and_faces_keep_their_ids(build):
+    pipeline = build([row(0.9, 16), row(0.85, 48)])
+    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 0).faces] == ["face_a", "face_b"]
+    changes = {"estimator": {"score_threshold": 0.87}, "tracker": {"filter": False, "new_face_score": 0.95}}
+    pipeline.reconfigure(overridden(pipeline.config, changes))
+    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 33_000_000).faces] == ["face_a"]
+    pipeline.reset()
+    assert pipeline.process(IMAGE, CAMERA, 66_000_000).faces == ()
+
+
+@pytest.mark.parametrize("name, value", [("model", "another"), ("threads", 3), ("backend", "onnxruntime")])
+def test_the_model_and_how_it_runs_do_not_change_on_a_running_pipeline(build, name, value):
+    pipeline = build([row(0.9, 16)])
+    before = pipeline.config
+    with pytest.raises(HpeError, match=f"{name} cannot change while the model is loaded"):
+        pipeline.reconfigure(overridden(before, {"estimator": {name: value}}))
+    assert pipeline.config == before

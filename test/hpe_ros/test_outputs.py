@@ -60,6 +60,10 @@ def test_without_subscribers_pictures_and_markers_are_not_made():
     assert len(sent["head_pose"]) == len(sent["head_poses"]) == len(sent["/tf"]) == 1
 
 
+def test_the_overlay_can_be_switched_off():
+    assert published(subscriptions=1, overlay=False)["overlay"] == []
+
+
 def test_without_a_face_there_is_no_pose_and_no_tf_but_an_empty_array():
     sent = published(subscriptions=1, faces=())
     assert sent["head_pose"] == sent["/tf"] == []

@@ -78,13 +78,13 @@ def managed(start_node):
 
 @pytest.fixture
 def set_parameter(graph):
-    """set_parameter(name, value) on the managed node -> reason of the refusal, or None when it was accepted."""
+    """set_parameter(name, value) on a node, else the managed one -> reason of the refusal, None when accepted."""
     from rcl_interfaces.srv import SetParameters
     from rclpy.parameter import Parameter
 
-    def call(name, value):
+    def call(name, value, namespace="/managed"):
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-        (result,) = graph.call(SetParameters, "/managed/pose_node/set_parameters", request).results
+        (result,) = graph.call(SetParameters, f"{namespace}/pose_node/set_parameters", request).results
         return None if result.successful else result.reason
 
     return call
@@ -181,6 +181,48 @@ def test_wrong_parameters_are_refused_by_name_and_with_a_reason(managed, set_par
     assert set_parameter("no_such_parameter", 1) is not None
 
 
+def test_live_parameters_change_an_active_node_and_wrong_values_are_still_refused_by_name(
+    plain, graph, show, health, poses_of, set_parameter
+):
+    from sensor_msgs.msg import Image
+
+    poses, camera = poses_of("/plain"), graph.camera("/plain")
+    overlays = graph.record(Image, "/plain/overlay")
+    show(camera, poses, BLANK)
+    graph.until(lambda: overlays or (show(camera, poses, BLANK) and None), 60.0, "overlay")
+
+    for name, value in (
+        ("score_threshold", 0.5),
+        ("new_face_score", 0.9),
+        ("max_faces", 2),
+        ("timeout_s", 0.5),
+        ("filter", False),
+        ("linear_acceleration_std", 3.0),
+        ("angular_acceleration_std", 20.0),
+        ("overlay", False),
+    ):
+        assert set_parameter(name, value, "/plain") is None
+    for name, value in (("score_threshold", 1.5), ("max_rate_hz", -1.0), ("overlay", "off"), ("model", "another")):
+        assert name in set_parameter(name, value, "/plain")
+
+    stamps = [show(camera, poses, BLANK).header.stamp for _ in range(3)]
+    assert not [image for image in overlays if image.header.stamp in stamps]
+
+    # images 67 ms apart by their stamps: the answered ones are no closer than half a second
+    assert set_parameter("max_rate_hz", 1.0, "/plain") is None
+    stamps, count = iter(range(2 * START_NS, 3 * START_NS, STEP_NS)), len(poses)
+
+    def beyond():
+        camera.show(BLANK, next(stamps))
+        return "dropped, beyond max_rate_hz" in health_of(health, "/plain", "input")[2]
+
+    graph.until(beyond, 60.0, "images beyond the rate in diagnostics")
+    answered = [m.header.stamp.sec + 1e-9 * m.header.stamp.nanosec for m in poses[count:]]
+    assert np.all(np.diff(answered) > 0.5)
+    assert set_parameter("max_rate_hz", 0.0, "/plain") is None
+    assert "Traceback" not in plain.text
+
+
 def test_a_wrong_parameter_at_start_ends_the_process_with_one_line(start_node):
     node = start_node("/misled", max_faces=99)
     assert node.wait(60.0) == 2
@@ -210,7 +252,7 @@ def test_lifecycle_goes_round_twice_and_publishes_only_while_active(managed, gra
     for _ in range(2):
         assert graph.state(name) == "unconfigured"
         assert graph.transition(name, "configure")
-        assert "max_faces can only change while the node is unconfigured" in set_parameter("max_faces", 4)
+        assert "threads can only change while the node is unconfigured" in set_parameter("threads", 2)
         assert graph.node.count_subscribers("/managed/image") == 0
         assert graph.transition(name, "activate")
         camera = graph.camera("/managed")

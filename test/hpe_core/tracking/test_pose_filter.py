@@ -121,3 +121,11 @@ def test_normalised_error_is_near_its_dimension():
             nees.append(error @ np.linalg.solve(pose_filter.pose.covariance, error))
     assert 5.0 < np.mean(nees) < 7.0
     assert np.mean(np.array(nees) < 12.59) == pytest.approx(0.95, abs=0.03)  # chi-square, 6 degrees of freedom
+
+
+def test_a_filter_whose_accelerations_were_set_goes_on_as_one_made_with_them():
+    made, changed = (PoseFilter(HeadPose(*START, COVARIANCE), std, 10 * std) for std in (1.0, 7.0))
+    changed.set_accelerations(1.0, 10.0)
+    for pose_filter in (made, changed):
+        pose_filter.predict(0.1)
+    np.testing.assert_array_equal(made.pose.covariance, changed.pose.covariance)
