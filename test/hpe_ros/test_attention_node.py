@@ -82,7 +82,7 @@ class Heads:
 
         self.until, self._seen = graph.until, seen
         self._publisher = graph.node.create_publisher(Detection3DArray, f"{namespace}/heads", 10)
-        graph.until(lambda: self._publisher.get_subscription_count() > 0, 60.0, "subscriber of heads")
+        graph.until(lambda: self._publisher.get_subscription_count() > 0, 120.0, "subscriber of heads")
         # discovery is not symmetrical: the node's own publishers are known once every one of them has been found
         for topic in ("attention", "people_looking", "looking_started", "looking_stopped"):
             graph.until(lambda topic=topic: graph.node.count_publishers(f"{namespace}/{topic}"), 60.0, topic)

@@ -30,7 +30,7 @@ def scores(start, graph, bag, publisher, model):
         )
     ]
     # the pose node publishes heads only for those who listen
-    graph.until(lambda: graph.node.count_subscribers("/pair/heads") > 0, 60.0, "subscriber of heads")
+    graph.until(lambda: graph.node.count_subscribers("/pair/heads") > 0, 120.0, "subscriber of heads")
     replay = start([sys.executable, publisher, bag, "--rate", "15", "--ros-args", "-r", "__ns:=/replay"])
     assert replay.wait(120.0) == 0, replay.text
     last = truth(bag).stamp_ns[-1]
