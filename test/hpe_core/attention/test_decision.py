@@ -195,6 +195,17 @@ def test_when_frames_stop_every_look_ends_at_its_last_good_stamp():
     assert attention.forget("no input") == ()
 
 
+def test_a_look_that_ends_as_unknown_ended_with_its_last_good_frame():
+    attention = Attention(CONFIG)
+    played([(5, AT_ME), (5, SMALL)], attention)
+    _, (event,) = attention.update(10 * STEP_NS, SMALL, [CAMERA])
+    assert (event.stamp_ns, event.since_ns) == (10 * STEP_NS, 4 * STEP_NS)
+
+
+def test_a_face_of_exactly_the_least_size_is_judged():
+    assert played([(5, [head(0, px=48.0)])])[1] == ["0.3 started"]
+
+
 def test_an_unknown_pixel_size_does_not_forbid_a_decision():
     assert played([(5, [head(0, px=None)])])[1] == ["0.3 started"]
 

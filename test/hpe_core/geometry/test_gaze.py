@@ -37,6 +37,22 @@ def test_first_row_of_the_jacobian_is_the_derivative_of_the_angle(column):
     assert J[0, column] == pytest.approx((angle(step) - angle(-step)) / (2.0 * step), abs=1e-8)
 
 
+@pytest.mark.parametrize("column", range(6))
+def test_second_row_of_the_jacobian_is_the_offset_across_the_arc(column):
+    R, t = so3.matrix_from_rotvec([0.3, -0.5, 0.2]), np.array([0.4, -0.2, 1.3])
+    target, step = np.array([0.1, 0.3, 0.0]), 1e-6
+
+    def directions(size):
+        error = size * np.eye(6)[column]
+        ray = target - (t + error[:3])
+        return so3.matrix_from_rotvec(error[3:]) @ R @ gaze.GAZE_HEAD, ray / np.linalg.norm(ray)
+
+    across = np.cross(*directions(0.0)[::-1])
+    across /= np.linalg.norm(across)
+    ahead, behind = (across @ np.subtract(*directions(size)) for size in (step, -step))
+    assert gaze.angle_jacobian(R, t, target)[1, column] == pytest.approx((ahead - behind) / (2.0 * step), abs=1e-8)
+
+
 def test_a_sideways_step_of_1_cm_at_1_m_is_10_mrad_and_a_step_along_the_ray_is_nothing():
     J = gaze.angle_jacobian(FRONTAL, [0.0, 0.0, 1.0], [0.0, 0.0, 0.0])
     assert np.linalg.norm(J @ [0.01, 0, 0, 0, 0, 0]) == pytest.approx(0.01)
