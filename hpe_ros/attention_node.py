@@ -17,8 +17,6 @@ from hpe_ros.attention_places import TargetPlaces
 from hpe_ros.node_config import ATTENTION_NODE_GROUPS
 
 DIAGNOSTICS_PERIOD_S = 1.0
-NO_INPUT = "no heads"
-DEACTIVATED = "node deactivated"
 
 
 class AttentionNode(LifecycleNode):
@@ -31,7 +29,7 @@ class AttentionNode(LifecycleNode):
         self._health = AttentionHealth()
         # not the simulation's time: its pause must silence neither diagnostics nor watchdog
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        parameters.declare(self, lambda: self._outputs is not None, ATTENTION_NODE_GROUPS)
+        parameters.declare(self, lambda: self._outputs is not None, ATTENTION_NODE_GROUPS, self._on_change)
         self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_health, clock=self._steady)
 
@@ -61,7 +59,7 @@ class AttentionNode(LifecycleNode):
 
     @lifecycle.reported
     def on_deactivate(self, state):
-        self._end_looks(DEACTIVATED)
+        self._end_looks("node deactivated")
         self._stop()
         return super().on_deactivate(state)
 
@@ -101,9 +99,13 @@ class AttentionNode(LifecycleNode):
         self._subscriptions_now, self._watchdog, self._places, self._attention = [], None, None, None
         self._health.restart()
 
+    def _on_change(self, _, decision):
+        self._decision = decision
+        if self._attention is not None:
+            self._attention.config = decision
+
     def _on_camera_info(self, message):
-        problem = self._camera.add(message)
-        if problem:
+        if problem := self._camera.add(message):
             self.get_logger().warning(f"camera_info: {problem}; face sizes in the image are not checked")
 
     def _on_heads(self, message):
@@ -111,21 +113,19 @@ class AttentionNode(LifecycleNode):
         try:
             self._process(message)
         except Exception as error:  # whatever a message holds, the next one is worked on
-            text = self._health.failed(error)
-            self.get_logger().error(f"heads dropped: {text}", throttle_duration_sec=5.0)
+            self.get_logger().error(f"heads dropped: {self._health.failed(error)}", throttle_duration_sec=5.0)
 
     def _process(self, message):
         """The heads of one image."""
         self._header = message.header
-        camera = self._camera.of(message.header.frame_id)
-        heads, problems = attention_messages.heads_from_detections(message, camera)
+        heads, problems = attention_messages.heads_from_detections(message, self._camera.of(message.header.frame_id))
         placed = self._places.placed(message.header)
         judgements, events = self._attention.update(messages.ns_from_time(message.header.stamp), heads, placed)
         self._outputs.publish(message, heads, placed, judgements, events)
         self._health.processed(judgements, events, problems)
 
     def _on_silence(self):
-        self._end_looks(NO_INPUT)
+        self._end_looks("no heads")
         self._health.silent()
 
     def _end_looks(self, reason):
@@ -136,8 +136,8 @@ class AttentionNode(LifecycleNode):
             self._header = None
 
     def _publish_health(self):
-        statuses, stamp = self._health.statuses(), self.get_clock().now().to_msg()
-        self._health_publisher.publish(messages.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
+        stamp, name = self.get_clock().now().to_msg(), self.get_fully_qualified_name()
+        self._health_publisher.publish(messages.diagnostic_array(self._health.statuses(), stamp, name))
 
 
 def main(args=None):

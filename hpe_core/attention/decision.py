@@ -99,7 +99,7 @@ class Attention:
     """
 
     def __init__(self, config):
-        self._config = config
+        self.config = config  # may be replaced between frames
         self._pairs = {}  # (face_id, target) -> _Pair
         self._stamp_ns = None
 
@@ -114,13 +114,13 @@ class Attention:
                 return self._judgements({}), ()
             events += self.forget(RESTARTED)
         self._stamp_ns = stamp_ns
-        views = {(h.face_id, t.name): view_of(h, t, self._config) for h in heads for t in targets}
+        views = {(h.face_id, t.name): view_of(h, t, self.config) for h in heads for t in targets}
         for key in sorted(self._pairs.keys() | views.keys()):
             view = views.get(key, View(problem=NOT_SEEN))
             pair = self._pairs.setdefault(key, _Pair())
             events += [
                 Event(kind, stamp_ns, since_ns, *key, reason)
-                for kind, since_ns, reason in pair.update(view, stamp_ns, self._config)
+                for kind, since_ns, reason in pair.update(view, stamp_ns, self.config)
             ]
             if key not in views and pair.usable_ns is None:
                 del self._pairs[key]

@@ -300,6 +300,23 @@ def test_a_wrong_target_is_refused_with_the_reason(process, heads, graph):
     assert "unconfigured" in reason("targets", ["door"])
 
 
+def test_the_enter_angle_changes_while_the_node_runs(fresh, graph):
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    def change(degrees):
+        request = SetParameters.Request(parameters=[Parameter("enter_deg", value=degrees).to_parameter_msg()])
+        (result,) = graph.call(SetParameters, f"{NODE}/set_parameters", request).results
+        assert result.successful, result.reason
+
+    found = []
+    for frame, degrees in enumerate((2.0, 15.0)):
+        change(degrees)
+        (detection,) = fresh.show(frame, face(8.0)).detections
+        found.append(scores(detection)["camera"])
+    assert found[0] < 0.2 < 0.9 < found[1]
+
+
 def test_when_heads_stop_every_look_ends(start, ros_environment, graph):
     start(["ros2", "run", "hpe_ros", "attention_node", "--ros-args", "-r", "__ns:=/silent"]
           + ["-p", "autostart:=true", "-p", "input_timeout_s:=1.0"])  # fmt: skip
