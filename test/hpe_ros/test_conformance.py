@@ -82,14 +82,14 @@ def tf(graph):
     from tf2_ros import Buffer, StaticTransformBroadcaster, TransformListener
 
     buffer = Buffer()
-    listener = TransformListener(buffer, graph.node)
+    listener = TransformListener(buffer, graph.node)  # to the end: taking it away would end the executor's thread
     broadcaster = StaticTransformBroadcaster(graph.node)
     left_and_up = Rotation.from_euler("ZY", [90, -20], degrees=True).as_quat()  # REP-103: nose up is negative pitch
     mount = static_transform("base_link", "camera_link", CAMERA_M, left_and_up)
     optical = static_transform("camera_link", CAMERA_FRAME, (0, 0, 0), (-0.5, 0.5, -0.5, 0.5))  # as camera drivers do
     broadcaster.sendTransform([mount, optical])
     yield buffer
-    listener.unregister()
+    assert listener.buffer is buffer
 
 
 @pytest.fixture(scope="module", params=["raw", "rect"])
