@@ -51,13 +51,17 @@ def _chain(context):
     recorded = os.path.join(value["out"], "recorded")
     image = [value["image"]] if value["image"] else []
     asked = [_python(), "-m", "hpe_core.evaluation.camera_topics", value["bag"], *image]
-    passed = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout) | {"model": value["model"]}
+    found = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout)
+    # the node listens beside `image`, to `image`/compressed, whatever the bag calls its compressed topic
+    suffix = "/compressed" if found["image_transport"] == "compressed" else ""
+    passed = found | {"image": found["image"].removesuffix(suffix), "model": value["model"]}
     pose_launch = PathJoinSubstitution([FindPackageShare("hpe_ros"), "launch", "pose.launch.py"])
     node = IncludeLaunchDescription(PythonLaunchDescriptionSource(pose_launch), launch_arguments=passed.items())
     recorder = ExecuteProcess(cmd=["ros2", "bag", "record", "-s", "mcap", "-o", recorded, *TOPICS], output="screen")
     replay = ["ros2", "bag", "play", value["bag"], "--rate", value["rate"], "--delay", value["delay"]]
     # only what the node needs: poses that the bag has already would be recorded as the node's
-    replay += ["--topics", passed["image"], passed["camera_info"]]
+    replay += ["--topics", found["image"], found["camera_info"]]
+    replay += ["--remap", f"{found['image']}:={passed['image']}{suffix}"]
     player = ExecuteProcess(cmd=replay, output="screen")
     evaluation = ExecuteProcess(cmd=_evaluation(value, recorded), output="screen")
     return [

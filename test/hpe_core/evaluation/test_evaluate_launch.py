@@ -29,7 +29,7 @@ def test_every_option_that_the_launch_file_passes_exists():
     add_parsers(parser.add_subparsers())
     constants = [node.value for node in ast.walk(ast.parse(FILE.read_text())) if isinstance(node, ast.Constant)]
     passed = {text for text in constants if isinstance(text, str) and text.startswith("--")}
-    assert passed - {"--rate", "--delay", "--topics"} == {
+    assert passed - {"--rate", "--delay", "--topics", "--remap"} == {
         "--",
         "--estimate",
         "--out",
