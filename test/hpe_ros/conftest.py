@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from array import array
 from pathlib import Path
 
@@ -203,10 +204,20 @@ class Graph:
         self.node = node
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._closing = False
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    def _spin(self):
+        """Spin on when the executor stumbles over what a test's thread has just destroyed: rclpy lets that race out."""
+        while not self._closing:
+            try:
+                self._executor.spin()
+            except Exception:
+                traceback.print_exc()
+
     def close(self):
+        self._closing = True
         self._executor.shutdown()
         self._thread.join(5.0)
         self.node.destroy_node()
