@@ -31,28 +31,30 @@ def camera_3ddfa(R, scale, x, y):
 
 
 def test_3ddfa_identity_is_a_frontal_face_at_the_crop_centre():
-    camera = teachers.camera_from_3ddfa(camera_3ddfa(np.eye(3), 2e-4, 60.5, 60.5), np.array([[100.0, 50.0]]),
-                                        np.array([240.0]), mirror=False)
+    camera = teachers.camera_from_3ddfa(
+        camera_3ddfa(np.eye(3), 2e-4, 60.5, 60.5), np.array([[100.0, 50.0]]), np.array([240.0]), mirror=False
+    )
     np.testing.assert_allclose(camera.R[0], np.eye(3), atol=1e-12)
     np.testing.assert_allclose(camera.shift[0], [100, 50])
-    np.testing.assert_allclose(camera.scale, 4e-4)      # the crop was shrunk by two
+    np.testing.assert_allclose(camera.scale, 4e-4)  # the crop was shrunk by two
 
 
 def test_3ddfa_turn_that_moves_the_nose_to_the_image_right_is_negative_aflw2000_yaw():
-    R_3ddfa = turn("y", 30)                              # y up, z to the viewer: z moves to +x, the image's right
-    camera = teachers.camera_from_3ddfa(camera_3ddfa(R_3ddfa, 2e-4, 60.5, 60.5), np.zeros((1, 2)), np.array([120.0]),
-                                        mirror=False)
+    R_3ddfa = turn("y", 30)  # y up, z to the viewer: z moves to +x, the image's right
+    camera = teachers.camera_from_3ddfa(
+        camera_3ddfa(R_3ddfa, 2e-4, 60.5, 60.5), np.zeros((1, 2)), np.array([120.0]), mirror=False
+    )
     assert aflw2000.from_matrix(camera.R[0]).yaw == pytest.approx(-30)
-    nose = camera.project(np.array([[0, 0, -1e5]]))[0, 0] - camera.shift[0]      # forwards is -z in the head frame
+    nose = camera.project(np.array([[0, 0, -1e5]]))[0, 0] - camera.shift[0]  # forwards is -z in the head frame
     assert nose[0] > 0
 
 
 def test_mirrored_crop_gives_the_same_camera():
     P = camera_3ddfa(turn("y", 20) @ turn("x", -10) @ turn("z", 5), 2e-4, 70.0, 50.0)
     of_mirror = P.copy()
-    of_mirror[0, 0] *= -1                                # x to the left ...
-    of_mirror[0, :, 0] *= -1                             # ... of a head whose own left and right changed places
-    of_mirror[0, 0, 3] = 121 - P[0, 0, 3]                # pixel columns 1 to 120
+    of_mirror[0, 0] *= -1  # x to the left ...
+    of_mirror[0, :, 0] *= -1  # ... of a head whose own left and right changed places
+    of_mirror[0, 0, 3] = 121 - P[0, 0, 3]  # pixel columns 1 to 120
     crop = np.array([[80.0, 90.0]]), np.array([150.0])
     a = teachers.camera_from_3ddfa(P, *crop, mirror=False)
     b = teachers.camera_from_3ddfa(of_mirror, *crop, mirror=True)
@@ -81,7 +83,7 @@ def test_mean_of_opposite_turns_is_the_middle():
 def test_consensus_of_mirrored_faces_is_the_mirrored_consensus():
     rng = np.random.default_rng(0)
     R = matrix_from_rotvec(rng.normal(0, 0.4, (20, 1, 3))) @ matrix_from_rotvec(rng.normal(0, 0.05, (20, 3, 3)))
-    bias = np.array([[1.0, 0, 0], [-2.0, 0, 0], [1.0, 0, 0]])      # about x only: the same in the mirror
+    bias = np.array([[1.0, 0, 0], [-2.0, 0, 0], [1.0, 0, 0]])  # about x only: the same in the mirror
     mean, spread = consensus.consensus(R, bias)
     mean_m, spread_m = consensus.consensus(mirrored(R), bias)
     np.testing.assert_allclose(mean_m, mirrored(mean), atol=1e-9)
@@ -104,16 +106,16 @@ def test_profile_faces_are_left_to_mb05():
 def test_outer_eye_corners_of_the_stored_mean_head_are_ninety_millimetres_apart():
     head = BfmFrame.load().landmarks68_m
     assert np.linalg.norm(head[36] - head[45]) == pytest.approx(0.09, abs=1e-4)
-    assert head[45, 0] > 0 and head[8, 1] > 0.1      # the left eye on +x, the chin below
+    assert head[45, 0] > 0 and head[8, 1] > 0.1  # the left eye on +x, the chin below
     np.testing.assert_allclose(head[27], 0, atol=1e-5)
 
 
 def test_split_takes_whole_people_and_exactly_the_count():
-    photos_of = Counter(a=30, b=2, c=3, d=4) + Counter("efghijkl")      # eight people with one photo fill any gap
+    photos_of = Counter(a=30, b=2, c=3, d=4) + Counter("efghijkl")  # eight people with one photo fill any gap
     names = [f"{person}/{person}_{i:04d}.jpg" for person, n in photos_of.items() for i in range(n)]
     test = sources.choose_test_photos(names, count=6)
     people = {sources.lfw_person(n) for n in test}
-    assert len(test) == 6 and "a" not in people      # nobody with more than 20 photos
+    assert len(test) == 6 and "a" not in people  # nobody with more than 20 photos
     assert people.isdisjoint(sources.lfw_person(n) for n in set(names) - set(test))
     assert test == sources.choose_test_photos(names[::-1], count=6)
 
@@ -145,7 +147,7 @@ def test_shards_return_what_was_written(tmp_path):
 def test_quarter_turn_carries_what_follows_and_leaves_the_background():
     points = np.array([[10.0, 0, -5], [10.0, 0, -5]])
     moved = profile.turned(points, np.array([1.0, 0.0]), np.array([10.0, 0, 0]), turn("y", 90))
-    np.testing.assert_allclose(moved, [[5, 0, 0], [10, 0, -5]], atol=1e-12)      # a nose in front goes to the left
+    np.testing.assert_allclose(moved, [[5, 0, 0], [10, 0, -5]], atol=1e-12)  # a nose in front goes to the left
 
 
 def test_turn_adds_to_the_side_that_is_turned_already():
@@ -153,7 +155,7 @@ def test_turn_adds_to_the_side_that_is_turned_already():
     for yaw in (-30.0, 20.0):
         for _ in range(20):
             after = aflw2000.from_matrix(profile.choose_turn(yaw, rng) @ aflw2000.to_matrix(EulerDeg(yaw, 0.0, 0.0)))
-            assert after.yaw * np.sign(yaw) >= abs(yaw) - 1e-6 or abs(after.pitch) > 90      # past 90 it folds back
+            assert after.yaw * np.sign(yaw) >= abs(yaw) - 1e-6 or abs(after.pitch) > 90  # past 90 it folds back
 
 
 def test_identity_mesh_paints_the_image_and_near_triangles_cover_far_ones():
@@ -164,7 +166,7 @@ def test_identity_mesh_paints_the_image_and_near_triangles_cover_far_ones():
     flat = np.column_stack([corners, np.zeros(4)])
     assert np.abs(profile.paint(image, corners, flat, triangles, 32).astype(int) - image).max() <= 2
 
-    source = np.concatenate([corners, np.full((4, 2), 5.0)])      # the near sheet is all of pixel (5, 5)'s colour
+    source = np.concatenate([corners, np.full((4, 2), 5.0)])  # the near sheet is all of pixel (5, 5)'s colour
     target = np.concatenate([flat, flat - [0, 0, 1]])
     both = np.concatenate([triangles, triangles + 4])
     assert np.abs(profile.paint(image, source, target, both, 32).astype(int) - image[5, 5]).max() <= 1
@@ -187,10 +189,13 @@ def test_teachers_come_near_their_known_errors_on_fifteen_labelled_photos():
     centre, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(1)
 
     nets = teachers.Teachers(DATA / "weights")
-    found = {"mb05": nets.mb05(images, centre, 1.25 * side).R, "b66": nets.b66(images, centre, 1.4 * side),
-             "fsanet": nets.fsanet(images, centre, 1.8 * side)}
+    found = {
+        "mb05": nets.mb05(images, centre, 1.25 * side).R,
+        "b66": nets.b66(images, centre, 1.4 * side),
+        "fsanet": nets.fsanet(images, centre, 1.8 * side),
+    }
     for name, R in found.items():
         e = aflw2000.from_matrix(R)
         mae = np.mean([np.abs(a - b) for a, b in zip((e.yaw, e.pitch, e.roll), truth, strict=True)])
-        assert mae < 4.5, name      # other crops gave 4.07, 3.80 and 3.81
+        assert mae < 4.5, name  # other crops gave 4.07, 3.80 and 3.81
         assert np.degrees(geodesic_angle(R, teachers.rotation_from_aflw2000(*truth))).mean() < 10, name

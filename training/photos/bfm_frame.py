@@ -1,4 +1,5 @@
 """Our head frame inside 3DDFA's: the constants that calibrate.py found, kept in bfm_frame.json."""
+
 from __future__ import annotations
 
 import json
@@ -16,17 +17,22 @@ TEACHERS = ("mb05", "b66", "fsanet")
 @dataclass(frozen=True)
 class BfmFrame:
     """BFM units (about micrometres); axes as in the head frame: x to the subject's left, y down, z backwards."""
+
     units_per_metre: float
-    sellion: np.ndarray           # (3,)
-    landmarks68: np.ndarray       # (68, 3) mean head
+    sellion: np.ndarray  # (3,)
+    landmarks68: np.ndarray  # (68, 3) mean head
     teacher_bias_deg: np.ndarray  # (3, 3) rotation vector of each of TEACHERS: R_teacher = R @ exp(bias)
 
     @classmethod
     def load(cls) -> BfmFrame:
         d = json.loads(BFM_FRAME_FILE.read_text())
         bias = d.get("teacher_bias_deg", {})
-        return cls(d["units_per_metre"], np.array(d["sellion"]), np.array(d["landmarks68"]),
-                   np.array([bias.get(name, [0.0, 0.0, 0.0]) for name in TEACHERS]))
+        return cls(
+            d["units_per_metre"],
+            np.array(d["sellion"]),
+            np.array(d["landmarks68"]),
+            np.array([bias.get(name, [0.0, 0.0, 0.0]) for name in TEACHERS]),
+        )
 
     @property
     def C(self) -> np.ndarray:

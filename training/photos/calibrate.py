@@ -9,6 +9,7 @@
    It brings over the sellion (landmark 27) and, as a crop outline, the 68 landmarks.
 3. The constant offset of every teacher from the teachers' consensus on the same faces.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,24 +26,89 @@ from training.photos.sources import read_photos
 from training.photos.teachers import Camera, Teachers, box_to_first_crop
 
 OUTER_EYE_CORNERS_M = 0.0900
-MIRRORED_KEYPOINTS = [1, 0, 2, 4, 3]      # right eye, left eye, nose, right and left mouth corner
+MIRRORED_KEYPOINTS = [1, 0, 2, 4, 3]  # right eye, left eye, nose, right and left mouth corner
 ICT_LANDMARKS = [
-    1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608, 3272, 4088, 3443, 268, 493, 1914,
-    2044, 1401, 3615, 4240, 4114, 2734, 2509, 978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360, 1507, 1542, 1537,
-    1528, 1518, 1511, 3742, 3751, 3756, 3721, 3725, 3732, 5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957,
-    5841, 5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966]
+    1225,
+    1888,
+    1052,
+    367,
+    1719,
+    1722,
+    2199,
+    1447,
+    966,
+    3661,
+    4390,
+    3927,
+    3924,
+    2608,
+    3272,
+    4088,
+    3443,
+    268,
+    493,
+    1914,
+    2044,
+    1401,
+    3615,
+    4240,
+    4114,
+    2734,
+    2509,
+    978,
+    4527,
+    4942,
+    4857,
+    1140,
+    2075,
+    1147,
+    4269,
+    3360,
+    1507,
+    1542,
+    1537,
+    1528,
+    1518,
+    1511,
+    3742,
+    3751,
+    3756,
+    3721,
+    3725,
+    3732,
+    5708,
+    5695,
+    2081,
+    0,
+    4275,
+    6200,
+    6213,
+    6346,
+    6461,
+    5518,
+    5957,
+    5841,
+    5702,
+    5711,
+    5533,
+    6216,
+    6207,
+    6470,
+    5517,
+    5966,
+]
 
 
 def solve_keypoints(camera: Camera, keypoints: np.ndarray) -> np.ndarray:
     """Cameras of N faces, keypoints (N, 5, 2) pixels -> (5, 3) BFM units, symmetric; faces that fit badly are dropped.
     Each face counts the same (its equations are divided by its scale)."""
-    A = camera.R[:, :2]                                                              # (N, 2, 3)
-    b = (keypoints - camera.shift[:, None]) / camera.scale[:, None, None]            # (N, 5, 2)
+    A = camera.R[:, :2]  # (N, 2, 3)
+    b = (keypoints - camera.shift[:, None]) / camera.scale[:, None, None]  # (N, 5, 2)
     keep = np.ones(len(A), bool)
     for _ in range(4):
         X = np.linalg.lstsq(A[keep].reshape(-1, 3), b[keep].transpose(0, 2, 1).reshape(-1, 5), rcond=None)[0].T
         X = (X + X[MIRRORED_KEYPOINTS] * [-1, 1, 1]) / 2
-        residual = np.linalg.norm(X @ A.swapaxes(1, 2) - b, axis=2).max(1)           # worst key point of each face
+        residual = np.linalg.norm(X @ A.swapaxes(1, 2) - b, axis=2).max(1)  # worst key point of each face
         keep = residual < 3 * np.median(residual)
     print(f"key points: {keep.sum()} of {len(keep)} faces, median worst residual {np.median(residual) / 1e3:.1f} mm")
     return X
@@ -62,10 +128,13 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 def fit_similarity(source: np.ndarray, target: np.ndarray):
     """target ~ units_per_metre * Rx(tilt) @ source + (0, y, z) -> (units_per_metre, tilt, origin (3,))."""
+
     def residual(p):
         c, s = np.cos(p[1]), np.sin(p[1])
-        return (np.exp(p[0]) * source @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + [0, p[2], p[3]]
-                - target / 1e6).ravel()
+        return (
+            np.exp(p[0]) * source @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + [0, p[2], p[3]] - target / 1e6
+        ).ravel()
+
     p = least_squares(residual, np.zeros(4)).x
     print("ICT on BFM, residuals (mm):", (residual(p).reshape(-1, 3) * 1e3).round(1).tolist())
     return np.exp(p[0]) * 1e6, p[1], np.array([0, p[2], p[3]]) * 1e6
@@ -80,7 +149,7 @@ def main():
     teachers, detector = Teachers(args.data / "weights"), Detector(args.data / "weights")
     photos = list(read_photos(args.data / "photos/lfw.zip"))
     images, boxes, keypoints = [], [], []
-    for photo in photos[::max(1, len(photos) // args.photos)]:
+    for photo in photos[:: max(1, len(photos) // args.photos)]:
         faces = detector.yunet(photo.image)
         if len(faces) and faces[0, 14] > 0.8:
             images.append(photo.image)
@@ -90,7 +159,7 @@ def main():
     centre, side = box_to_first_crop(np.array(boxes))
 
     ict = ict_head_m(args.data)
-    for _ in range(2):      # second round: crops from the first round's own estimate
+    for _ in range(2):  # second round: crops from the first round's own estimate
         cameras = [teachers.mb05(images, centre, side, mirror) for mirror in (False, True)]
         both = Camera(*(np.concatenate([getattr(c, f) for c in cameras]) for f in ("R", "scale", "shift")))
         X = solve_keypoints(both, np.concatenate([keypoints, keypoints]))
@@ -105,15 +174,20 @@ def main():
     print(f"eye key points {np.linalg.norm(X[0] - X[1]) / units_per_metre * 1e3:.1f} mm apart; X\n{X.round()}")
     constants = {
         "how": "training/photos/calibrate.py; BFM units, axes x to the subject's left, y down, z backwards",
-        "units_per_metre": round(units_per_metre), "sellion": sellion.round().tolist(),
-        "yunet_keypoints": X.round().tolist(), "landmarks68": landmarks.round().tolist()}
+        "units_per_metre": round(units_per_metre),
+        "sellion": sellion.round().tolist(),
+        "yunet_keypoints": X.round().tolist(),
+        "landmarks68": landmarks.round().tolist(),
+    }
     BFM_FRAME_FILE.write_text(json.dumps(constants) + "\n")
 
     R = estimate(teachers, BfmFrame.load(), images, np.array(boxes))[0]
     bias = estimate_bias(R)
     constants["teacher_bias_deg"] = {name: b.round(2).tolist() for name, b in zip(TEACHERS, bias, strict=True)}
-    print(f"bias {constants['teacher_bias_deg']}; spread (deg) before and after:",
-          *(np.percentile(consensus(R, b)[1], [50, 90, 97]).round(1) for b in (0 * bias, bias)))
+    print(
+        f"bias {constants['teacher_bias_deg']}; spread (deg) before and after:",
+        *(np.percentile(consensus(R, b)[1], [50, 90, 97]).round(1) for b in (0 * bias, bias)),
+    )
     BFM_FRAME_FILE.write_text(json.dumps(constants) + "\n")
 
 

@@ -1,7 +1,8 @@
 """Does mb05, which saw only the original photos' labels, agree with the rotation of the profiled faces?
 
-    python -m training.photos.check_profiled --data ../shared/data --shards DIR [--step 20]
+python -m training.photos.check_profiled --data ../shared/data --shards DIR [--step 20]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -41,18 +42,22 @@ def main():
 
     angles, found = aflw2000.from_matrix(R), aflw2000.from_matrix(camera.R)
     side = np.sign(angles.yaw)
-    tilt = np.degrees(rotvec_from_matrix(R.swapaxes(1, 2) @ camera.R))      # in head axes
+    tilt = np.degrees(rotvec_from_matrix(R.swapaxes(1, 2) @ camera.R))  # in head axes
     yaw_excess, geodesic = side * (found.yaw - angles.yaw), geodesic_deg(R, camera.R)
-    print("|yaw|      n  found-label: yaw (median)  head axes x, y*side, z*side (median)  geodesic median, 90 %   "
-          "centre x*side, y (median, of size)  size ratio")
+    print(
+        "|yaw|      n  found-label: yaw (median)  head axes x, y*side, z*side (median)  geodesic median, 90 %   "
+        "centre x*side, y (median, of size)  size ratio"
+    )
     for low in range(0, 100, 10):
         m = (np.abs(angles.yaw) >= low) & (np.abs(angles.yaw) < low + 10)
         if m.sum():
             t = np.median(tilt[m] * np.stack([side[m] ** 0, side[m], side[m]], 1), 0)
             o = np.median(offset[m] * np.stack([side[m], side[m] ** 0], 1), 0)
-            print(f"{low:3d}-{low + 10:3d} {m.sum():5d} {np.median(yaw_excess[m]):10.1f}    {t.round(1)}   "
-                  f"{np.median(geodesic[m]):6.1f} {np.percentile(geodesic[m], 90):6.1f}   {o.round(3)}   "
-                  f"{np.median(found_size[m] / size[m]):.3f}")
+            print(
+                f"{low:3d}-{low + 10:3d} {m.sum():5d} {np.median(yaw_excess[m]):10.1f}    {t.round(1)}   "
+                f"{np.median(geodesic[m]):6.1f} {np.percentile(geodesic[m], 90):6.1f}   {o.round(3)}   "
+                f"{np.median(found_size[m] / size[m]):.3f}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """From three teachers to one label: bias removal, robust mean on SO(3), spread, position and size."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,7 +17,7 @@ from training.photos.teachers import (
     rotation_mean,
 )
 
-SPREAD_FLOOR_DEG = 1.0                       # three agreeing teachers still share training data
+SPREAD_FLOOR_DEG = 1.0  # three agreeing teachers still share training data
 
 
 def outline_box(camera: Camera, frame: BfmFrame) -> np.ndarray:
@@ -25,8 +26,9 @@ def outline_box(camera: Camera, frame: BfmFrame) -> np.ndarray:
     return np.concatenate([p.min(1), p.max(1) - p.min(1)], 1)
 
 
-def estimate(teachers: Teachers, frame: BfmFrame, images: list[np.ndarray],
-             boxes: np.ndarray) -> tuple[np.ndarray, Camera]:
+def estimate(
+    teachers: Teachers, frame: BfmFrame, images: list[np.ndarray], boxes: np.ndarray
+) -> tuple[np.ndarray, Camera]:
     """Detector box (N, 4) of one face per image -> rotations (N, 3 teachers, 3, 3) and mb05's camera.
 
     The first mb05 pass finds the landmarks' outline, from which all others are cropped (mb05 tracks like this).
@@ -75,7 +77,7 @@ def consensus(R: np.ndarray, bias_deg: np.ndarray) -> tuple[np.ndarray, np.ndarr
     R = remove_bias(R, bias_deg)
     mean = robust_rotation_mean(R, weight)
     distance = geodesic_deg(R, mean[:, None])
-    return mean, np.sqrt((weight * distance ** 2).sum(1) / weight.sum(1))
+    return mean, np.sqrt((weight * distance**2).sum(1) / weight.sum(1))
 
 
 def position_and_size(camera: Camera, frame: BfmFrame) -> tuple[np.ndarray, np.ndarray]:

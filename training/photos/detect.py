@@ -1,4 +1,5 @@
 """Faces of a photograph: YuNet decides, RFB-320 gives a second opinion."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
-SURE, MAYBE, MAYBE_RFB = 0.6, 0.25, 0.5      # scores
+SURE, MAYBE, MAYBE_RFB = 0.6, 0.25, 0.5  # scores
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ LFW without its test people, UTKFace and muxspace go to DIR, the LFW test photos
 A face trains (weight 1) if YuNet is sure of it, it is large enough and the teachers agree; every other candidate
 becomes a weight-0 record, which the loss ignores.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,7 +26,7 @@ from training.photos.sources import Photo, archive_names, choose_test_photos, re
 from training.photos.teachers import Teachers
 
 MIN_SIZE_PX, MAX_SPREAD_DEG, MIN_OUTLINE_IOU = 24, 12, 0.35
-SIZE_PER_BOX = 1.2                       # size_px / sqrt(box area), median over LFW
+SIZE_PER_BOX = 1.2  # size_px / sqrt(box area), median over LFW
 LFW_TEST_FILE = Path(__file__).with_name("lfw_test.txt")
 
 
@@ -40,8 +41,9 @@ def unknown_face(box: np.ndarray) -> FaceLabel:
     return FaceLabel(np.eye(3), box[:2] + box[2:] / 2 - 0.5, SIZE_PER_BOX * float(np.sqrt(box[2:].prod())), 180.0, 0.0)
 
 
-def label_photos(photos: list[Photo], teachers: Teachers, detector: Detector, frame: BfmFrame,
-                 counts: Counter) -> list[list[FaceLabel]]:
+def label_photos(
+    photos: list[Photo], teachers: Teachers, detector: Detector, frame: BfmFrame, counts: Counter
+) -> list[list[FaceLabel]]:
     """Labels of all faces of every photo; `counts` learns what happened to each candidate."""
     found = [detector(photo.image) for photo in photos]
     labels = [[unknown_face(box) for box in doubtful] for _, doubtful in found]
@@ -61,7 +63,7 @@ def label_photos(photos: list[Photo], teachers: Teachers, detector: Detector, fr
             reason = f"smaller than {MIN_SIZE_PX} px"
         elif spread[k] > MAX_SPREAD_DEG:
             reason = f"teachers differ by more than {MAX_SPREAD_DEG} deg"
-        elif iou(outline[k:k + 1], boxes[k:k + 1])[0, 0] < MIN_OUTLINE_IOU:
+        elif iou(outline[k : k + 1], boxes[k : k + 1])[0, 0] < MIN_OUTLINE_IOU:
             reason = "mb05 outline off the detected box"
         counts[f"weight 0: {reason}" if reason else "kept"] += 1
         std = max(SPREAD_FLOOR_DEG, float(spread[k]))
@@ -85,10 +87,14 @@ def main():
     train_names = sorted(set(lfw_names) - set(test_names))
 
     train, test = ShardWriter(args.out), ShardWriter(args.out.with_name(args.out.name + "_test"))
-    jobs = [("lfw", train_names, 0.0, train), ("utkface_sample", None, 0.4, train),
-            ("muxspace_colour", None, 0.4, train), ("lfw", test_names, 0.0, test)]
+    jobs = [
+        ("lfw", train_names, 0.0, train),
+        ("utkface_sample", None, 0.4, train),
+        ("muxspace_colour", None, 0.4, train),
+        ("lfw", test_names, 0.0, test),
+    ]
     for name, names, pad, writer in jobs:
-        names = (names or archive_names(archive[name]))[:args.limit]
+        names = (names or archive_names(archive[name]))[: args.limit]
         title = f"{name} -> {writer.folder.name}"
         counts = Counter(photos=len(names))
         photos = read_photos(archive[name], names, pad)

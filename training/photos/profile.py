@@ -6,6 +6,7 @@ MediaPipe's face mesh gives depth for the face; rings around it give depth to th
 is stretched out of the visible rim; far from the head the picture stays where it is. The whole is one mesh without
 holes, turned about the middle of the head by R_delta and painted back to front. R_new = R_delta R_label.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,22 +30,59 @@ OUTPUT_PX = 256
 MAX_SOURCE_YAW_DEG, MAX_TURN_DEG, MAX_NOD_DEG = 35, 76, 32
 # FaceMesh vertices that correspond to some of the 68 landmarks: lid corners, nose, mouth corners, chin, jaw ends
 MESH_OF_68 = {36: 33, 39: 133, 42: 362, 45: 263, 27: 168, 30: 4, 33: 2, 48: 61, 54: 291, 8: 152, 0: 127, 16: 356}
-FACE_OVAL = [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176,
-             149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
+FACE_OVAL = [
+    10,
+    338,
+    297,
+    332,
+    284,
+    251,
+    389,
+    356,
+    454,
+    323,
+    361,
+    288,
+    397,
+    365,
+    379,
+    378,
+    400,
+    377,
+    152,
+    148,
+    176,
+    149,
+    150,
+    136,
+    172,
+    58,
+    132,
+    93,
+    234,
+    127,
+    162,
+    21,
+    54,
+    103,
+    67,
+    109,
+]
 # The skull, in the head frame (metres from the sellion; x left, y down, z backwards): centre and radii of an ellipsoid
 SKULL_CENTRE_M, SKULL_RADII_M = np.array([0.0, -0.005, 0.09]), np.array([0.080, 0.125, 0.100])
 PIVOT_M = np.array([0.0, 0.02, 0.085])
-BACK_OF_HEAD_M, BACKGROUND_M = 0.075, 0.35      # depth behind the skull centre
+BACK_OF_HEAD_M, BACKGROUND_M = 0.075, 0.35  # depth behind the skull centre
 
 
 @dataclass(frozen=True)
 class Lifted:
     """A photo as a mesh. Source points in pixels; the same points in 3D (pixels, camera axes) and how far each follows
     the head's rotation (1: rigidly, 0: stays)."""
-    source: np.ndarray       # (V, 2)
-    point: np.ndarray        # (V, 3)
-    follow: np.ndarray       # (V,)
-    triangles: np.ndarray    # (T, 3)
+
+    source: np.ndarray  # (V, 2)
+    point: np.ndarray  # (V, 3)
+    follow: np.ndarray  # (V,)
+    triangles: np.ndarray  # (T, 3)
 
 
 def face_depth(mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarray, gain: float) -> np.ndarray:
@@ -67,10 +105,10 @@ def depth_gain(mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarray) -> f
 def skull_rim(label: FaceLabel, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Outline of the skull ellipsoid around its projected centre along unit `direction` (N, 2).
     -> distance in metres (N,) and depth of the rim relative to the skull centre in metres (N,)."""
-    A = label.R_local @ np.diag(SKULL_RADII_M ** 2) @ label.R_local.T      # covariance-like: x' A^-1 x = 1
+    A = label.R_local @ np.diag(SKULL_RADII_M**2) @ label.R_local.T  # covariance-like: x' A^-1 x = 1
     # silhouette of an ellipsoid under orthographic projection: the ellipse of A's upper left block
     distance = 1 / np.sqrt(np.einsum("ni,ij,nj->n", direction, np.linalg.inv(A[:2, :2]), direction))
-    depth = (distance[:, None] * direction) @ np.linalg.inv(A[:2, :2]) @ A[:2, 2]      # tangent points: regression line
+    depth = (distance[:, None] * direction) @ np.linalg.inv(A[:2, :2]) @ A[:2, 2]  # tangent points: regression line
     return distance, depth
 
 
@@ -96,15 +134,20 @@ def lift(image_shape, mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarra
         xy = skull[:2] + (rim_distance * distance_ratio)[:, None] * direction
         return np.column_stack([xy, rim[:, 2] + px * depth_m]), np.full(len(xy), follow)
 
-    below = np.clip(direction[:, 1], 0, 1) ** 2                       # towards the neck the head is not round
-    beside = np.exp(-((direction[:, 1] - 0.1) / 0.35) ** 2)           # ears must not be drawn out
+    below = np.clip(direction[:, 1], 0, 1) ** 2  # towards the neck the head is not round
+    beside = np.exp(-(((direction[:, 1] - 0.1) / 0.35) ** 2))  # ears must not be drawn out
     back = BACK_OF_HEAD_M * (1 - 0.6 * below) * (1 - 0.5 * beside)
-    between = [(1 - t) * oval + t * rim for t in (0.33, 0.67)]        # the cheek curves round: depth lags behind
+    between = [(1 - t) * oval + t * rim for t in (0.33, 0.67)]  # the cheek curves round: depth lags behind
     for t, points in zip((0.33, 0.67), between, strict=True):
-        points[:, 2] = oval[:, 2] + (1 - np.sqrt(1 - t ** 2)) * (rim[:, 2] - oval[:, 2])
+        points[:, 2] = oval[:, 2] + (1 - np.sqrt(1 - t**2)) * (rim[:, 2] - oval[:, 2])
     rings = [(b, np.ones(len(b))) for b in between] + [
-        (rim, np.ones(len(rim))), ring(1.08, 0.35 * back, 1.0), ring(1.17, back, 1.0),
-        ring(1.40, BACKGROUND_M * 0.5, 0.45), ring(1.75, BACKGROUND_M, 0.12), ring(2.2, BACKGROUND_M, 0.0)]
+        (rim, np.ones(len(rim))),
+        ring(1.08, 0.35 * back, 1.0),
+        ring(1.17, back, 1.0),
+        ring(1.40, BACKGROUND_M * 0.5, 0.45),
+        ring(1.75, BACKGROUND_M, 0.12),
+        ring(2.2, BACKGROUND_M, 0.0),
+    ]
 
     h, w = image_shape[:2]
     gx, gy = np.meshgrid(np.linspace(0, w - 1, 7), np.linspace(0, h - 1, 7))
@@ -136,7 +179,7 @@ def paint(image: np.ndarray, source: np.ndarray, target: np.ndarray, triangles: 
         cv2.fillConvexPoly(owner, corner, i, cv2.LINE_8, 4)
 
     a, b, c = (target[triangles[:, k], :2] for k in range(3))
-    e, f = b - a, c - a                                              # point = a + s e + t f
+    e, f = b - a, c - a  # point = a + s e + t f
     area = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
     area[np.abs(area) < 1e-6] = np.inf
     y, x = np.nonzero(owner >= 0)
@@ -184,7 +227,7 @@ def profile_photo(image, mesh, label, others, mean_head_m, gain, rng, yaw_deg):
     out = paint(smooth, lifted.source, target, lifted.triangles, OUTPUT_PX)
 
     angle = np.degrees(Rotation.from_matrix(R_delta).magnitude())
-    std = float(np.hypot(label.rot_std_deg, 0.05 * angle))            # depth errors of the mesh turn into angle errors
+    std = float(np.hypot(label.rot_std_deg, 0.05 * angle))  # depth errors of the mesh turn into angle errors
     labels = [FaceLabel(R_delta @ label.R_local, zoom * centre[:2] + shift, float(size), std, 1.0)]
     for f in others:
         at = zoom * (f.centre_px + margin) + shift
@@ -199,15 +242,18 @@ class FaceMesh:
     def __init__(self):
         os.environ.setdefault("GLOG_minloglevel", "3")
         import mediapipe
-        self._net = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1,
-                                                           min_detection_confidence=0.3)
+
+        self._net = mediapipe.solutions.face_mesh.FaceMesh(
+            static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3
+        )
 
     def __call__(self, image: np.ndarray, label: FaceLabel) -> np.ndarray | None:
         side = round(2.2 * label.size_px)
         corner = label.centre_px - side / 2
         A = np.array([[1, 0, corner[0]], [0, 1, corner[1]]])
-        crop = cv2.warpAffine(image, A, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REPLICATE)
+        crop = cv2.warpAffine(
+            image, A, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        )
         found = self._net.process(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)).multi_face_landmarks
         if not found:
             return None
@@ -220,8 +266,12 @@ def main():
     parser.add_argument("--photos", type=Path, required=True, help="shards of make_shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=15000)
-    parser.add_argument("--depth-gain", type=float, default=1.0,
-                        help="MediaPipe depth -> pixels; 1.0 agrees with mb05 to about 1 deg of yaw, 0.91 to 2 deg")
+    parser.add_argument(
+        "--depth-gain",
+        type=float,
+        default=1.0,
+        help="MediaPipe depth -> pixels; 1.0 agrees with mb05 to about 1 deg of yaw, 0.91 to 2 deg",
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
@@ -248,8 +298,9 @@ def main():
             counts["skipped: face mesh disagrees with the label's position"] += 1
             continue
         gains.append(depth_gain(mesh, label, mean_head_m))
-        out, labels = profile_photo(image, mesh, label, [f for f in faces if f is not label], mean_head_m,
-                                    args.depth_gain, rng, yaw)
+        out, labels = profile_photo(
+            image, mesh, label, [f for f in faces if f is not label], mean_head_m, args.depth_gain, rng, yaw
+        )
         writer.add(encode(out), person, f"profiled/{source}", labels)
         counts["written"] += 1
     writer.flush()

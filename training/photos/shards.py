@@ -1,4 +1,5 @@
 """Training shards: JPEG bytes and face labels in plain npz files (keys and meaning in the training README)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ JPEG_QUALITY = 95
 @dataclass(frozen=True)
 class FaceLabel:
     """R_local (3, 3); centre_px (2,), the projected face centre C, pixel centres at integers; size_px: 0.2 m there."""
+
     R_local: np.ndarray
     centre_px: np.ndarray
     size_px: float
     rot_std_deg: float
-    weight: float            # 1 = train on it, 0 = something like a face, label unknown
+    weight: float  # 1 = train on it, 0 = something like a face, label unknown
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -54,16 +56,19 @@ class ShardWriter:
         partial = path.with_suffix(".partial")
         with partial.open("wb") as f:
             np.savez(
-                f, blob=np.frombuffer(b"".join(self.jpegs), np.uint8),
+                f,
+                blob=np.frombuffer(b"".join(self.jpegs), np.uint8),
                 offset=np.cumsum([0] + [len(j) for j in self.jpegs], dtype=np.int64),
-                person=np.array(self.person), source=np.array(self.source),
+                person=np.array(self.person),
+                source=np.array(self.source),
                 face_image=np.array(self.face_image, np.int32),
                 R_local=np.array([f.R_local for f in self.faces], np.float32).reshape(-1, 3, 3),
                 centre_px=np.array([f.centre_px for f in self.faces], np.float32).reshape(-1, 2),
                 size_px=np.array([f.size_px for f in self.faces], np.float32),
                 rot_std_deg=np.array([f.rot_std_deg for f in self.faces], np.float32),
                 weight=np.array([f.weight for f in self.faces], np.float32),
-                landmarks_px=np.full((len(self.faces), 68, 2), np.nan, np.float32))
+                landmarks_px=np.full((len(self.faces), 68, 2), np.nan, np.float32),
+            )
         partial.rename(path)
         self.shards += 1
         self._clear()
@@ -74,10 +79,18 @@ def read_shards(folder: Path) -> Iterator[tuple[np.ndarray, str, str, list[FaceL
     for path in sorted(folder.glob("shard_*.npz")):
         with np.load(path, allow_pickle=False) as z:
             shard = {k: z[k] for k in z.files}
-        labels = [FaceLabel(*row) for row in zip(shard["R_local"].astype(float), shard["centre_px"].astype(float),
-                                                 shard["size_px"].tolist(), shard["rot_std_deg"].tolist(),
-                                                 shard["weight"].tolist(), strict=True)]
+        labels = [
+            FaceLabel(*row)
+            for row in zip(
+                shard["R_local"].astype(float),
+                shard["centre_px"].astype(float),
+                shard["size_px"].tolist(),
+                shard["rot_std_deg"].tolist(),
+                shard["weight"].tolist(),
+                strict=True,
+            )
+        ]
         for i in range(len(shard["person"])):
-            jpeg = shard["blob"][shard["offset"][i]:shard["offset"][i + 1]]
+            jpeg = shard["blob"][shard["offset"][i] : shard["offset"][i + 1]]
             faces = [labels[j] for j in np.flatnonzero(shard["face_image"] == i)]
             yield cv2.imdecode(jpeg, cv2.IMREAD_COLOR), str(shard["person"][i]), str(shard["source"][i]), faces

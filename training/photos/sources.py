@@ -1,4 +1,5 @@
 """The photographs: zip archives read one by one, and the split of LFW by person."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,10 +17,10 @@ TEST_PHOTOS, TEST_SEED, MAX_PHOTOS_OF_TEST_PERSON = 1000, 0, 20
 
 @dataclass(frozen=True)
 class Photo:
-    source: str              # name inside the archive
-    person: str              # identity; the file itself where people are not named
-    image: np.ndarray        # (H, W, 3) BGR uint8
-    jpeg: bytes | None       # the file's own bytes; None where the image was changed
+    source: str  # name inside the archive
+    person: str  # identity; the file itself where people are not named
+    image: np.ndarray  # (H, W, 3) BGR uint8
+    jpeg: bytes | None  # the file's own bytes; None where the image was changed
 
 
 def lfw_person(name: str) -> str:
@@ -47,7 +48,7 @@ def pad_blurred(image: np.ndarray, fraction: float = 0.4) -> np.ndarray:
     H, W = reflected.shape[:2]
     small = cv2.resize(reflected, (W // 8, H // 8), interpolation=cv2.INTER_AREA)
     padded = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.01 * max(h, w)), (W, H), interpolation=cv2.INTER_LINEAR)
-    padded[m:m + h, n:n + w] = image
+    padded[m : m + h, n : n + w] = image
     return padded
 
 

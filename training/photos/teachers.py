@@ -6,6 +6,7 @@ Images are BGR uint8; pixel centres lie at integers.
 
 Weights (sources and licences in the data README): YuNet, RFB-320, 3DDFA_V2 mb05, Lightweight b66, FSA-Net (two).
 """
+
 from __future__ import annotations
 
 import io
@@ -23,10 +24,11 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.so3 import geodesic_angle, project_to_rotation
 
-F_3DDFA = np.diag([1.0, -1.0, -1.0])      # 3DDFA's x right, y up, z to the viewer <-> camera frame
+F_3DDFA = np.diag([1.0, -1.0, -1.0])  # 3DDFA's x right, y up, z to the viewer <-> camera frame
 
 
 # --- rotations ---------------------------------------------------------------------------------------------------
+
 
 def rotation_from_aflw2000(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """Degrees, each (N,) -> R (N, 3, 3)."""
@@ -55,6 +57,7 @@ def robust_rotation_mean(R: np.ndarray, weight: np.ndarray, knee_deg: float = 3.
 
 # --- crops -------------------------------------------------------------------------------------------------------
 
+
 def crop(image: np.ndarray, centre: np.ndarray, side: float, n: int) -> np.ndarray:
     """Square of `side` image pixels about `centre` (2,), resampled to (n, n, 3); outside the image it is black."""
     fine = n * max(1, int(np.ceil(side / n)))
@@ -71,15 +74,30 @@ def crops(images: list[np.ndarray], centre: np.ndarray, side: np.ndarray, n: int
 
 # --- networks ----------------------------------------------------------------------------------------------------
 
+
 def conv_bn(cin: int, cout: int, kernel: int, stride: int, groups: int, activation: type[nn.Module]) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False),
-                         nn.BatchNorm2d(cout), activation())
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(cout), activation()
+    )
 
 
 def mobilenet_mb05() -> nn.Sequential:
     """3DDFA_V2 MobileNetV1, width 0.5: (N, 3, 120, 120) -> (N, 62) whitened parameters."""
-    widths = [(32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (256, 1), (256, 1), (256, 1), (256, 1),
-              (512, 2), (512, 1)]
+    widths = [
+        (32, 1),
+        (64, 2),
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (256, 1),
+        (256, 1),
+        (256, 1),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+    ]
     layers, cin = [conv_bn(3, 16, 3, 2, 1, nn.ReLU)], 16
     for cout, stride in widths:
         layers += [conv_bn(cin, cin, 3, stride, cin, nn.ReLU), conv_bn(cin, cout, 1, 1, 1, nn.ReLU)]
@@ -96,10 +114,13 @@ class LightweightB66(nn.Module):
         layers = [conv_bn(3, 16, 3, 2, 1, nn.ReLU)]
         for i, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
             cin, cout, act = widths[i], widths[i + 1], nn.ReLU if i < 3 else nn.Hardswish
-            layers += [conv_bn(cin, 2 * cin, 1, 1, 4, act), conv_bn(2 * cin, 2 * cin, kernel, stride, 2 * cin, act),
-                       conv_bn(2 * cin, cout, 1, 1, 1, act)]
+            layers += [
+                conv_bn(cin, 2 * cin, 1, 1, 4, act),
+                conv_bn(2 * cin, 2 * cin, kernel, stride, 2 * cin, act),
+                conv_bn(2 * cin, cout, 1, 1, 1, act),
+            ]
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Flatten())
-        self.heads = nn.ModuleList([nn.Linear(128, 66) for _ in range(3)])      # yaw, pitch, roll
+        self.heads = nn.ModuleList([nn.Linear(128, 66) for _ in range(3)])  # yaw, pitch, roll
         self.register_buffer("bins", torch.arange(66) * 3.0 - 97.5, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -127,25 +148,32 @@ def onnx_session(model: nn.Module | Path, input_size: int = 0, threads: int = 2)
         buffer = io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(model, (torch.zeros(2, 3, input_size, input_size),), buffer, dynamo=False,
-                              input_names=["input"], output_names=["output"],
-                              dynamic_axes={"input": {0: "n"}, "output": {0: "n"}})
+            torch.onnx.export(
+                model,
+                (torch.zeros(2, 3, input_size, input_size),),
+                buffer,
+                dynamo=False,
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_axes={"input": {0: "n"}, "output": {0: "n"}},
+            )
         model = buffer.getvalue()
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run_in_batches(session: ort.InferenceSession, x: np.ndarray, batch: int) -> np.ndarray:
     """(N, 3, n, n) float32 -> (N, K) float64."""
-    parts = [session.run(None, {"input": np.ascontiguousarray(x[i:i + batch])})[0] for i in range(0, len(x), batch)]
+    parts = [session.run(None, {"input": np.ascontiguousarray(x[i : i + batch])})[0] for i in range(0, len(x), batch)]
     return np.concatenate(parts).astype(float)
 
 
 @dataclass(frozen=True)
 class Camera:
     """Scaled-orthographic cameras of N faces: pixel = (scale * R @ X)[:2] + shift, X in BFM units with head axes."""
-    R: np.ndarray          # (N, 3, 3)
-    scale: np.ndarray      # (N,) pixels per BFM unit
-    shift: np.ndarray      # (N, 2) pixels: the image of the BFM origin
+
+    R: np.ndarray  # (N, 3, 3)
+    scale: np.ndarray  # (N,) pixels per BFM unit
+    shift: np.ndarray  # (N, 2) pixels: the image of the BFM origin
 
     def project(self, X: np.ndarray) -> np.ndarray:
         """(K, 3) or (N, K, 3) BFM units -> (N, K, 2) pixels."""
@@ -155,8 +183,11 @@ class Camera:
 def mean_camera(cameras: list[Camera]) -> Camera:
     """Average of several estimates for the same faces."""
     R = np.stack([c.R for c in cameras], 1)
-    return Camera(rotation_mean(R, np.ones(R.shape[:2])), np.exp(np.mean([np.log(c.scale) for c in cameras], 0)),
-                  np.mean([c.shift for c in cameras], 0))
+    return Camera(
+        rotation_mean(R, np.ones(R.shape[:2])),
+        np.exp(np.mean([np.log(c.scale) for c in cameras], 0)),
+        np.mean([c.shift for c in cameras], 0),
+    )
 
 
 def camera_from_3ddfa(P: np.ndarray, centre: np.ndarray, side: np.ndarray, mirror: bool) -> Camera:
@@ -184,8 +215,9 @@ class Teachers:
 
         state = torch.load(weights / "model-b66.pkl", map_location="cpu", weights_only=True)
         self.net_b66 = onnx_session(load_by_order(LightweightB66(), state), 224, threads)
-        self.net_fsanet = [onnx_session(weights / f"fsanet-{kind}-iter-688590.onnx", threads=threads)
-                           for kind in ("1x1", "var")]
+        self.net_fsanet = [
+            onnx_session(weights / f"fsanet-{kind}-iter-688590.onnx", threads=threads) for kind in ("1x1", "var")
+        ]
 
     def mb05(self, images, centre, side, mirror: bool = False) -> Camera:
         """3DDFA_V2 (half width). The mirrored crop is undone, so that both calls estimate the same camera."""
@@ -213,6 +245,7 @@ class Teachers:
 
 
 # --- first and second crop ---------------------------------------------------------------------------------------
+
 
 def box_to_first_crop(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Detector boxes (N, 4) x, y, w, h -> square crops as 3DDFA_V2 starts with: centre (N, 2), side (N,)."""
