@@ -2,7 +2,6 @@
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
@@ -19,7 +18,7 @@ from hpe_ros.node_config import ATTENTION_NODE_GROUPS
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
-class AttentionNode(LifecycleNode):
+class AttentionNode(lifecycle.ReleasingNode):
     """Wiring only; what happens to heads stands in `_process`, from top to bottom."""
 
     def __init__(self):
@@ -62,21 +61,6 @@ class AttentionNode(LifecycleNode):
         self._end_looks("node deactivated")
         self._stop()
         return super().on_deactivate(state)
-
-    @lifecycle.reported
-    def on_cleanup(self, state):
-        self.release()
-        return super().on_cleanup(state)
-
-    @lifecycle.reported
-    def on_shutdown(self, state):
-        self.release()
-        return super().on_shutdown(state)
-
-    @lifecycle.reported
-    def on_error(self, state):
-        self.release()
-        return TransitionCallbackReturn.SUCCESS
 
     def explain(self, problem):
         """Show in the diagnostics why a transition failed."""

@@ -7,7 +7,7 @@ import traceback
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from hpe_core.errors import HpeError
 
@@ -35,6 +35,25 @@ def reported(transition):
             return TransitionCallbackReturn.ERROR
 
     return wrapper
+
+
+class ReleasingNode(LifecycleNode):
+    """A lifecycle node with `release()`, which lets go of everything and is harmless when there is nothing."""
+
+    @reported
+    def on_cleanup(self, state):
+        self.release()
+        return super().on_cleanup(state)
+
+    @reported
+    def on_shutdown(self, state):
+        self.release()
+        return super().on_shutdown(state)
+
+    @reported
+    def on_error(self, state):
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
 
 
 def run(node_class, args=None):

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
@@ -16,7 +15,7 @@ from hpe_ros.stream import PoseStream
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
-class PoseNode(LifecycleNode):
+class PoseNode(lifecycle.ReleasingNode):
     """Wiring and lifecycle only; what happens to an image stands in hpe_ros.stream."""
 
     def __init__(self):
@@ -56,19 +55,8 @@ class PoseNode(LifecycleNode):
 
     @lifecycle.reported
     def on_cleanup(self, state):
-        self.release()
         self._health.model("stale", "not configured")
         return super().on_cleanup(state)
-
-    @lifecycle.reported
-    def on_shutdown(self, state):
-        self.release()
-        return super().on_shutdown(state)
-
-    @lifecycle.reported
-    def on_error(self, state):
-        self.release()
-        return TransitionCallbackReturn.SUCCESS
 
     def _model_progress(self, text):
         self._health.model("warn", text)

@@ -6,7 +6,6 @@ python -m training.make_conformance_bag [--data ../shared/data] [--out assets/co
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +16,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
-from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import face_from_head
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.geometry.so3 import quat_from_matrix
+from training import bag_folder
 from training.render import assets, sample
 
 WIDTH, HEIGHT = 640, 480
@@ -161,29 +160,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the person")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
-    building = args.out.parent / ".building" / args.out.name  # the MCAP file takes the folder's name
-    shutil.rmtree(building.parent, ignore_errors=True)
-    building.parent.mkdir(parents=True)
-    try:
-        with Writer(building, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+
+    def write(folder):
+        with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
             bag = ViewBag(writer)
             for index, (view, raw, rectified) in enumerate(render_views(args.data, args.seed)):
                 bag.write(START_NS + index * STAMP_STEP_NS, view, raw, rectified)
-    except HpeError as error:
-        shutil.rmtree(building.parent, ignore_errors=True)
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if LICENCE_NOTE.exists():
-        (building / "README.md").write_text(LICENCE_NOTE.read_text())
-    shutil.rmtree(args.out, ignore_errors=True)
-    building.rename(args.out)
-    building.parent.rmdir()
-    size = sum(f.stat().st_size for f in args.out.iterdir())
-    print(f"{args.out}: {size / 1e6:.2f} MB")
-    if size > MAX_BYTES:
-        print(f"error: bag has {size} bytes, allowed: {MAX_BYTES}", file=sys.stderr)
-        return 1
-    return 0
+
+    return bag_folder.build(args.out, LICENCE_NOTE, MAX_BYTES, write)
 
 
 if __name__ == "__main__":

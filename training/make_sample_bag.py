@@ -6,7 +6,6 @@ python -m training.make_sample_bag [--data ../shared/data] [--out assets/sample_
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
-from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.frames import face_from_head
 from hpe_core.geometry.so3 import quat_from_matrix
+from training import bag_folder
 from training.render import assets, sample
 
 WIDTH, HEIGHT, HFOV_DEG, RATE_HZ, SECONDS = 640, 480, 60.0, 15, 10
@@ -149,26 +148,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
-    note = LICENCE_NOTE.read_text() if LICENCE_NOTE.exists() else ""
-    building = args.out.parent / ".building" / args.out.name  # the MCAP file takes the folder's name
-    shutil.rmtree(building.parent, ignore_errors=True)
-    building.parent.mkdir(parents=True)
-    try:
-        write_bag(building, render_frames(args.data, args.seed))
-    except HpeError as error:
-        shutil.rmtree(building.parent, ignore_errors=True)
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    (building / "README.md").write_text(note)
-    shutil.rmtree(args.out, ignore_errors=True)
-    building.rename(args.out)
-    building.parent.rmdir()
-    size = sum(f.stat().st_size for f in args.out.iterdir())
-    print(f"{args.out}: {size / 1e6:.2f} MB")
-    if size > MAX_BYTES:
-        print(f"error: bag has {size} bytes, allowed: {MAX_BYTES}", file=sys.stderr)
-        return 1
-    return 0
+    return bag_folder.build(
+        args.out, LICENCE_NOTE, MAX_BYTES, lambda folder: write_bag(folder, render_frames(args.data, args.seed))
+    )
 
 
 if __name__ == "__main__":

@@ -40,8 +40,6 @@ class Backend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # idle threads that spin would steal the cores from the rest of the robot
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
         try:
             self._session = ort.InferenceSession(str(model_path), options, providers=list(self.providers))
         except Exception as error:  # onnxruntime raises its own unexported classes
@@ -52,7 +50,10 @@ class Backend:
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
             raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
-        self.card = json.loads(text)
+        try:
+            self.card = json.loads(text)
+        except ValueError as error:
+            raise HpeError(f"the model card in {model_path} is not JSON: {error}") from error
         self._input = self._session.get_inputs()[0]
         self.input_shape = tuple(self._input.shape)
         self.version = ort.__version__

@@ -24,7 +24,7 @@ class Estimator:
         """Go on with other thresholds."""
         self._config = config
 
-    def estimate(self, image_bgr, camera, score_threshold=None):
+    def estimate(self, image_bgr, camera):
         """List of Face, best score first, and seconds per stage (dict). Covariances are without the head-size prior.
 
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
@@ -41,8 +41,7 @@ class Estimator:
         resized = time.perf_counter()
         rows = self._backend.run(canvas[None])[0]
         inferred = time.perf_counter()
-        threshold = self._config.score_threshold if score_threshold is None else score_threshold
-        found = merge(self._candidates(rows, scales, threshold), self._config.max_faces)
+        found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
         faces = faces_from_candidates(on_image(found, camera), camera)
         done = time.perf_counter()
         return faces, {"preprocess": resized - start, "inference": inferred - resized, "postprocess": done - inferred}

@@ -98,7 +98,8 @@ def test_no_row_above_the_threshold_is_no_face(model_card):
     estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.25, 0.25])), EstimatorConfig())
     image = np.zeros((720, 1280, 3), np.uint8)
     assert estimator.estimate(image, PINHOLE)[0] == []
-    assert len(estimator.estimate(image, PINHOLE, score_threshold=0.1)[0]) == 1
+    estimator.reconfigure(EstimatorConfig(score_threshold=0.1))
+    assert len(estimator.estimate(image, PINHOLE)[0]) == 1
 
 
 def test_wrong_image_size_names_both_sizes(model_card):
