@@ -1,7 +1,8 @@
 """Shards of JPEG images with face labels: one .npz each, read without copies of the whole set.
 
 Keys: blob, offset (images), person, source (I,), face_image (F,), R_local (F, 3, 3), centre_px (F, 2), size_px (F,),
-rot_std_deg, weight (F,), landmarks_px (F, 68, 2); renders add alpha_blob, alpha_offset (PNG coverage masks).
+rot_std_deg, weight (F,), landmarks_px (F, 68, 2), and where they are known landmarks_z_m, landmarks_visible (F, 68);
+renders add alpha_blob, alpha_offset (PNG coverage masks).
 R_local is the head's rotation in the camera turned towards the face, centre_px the projected FACE_CENTRE_M and size_px
 the image length of REFERENCE_LENGTH_M there (hpe_core.geometry.head). weight 0: a face whose label is unknown.
 """
@@ -74,6 +75,18 @@ class ShardSet:
             alpha = cv2.imdecode(_slice(shard, "alpha_blob", "alpha_offset", i), cv2.IMREAD_GRAYSCALE)
         faces = shard["faces"][i]
         return image, Labels(*(shard[name][faces].astype(float) for name in Labels.__dataclass_fields__)), alpha
+
+    def landmarks(self, index):
+        """Landmarks (F, 68, 3) of the faces of one image, x and y in px, z in metres from the face centre's depth, NaN
+        where unknown, and visible (F, 68) uint8: 1 seen, 0 hidden, 255 unknown.
+        """
+        s, i = self._index[index]
+        shard = self._shards[s]
+        faces = shard["faces"][i]
+        points = shard["landmarks_px"][faces].astype(float)
+        if "landmarks_z_m" not in shard:
+            return np.concatenate([points, points[..., :1] * np.nan], -1), np.full(points.shape[:2], 255, np.uint8)
+        return np.concatenate([points, shard["landmarks_z_m"][faces][..., None]], -1), shard["landmarks_visible"][faces]
 
     def yaw_deg(self):
         """Largest |yaw| (images,) of the labelled faces of each image; 0 where there is none."""

@@ -77,7 +77,7 @@ def loss_terms(raw_maps, faces_batch, config):
     log_size = torch.log(bases[location]) + row[:, 3]
     size_error = log_size - torch.log(size)
     R = matrix_from_sixd(row[:, 4:10])
-    angle = _geodesic(R, target["R_local"])
+    angle = geodesic(R, target["R_local"])
     shape = _CENTRED_POINTS_M.to(R)
     scaled = (torch.exp(size_error.clamp(-2, 2))[:, None, None] * (shape @ R.transpose(1, 2)))[..., :2]
     point_error = (scaled - (shape @ target["R_local"].transpose(1, 2))[..., :2]) / REFERENCE_LENGTH_M
@@ -92,9 +92,9 @@ def loss_terms(raw_maps, faces_batch, config):
         "size": (share * size_error.abs()).sum(),
         "rotation": (share * angle).sum(),
         "points": (share * point_error.abs().sum(-1).mean(-1)).sum(),
-        "rotation_nll": (share * _nll(angle.detach() ** 2 / 3.0, row[:, 10])).sum(),
-        "size_nll": (share * _nll(size_error.detach() ** 2, row[:, 11])).sum(),
-        "centre_nll": (share * _nll(centre_error.detach().square().mean(-1), row[:, 12])).sum(),
+        "rotation_nll": (share * scalar_nll(angle.detach() ** 2 / 3.0, row[:, 10])).sum(),
+        "size_nll": (share * scalar_nll(size_error.detach() ** 2, row[:, 11])).sum(),
+        "centre_nll": (share * scalar_nll(centre_error.detach().square().mean(-1), row[:, 12])).sum(),
     }
     return terms
 
@@ -106,13 +106,13 @@ def focal_loss(logit, target, gamma=2.0, alpha=0.5):
     return 2.0 * torch.where(target > 0, alpha, 1.0 - alpha) * (1.0 - p_true) ** gamma * bce
 
 
-def _nll(mean_square, log_std):
+def scalar_nll(mean_square, log_std):
     """Gaussian NLL per axis of a detached squared error: it moves only the uncertainty."""
     log_std = log_std.clamp(-6.0, 1.0)
     return 0.5 * mean_square * torch.exp(-2.0 * log_std) + log_std
 
 
-def _geodesic(R_a, R_b):
+def geodesic(R_a, R_b):
     """Angle (N,) rad; the stable form 2 asin(|Ra - Rb|_F / (2 sqrt 2)) with a finite slope at 0 and pi."""
     distance = torch.linalg.matrix_norm(R_a - R_b).clamp(min=1e-6)
     return 2.0 * torch.asin((distance / 2.8284272).clamp(max=0.9999))

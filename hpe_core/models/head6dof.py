@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from hpe_core.models._blocks import RepConv, fuse, stage
+
 SPEC = {
     "name": "head6dof",
     "input": "uint8 BGR image (1, height, width, 3), letterboxed",
@@ -42,39 +44,6 @@ class Config:
     level_size_px: tuple = (24.0, 60.0, 150.0)
 
 
-class RepConv(nn.Module):
-    """ReLU(BN(conv3x3(x)) + BN(x)); the second term only where shapes allow. `fused()` is the same as one conv."""
-
-    def __init__(self, c_in, c_out, stride=1):
-        super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn = nn.BatchNorm2d(c_out)
-        self.identity = nn.BatchNorm2d(c_out) if c_in == c_out and stride == 1 else None
-
-    def forward(self, x):
-        y = self.bn(self.conv(x))
-        return torch.relu(y if self.identity is None else y + self.identity(x))
-
-    def fused(self):
-        """The same function in evaluation mode as Sequential(Conv2d with bias, ReLU)."""
-        scale = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
-        kernel = self.conv.weight * scale[:, None, None, None]
-        bias = self.bn.bias - self.bn.running_mean * scale
-        if self.identity is not None:
-            scale = self.identity.weight / torch.sqrt(self.identity.running_var + self.identity.eps)
-            kernel = kernel.clone()
-            channels = torch.arange(len(scale))
-            kernel[channels, channels, 1, 1] += scale
-            bias = bias + self.identity.bias - self.identity.running_mean * scale
-        conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, self.conv.stride, 1)
-        conv.weight.data, conv.bias.data = kernel.detach(), bias.detach()
-        return nn.Sequential(conv, nn.ReLU())
-
-
-def _stage(c_in, c_out, blocks):
-    return nn.Sequential(RepConv(c_in, c_out, 2), *[RepConv(c_out, c_out) for _ in range(blocks)])
-
-
 class Head6DoF(nn.Module):
     """Trunk, top-down neck and one output map per stride. In (B, H, W, 3) uint8 BGR."""
 
@@ -84,7 +53,7 @@ class Head6DoF(nn.Module):
         c4, c8, c16, c32 = config.widths
         self.stem = RepConv(3, config.stem, 2)
         self.stages = nn.ModuleList(
-            _stage(c_in, c_out, n)
+            stage(c_in, c_out, n)
             for c_in, c_out, n in zip((config.stem, c4, c8, c16), config.widths, config.blocks, strict=True)
         )
         self.down32, self.down16 = nn.Conv2d(c32, c16, 1), nn.Conv2d(c16, c8, 1)
@@ -147,17 +116,11 @@ class Deployed(nn.Module):
 
     def __init__(self, net):
         super().__init__()
-        self.net, self.config = _fuse(net), net.config
+        self.net, self.config = fuse(net), net.config
 
     def forward(self, image):
         """(1, H, W, 3) uint8 -> (1, locations, 14) float32."""
         return decode(self.net(image), self.config)
-
-
-def _fuse(module):
-    for name, child in module.named_children():
-        setattr(module, name, child.fused() if isinstance(child, RepConv) else _fuse(child))
-    return module
 
 
 def build(config=None):

@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hpe_core.models import head6dof  # noqa: E402
+from hpe_core.models._blocks import RepConv  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny
 
@@ -36,7 +37,7 @@ def image(batch=1, config=SMALL):
 def test_the_deployed_network_is_the_trained_one(trained):
     expected = head6dof.decode(trained(image()), SMALL)
     deployed = head6dof.Deployed(copy.deepcopy(trained)).eval()
-    assert not any(isinstance(m, (head6dof.RepConv, torch.nn.BatchNorm2d)) for m in deployed.modules())
+    assert not any(isinstance(m, (RepConv, torch.nn.BatchNorm2d)) for m in deployed.modules())
     rows = deployed(image())
     assert expected[..., 0].std() > 0.01  # not all the same
     torch.testing.assert_close(rows, expected, atol=1e-4, rtol=1e-4)
@@ -45,7 +46,7 @@ def test_the_deployed_network_is_the_trained_one(trained):
 @pytest.mark.parametrize("channels, stride", [((5, 5), 1), ((5, 7), 1), ((5, 5), 2)])
 def test_a_fused_block_is_the_block(channels, stride):
     torch.manual_seed(26)
-    block = head6dof.RepConv(*channels, stride)
+    block = RepConv(*channels, stride)
     with torch.no_grad():
         for _ in range(20):
             block(torch.randn(4, 5, 9, 9) * 2 + 1)

@@ -1,0 +1,99 @@
+"""Loss of crop6dof (methods: geodesic, calibration points, tangent-space Gaussian NLL, consistency of two views)."""
+
+import torch
+from torch.nn import functional as F
+
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
+from hpe_core.models.crop6dof import LANDMARKS, SPEC
+from training.targets import geodesic, matrix_from_sixd, scalar_nll
+
+WEIGHTS = {
+    "rotation": 4.0,
+    "points": 2.0,
+    "consistency": 1.0,
+    "rotation_nll": 0.05,
+    "centre": 2.0,
+    "size": 1.0,
+    "centre_nll": 0.05,
+    "size_nll": 0.05,
+    "landmarks": 4.0,
+    "visibility": 0.2,
+}
+HIDDEN_WEIGHT = 0.5  # of a landmark that is not seen, or whose visibility is unknown
+LABEL_STD_DEG = 6.0  # a label this uncertain counts half
+_CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch.float32)
+_EYE = torch.eye(3)
+
+
+def loss_terms(rows, labels):
+    """Dict of scalars from rows (N, 289) and label tensors of `training.crops.random_view`.
+
+    Views 2k and 2k + 1 show one face.
+    """
+    rows = rows.cpu()
+    out = {name: rows[:, a:b] for name, (a, b) in SPEC["columns"].items()}
+    R = matrix_from_sixd(out["sixd"])
+    share = labels["weight"] / (1.0 + (labels["rot_std_deg"] / LABEL_STD_DEG) ** 2)
+    share = share / share.sum().clamp(min=1e-6)
+    size_error = out["log_size"][:, 0] - labels["log_size"]
+    centre_error = (out["centre_m"] - labels["centre_m"]) / REFERENCE_LENGTH_M
+    shape = _CENTRED_POINTS_M
+    scaled = torch.exp(size_error.clamp(-1, 1))[:, None, None] * (shape @ R.transpose(1, 2))
+    points = (scaled - shape @ labels["R_local"].transpose(1, 2)) / REFERENCE_LENGTH_M
+    terms = {
+        "rotation": (share * geodesic(R, labels["R_local"])).sum(),
+        "points": (share * points.abs().mean((1, 2))).sum(),
+        "consistency": _consistency(R, labels),
+        "rotation_nll": (share * rotation_nll(R.detach(), labels["R_local"], out["precision_factor"])).sum(),
+        "centre": (share * centre_error.abs().sum(-1)).sum(),
+        "size": (share * size_error.abs()).sum(),
+        "centre_nll": (
+            share
+            * scalar_nll(centre_error.detach().square().mean(-1) * REFERENCE_LENGTH_M**2, out["log_centre_std_m"][:, 0])
+        ).sum(),
+        "size_nll": (share * scalar_nll(size_error.detach() ** 2, out["log_size_std"][:, 0])).sum(),
+    }
+    return terms | landmark_terms(out, labels)
+
+
+def landmark_terms(out, labels):
+    """L1 of the known landmarks in reference lengths, and cross-entropy of the known visibilities."""
+    predicted = out["landmarks_m"].reshape(-1, LANDMARKS, 3)
+    known = torch.isfinite(labels["landmarks_m"]).all(-1) & (labels["weight"] > 0)[:, None]
+    weight = known.float() * torch.where(labels["visible"] == 1, 1.0, HIDDEN_WEIGHT)
+    target = torch.nan_to_num(labels["landmarks_m"])
+    error = (predicted - target).abs().sum(-1) / REFERENCE_LENGTH_M
+    stated = (labels["visible"] < 2) & known
+    bce = F.binary_cross_entropy_with_logits(out["visibility"], (labels["visible"] == 1).float(), reduction="none")
+    return {
+        "landmarks": (weight * error).sum() / weight.sum().clamp(min=1.0),
+        "visibility": (stated * bce).sum() / stated.sum().clamp(min=1),
+    }
+
+
+def rotation_nll(R, R_true, precision_factor):
+    """Gaussian NLL (N,) of the left error log(R_true R') under information L L'; L as in SPEC's precision_factor."""
+    error = log_rotation(R_true @ R.transpose(1, 2))
+    log_diagonal, below = precision_factor[:, :3].clamp(-2.0, 7.0), precision_factor[:, 3:]
+    d = torch.exp(log_diagonal)
+    x, y, z = error.unbind(-1)
+    whitened = torch.stack(
+        [d[:, 0] * x + below[:, 0] * y + below[:, 1] * z, d[:, 1] * y + below[:, 2] * z, d[:, 2] * z], -1
+    )
+    return 0.5 * whitened.square().sum(-1) - log_diagonal.sum(-1)
+
+
+def log_rotation(R):
+    """Rotation vector (N, 3) of (N, 3, 3), for errors well below pi."""
+    axis = torch.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], -1) / 2.0
+    sine = axis.norm(dim=-1).clamp(min=1e-7)
+    angle = torch.atan2(sine, (R.diagonal(dim1=1, dim2=2).sum(-1) - 1.0) / 2.0)
+    return axis * (angle / sine)[:, None]
+
+
+def _consistency(R, labels):
+    """Mean angle between the two views of each face, both turned back to the photo; no label is needed."""
+    back = labels["undo"] @ R
+    mirror = torch.where(labels["mirrored"][:, None] > 0, torch.tensor([-1.0, 1.0, 1.0]), torch.ones(3))
+    back = mirror[:, :, None] * back * mirror[:, None, :]
+    return geodesic(back[0::2], back[1::2]).mean()

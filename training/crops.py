@@ -1,0 +1,115 @@
+"""Face crops for crop6dof: cut once from the shards, then turned, shifted, scaled, mirrored and degraded at random.
+
+    python -m training.crops --shards DIR [DIR ...] --out crops.npz --backgrounds DIR
+
+Each change of a crop changes its labels exactly: turning by a is R_local <- Rz(a) R_local, a mirror M R M, a shift or a
+scale moves the place and size that the network reports, and leaves R_local.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hpe_core.geometry.euler import axis_turn
+from hpe_core.geometry.frames import mirrored
+from hpe_core.geometry.head import REFERENCE_LENGTH_M
+from hpe_core.geometry.landmarks68 import FLIP_68
+from training.scenes import degrade, similarity
+from training.shards import ShardSet
+
+STORE_PX, STORE_M = 192, 0.42  # stored crops are wider than the network's, so that shifts show real pixels
+KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible")
+UNLABELLED_SIZE_PX = 60.0  # photos without an agreed pose serve the consistency loss from this size on
+
+
+def store(shards, backgrounds, seed=0):
+    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds."""
+    rng = np.random.default_rng(seed)
+    crops, labels = [], {key: [] for key in KEYS}
+    for index in tqdm(range(len(shards)), unit="image"):
+        image, faces, alpha = shards.read(index)
+        marks, visible = shards.landmarks(index)
+        if alpha is not None and rng.random() < 0.7:
+            other, _, _ = backgrounds.read(rng.integers(len(backgrounds)))
+            other = cv2.resize(other, image.shape[1::-1])
+            share = alpha.astype(np.float32) / 255.0
+            image = cv2.blendLinear(image, other, share, 1.0 - share)
+        for f in range(len(faces)):
+            if faces.weight[f] == 0 and (alpha is not None or faces.size_px[f] < UNLABELLED_SIZE_PX):
+                continue
+            px_per_m = faces.size_px[f] / REFERENCE_LENGTH_M
+            scale = STORE_PX / STORE_M / px_per_m
+            M = similarity(scale, 0.0, faces.centre_px[f], 2 * [(STORE_PX - 1) / 2])
+            shrunk = image
+            if scale < 0.6:
+                shrunk = cv2.blur(image, 2 * [int(1 / scale) | 1])
+            crops.append(cv2.warpAffine(shrunk, M, 2 * [STORE_PX], borderMode=cv2.BORDER_REPLICATE))
+            labels["R_local"].append(faces.R_local[f])
+            labels["rot_std_deg"].append(faces.rot_std_deg[f])
+            labels["weight"].append(faces.weight[f])
+            xy = (marks[f, :, :2] - faces.centre_px[f]) / px_per_m
+            labels["landmarks_m"].append(np.concatenate([xy, marks[f, :, 2:]], -1))
+            labels["landmarks_visible"].append(visible[f])
+    arrays = {key: np.array(value) for key, value in labels.items()}
+    return {"crops": np.array(crops)} | {k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()}
+
+
+def random_view(rng, crop, label, side, crop_m):
+    """One random crop (side, side, 3) uint8 and its labels (dict) from a stored crop; `undo` leads back to the photo.
+
+    Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
+    rot_std_deg, weight, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
+    """
+    flip = rng.random() < 0.5
+    R, marks, visible = label["R_local"], label["landmarks_m"], label["landmarks_visible"]
+    if flip:
+        R, marks, visible = mirrored(R), marks[FLIP_68] * [-1, 1, 1], visible[FLIP_68]
+        crop = np.ascontiguousarray(crop[:, ::-1])
+    angle = np.radians(rng.uniform(-60, 60) if rng.random() < 0.15 else rng.normal(0.0, 12.0))
+    scale = np.exp(np.clip(rng.normal(0.0, 0.09), -0.3, 0.3))
+    shift_m = np.clip(rng.normal(0.0, 0.012, 2), -0.05, 0.05)
+    px = side / crop_m
+    middle = (side - 1) / 2
+    M = similarity(scale * px * STORE_M / STORE_PX, angle, 2 * [(STORE_PX - 1) / 2], middle + shift_m * px)
+    crop = cv2.warpAffine(crop, M, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    turn = axis_turn(2, angle)
+    labels = {
+        "R_local": turn @ R,
+        "centre_m": shift_m,
+        "log_size": np.log(scale),
+        "landmarks_m": scale * marks @ turn.T + [*shift_m, 0.0],
+        "visible": visible,
+        "rot_std_deg": label["rot_std_deg"],
+        "weight": label["weight"],
+        "undo": turn.T,
+        "mirrored": flip,
+    }
+    return degrade(rng, _coarse(rng, crop)), labels
+
+
+def _coarse(rng, crop):
+    """The crop as a small face would give it: down and up again."""
+    if rng.random() < 0.7:
+        return crop
+    side = len(crop)
+    small = int(np.exp(rng.uniform(np.log(16), np.log(side))))
+    return cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (side, side))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--shards", nargs="+", required=True)
+    p.add_argument("--backgrounds", required=True, help="shards of photos, behind renders")
+    p.add_argument("--out", required=True, help=".npz file, about 110 kB a face")
+    p.add_argument("--seed", type=int, default=0)
+    args = p.parse_args()
+    arrays = store(ShardSet(args.shards), ShardSet([args.backgrounds]), args.seed)
+    np.savez(args.out, **arrays)
+    print(f"{Path(args.out)}: {len(arrays['crops'])} faces, {int((arrays['weight'] > 0).sum())} with a pose")
+
+
+if __name__ == "__main__":
+    main()
