@@ -19,6 +19,21 @@ DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 HAIR = ("bob02", "braid01", "long01", "ponytail01", "short01", "short02", "short03", "short04")
 EYES = ("blue", "bluegreen", "brown", "brownlight", "deepblue", "green", "grey", "ice", "lightblue")
 
+HELD_OUT = {  # what only test renders use; shards made before 21 November 2026 used everything
+    "old_darkskinned_female_diffuse",
+    "young_lightskinned_female_diffuse3",
+    "middleage_lightskinned_male_diffuse2",
+    "bob02",
+    "short04",
+    "kiara_1_dawn_1k",
+    "st_fagans_interior_1k",
+}
+
+
+def in_split(name: str, split: str | None) -> bool:
+    """Whether a skin, hair style or environment belongs to the split "train" or "test"; None: everything does."""
+    return split is None or (name in HELD_OUT) == (split == "test")
+
 
 def require(path: Path) -> Path:
     """Return path, or raise an HpeError that names what is missing."""

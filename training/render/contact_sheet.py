@@ -24,6 +24,15 @@ def draw_axes(picture: Picture, length_m: float = 0.08) -> np.ndarray:
     return image
 
 
+def draw_landmarks(picture: Picture) -> np.ndarray:
+    """-> a copy of the image with the 68 landmarks: green where seen, red where not."""
+    image = picture.image.copy()
+    for point, seen in zip(picture.landmarks.px, picture.landmarks.visible, strict=True):
+        colour = (60, 255, 60) if seen else (255, 40, 40)
+        cv2.circle(image, tuple(map(int, np.round(point * 16))), 20, colour, -1, cv2.LINE_AA, 4)
+    return image
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
@@ -32,12 +41,13 @@ def main():
     parser.add_argument("--rows", type=int, default=5)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--stride", type=int, default=1, help="take every n-th image")
-    parser.add_argument("--plain", action="store_true", help="no axes")
+    parser.add_argument("--draw", choices=["axes", "landmarks", "nothing"], default="axes")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
     studio = Studio(args.data)
     pictures = [studio.picture(args.seed, i * args.stride, args.size) for i in range(args.rows * args.columns)]
-    tiles = [p.image if args.plain else draw_axes(p) for p in pictures]
+    draw = {"axes": draw_axes, "landmarks": draw_landmarks, "nothing": lambda p: p.image}[args.draw]
+    tiles = [draw(p) for p in pictures]
     rows = [np.hstack(tiles[i : i + args.columns]) for i in range(0, len(tiles), args.columns)]
     cv2.imwrite(str(args.out), np.vstack(rows)[..., ::-1])
 

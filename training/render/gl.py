@@ -129,14 +129,14 @@ class Renderer:
         except Exception as error:
             raise HpeError(f"no EGL context ({error}); install libegl1 and libgl1-mesa-dri") from error
         self.program = self.ctx.program(VERTEX, FRAGMENT)
-        self._paths, self._textures, self._meshes, self._targets = textures, {}, {}, {}
+        self._paths, self._textures, self._meshes, self._targets, self._depth = textures, {}, {}, {}, {}
         self.paint = {}  # median luminance of each texture, linear
 
     def _target(self, width, height):
         if (width, height) not in self._targets:
             size = (width, height)
-            colour, depth = self.ctx.texture(size, 4), self.ctx.depth_texture(size)
-            self._targets[size] = self.ctx.framebuffer([colour], depth)
+            colour, self._depth[size] = self.ctx.texture(size, 4), self.ctx.depth_texture(size)
+            self._targets[size] = self.ctx.framebuffer([colour], self._depth[size])
         return self._targets[width, height]
 
     def _texture(self, name):
@@ -190,12 +190,38 @@ class Renderer:
 
     def draw(self, parts: list[Part], look, scene: Scene) -> np.ndarray:
         """-> (height, width, 4) uint8 RGBA, premultiplied, alpha = coverage by head, body and occluders."""
-        ctx, s = self.ctx, SUPERSAMPLE
-        target = self._target(scene.width * s, scene.height * s)
-        target.use()
+        self._begin(scene)
+        self._draw_parts(parts, look, scene)
+        return self._read(scene)
+
+    def _begin(self, scene: Scene):
+        self._target(scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE).use()
+        self.ctx.clear(0, 0, 0, 0, depth=1.0)
+
+    def _read(self, scene: Scene) -> np.ndarray:
+        s = SUPERSAMPLE
+        raw = self._target(scene.width * s, scene.height * s).read(components=4)
+        raw = np.frombuffer(raw, np.uint8).reshape(scene.height * s, scene.width * s, 4)
+        return cv2.resize(raw, (scene.width, scene.height), interpolation=cv2.INTER_AREA)
+
+    def seen(self, scene: Scene, points_m: np.ndarray, tolerance_m: float = 0.0035) -> np.ndarray:
+        """Which points (N, 3), camera frame, the last drawing left visible: inside the image, and nothing drawn more
+        than tolerance_m before them in at least one of the 3 x 3 samples around them. -> (N,) bool."""
+        w, h = scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE
+        depth = np.frombuffer(self._depth[w, h].read(), np.float32).reshape(h, w)
+        p = points_m @ scene.K.T
+        pixel = np.floor((p[:, :2] / p[:, 2:] + 0.5) * SUPERSAMPLE).astype(int)
+        inside = (p[:, 2] > NEAR_M) & ((pixel >= 0) & (pixel < [w, h])).all(1)
+        window = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+        around = np.clip(pixel[:, None] + window, 0, [w - 1, h - 1])  # (N, 9, 2)
+        ndc = 2.0 * depth[around[..., 1], around[..., 0]].max(1).astype(float) - 1.0
+        drawn = 2 * NEAR_M * FAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M))
+        return inside & (points_m[:, 2] < drawn + tolerance_m)
+
+    def _draw_parts(self, parts: list[Part], look, scene: Scene):
+        ctx, target = self.ctx, self._target(scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE)
         ctx.enable(moderngl.DEPTH_TEST)
         ctx.disable(moderngl.CULL_FACE | moderngl.BLEND)
-        ctx.clear(0, 0, 0, 0, depth=1.0)
         angle = float(np.linalg.norm(scene.body_rotvec))
         self.set(
             R=scene.R_camera_head.T,
@@ -217,20 +243,20 @@ class Renderer:
             cloth_colour=look.cloth_colours,
             stripe=float(look.stripe_dm),
         )
-        blended = []
         for part in parts:
-            if part.kind in ("hair", "brow", "lens"):
-                blended.append(part)
-            if part.kind != "lens":
+            if part.kind not in ("lens", "brow"):
+                self._draw_part(part, look, 0)
+        target.depth_mask = False  # brows, lashes and clear lenses cover nothing
+        for part in parts:
+            if part.kind == "brow":
                 self._draw_part(part, look, 0)
         ctx.enable(moderngl.BLEND)
         ctx.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
-        target.depth_mask = False
-        for part in blended:
-            self._draw_part(part, look, 1)
+        for part in parts:
+            if part.kind in ("hair", "brow", "lens"):
+                target.depth_mask = part.kind == "lens" and part.opacity > 0.5
+                self._draw_part(part, look, 1)
         target.depth_mask = True
-        raw = np.frombuffer(target.read(components=4), np.uint8).reshape(scene.height * s, scene.width * s, 4)
-        return cv2.resize(raw, (scene.width, scene.height), interpolation=cv2.INTER_AREA)
 
     def _draw_part(self, part: Part, look, stage: int):
         if part.texture:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from training.render import assets
+from training.render import assets, landmarks
 from training.render.assets import Proxy, Surface
 
 # Turns MakeHuman's axes (after the flip to y down, z back) into the canonical orientation of 300W-LP / BFM:
@@ -67,6 +67,7 @@ class Part:
 class Head:
     parts: list[Part]
     hat_plane: np.ndarray  # (4,) head frame: hair with plane[:3] . v > plane[3] is hidden under a hat
+    landmarks: np.ndarray  # (68, 3) head frame
 
 
 @dataclass
@@ -97,7 +98,8 @@ class Look:
 class HeadModel:
     """Loads the MakeHuman data once and builds heads from it."""
 
-    def __init__(self, data: Path = assets.DEFAULT_DATA):
+    def __init__(self, data: Path = assets.DEFAULT_DATA, split: str | None = None):
+        """split: "train", "test" or None, see assets.in_split."""
         root = assets.require(Path(data) / "heads" / "makehuman")
         obj = assets.load_obj(root / "base.obj")
         self.base = obj.vertices
@@ -122,7 +124,9 @@ class HeadModel:
         self.textures = {p.stem: p for p in sorted((root / "skins").glob("*.jpg"))}
         self.textures |= {f"eye_{e}": root / "eyes" / "materials" / f"{e}_eye.png" for e in assets.EYES}
         self.textures |= {p.name: p.texture for p in [*self.hair.values(), *self.brows.values(), *self.lashes.values()]}
-        self.skins = sorted(p.stem for p in (root / "skins").glob("*.jpg"))
+        skins = sorted(p.stem for p in (root / "skins").glob("*.jpg"))
+        self.skins = [s for s in skins if assets.in_split(s, split)]
+        self._hair_names = [h for h in assets.HAIR if assets.in_split(h, split)]
         face = (self.base[:, 2] > 0.55) & (self.base[:, 1] > 6.2) & (self.base[:, 1] < 7.9)
         self.face = np.flatnonzero(face & (np.arange(len(self.base)) < 13380))
         self.visible = np.flatnonzero((self.base[:, 1] > 5.9) & (np.arange(len(self.base)) < 13380))
@@ -131,6 +135,9 @@ class HeadModel:
         self.reference -= self.reference[SELLION].mean(0)
         self.reference *= 10 * FACE_HEIGHT_M / np.linalg.norm(self.reference[CHIN])
         self.beard_area = beard_area((self.reference - self.reference[SELLION].mean(0)) @ FLIP.T * 0.1)
+        mean = self.targets.add(self.base, mean_shape())
+        mean_head_m = self.mesh_to_head(mean, 1.0)(mean)
+        self.landmark_index, self.landmark_weight = landmarks.mesh_landmarks(self.surfaces["body"], mean_head_m)
         self.pivot_m = R_HEAD_MESH @ FLIP @ (NECK_PIVOT_MESH_DM - self.base[SELLION].mean(0)) * 0.1
 
     def mesh_to_head(self, shape: np.ndarray, size: float):
@@ -188,13 +195,13 @@ class HeadModel:
         if "hand" in look.extras:
             colour = np.array([0.5, 0.3, 0.22]) * look.skin_tint * (0.2 if "dark" in look.skin else 1.0)
             parts += extras.hand(rng, skin, np.clip(colour, 0, 1))
-        return Head(parts, plane)
+        return Head(parts, plane, landmarks.at(self.landmark_index, self.landmark_weight, v))
 
     def sample(self, rng: np.random.Generator) -> Look:
         """A random person."""
         skin = str(rng.choice(self.skins))
         shape, male, dark = self._sample_shape(rng, skin)
-        hair = sample_hair(rng, male)
+        hair = sample_hair(rng, male, self._hair_names)
         hair_colour = sample_hair_colour(rng, dark, skin.startswith("old"))
         gain = np.exp(rng.normal(0.15 if dark else -0.15, 0.35)) * np.exp(rng.normal(0, 0.06, 3))
         return Look(
@@ -307,16 +314,17 @@ def sample_expression(rng) -> dict[str, float]:
     put(0.10, 0.7, "mouth-upward-retraction")
     for unit in ("eye-{}-slit", "eye-{}-opened-up", "eyebrows-{}-up", "eyebrows-{}-down", "eyebrows-{}-inner-up"):
         put(0.2, 0.8, *(unit.format(side) for side in ("left", "right")))
-    put(0.08, 1.0, "eye-left-closure", "eye-right-closure", low=0.7)
+    put(0.12, 1.0, "eye-left-closure", "eye-right-closure", low=0.7)
     return e
 
 
-def sample_hair(rng, male: bool) -> str | None:
+def sample_hair(rng, male: bool, allowed) -> str | None:
     if rng.random() < (0.15 if male else 0.03):
         return None
     short, long = ("short01", "short02", "short04"), ("bob02", "braid01", "long01", "ponytail01", "short03")
     usual, other = (short, long) if male else (long, short)
-    return str(rng.choice(usual if rng.random() < 0.9 else other))
+    wanted = [h for h in (usual if rng.random() < 0.9 else other) if h in allowed]
+    return str(rng.choice(wanted or list(allowed)))
 
 
 def sample_hair_colour(rng, dark: bool, old: bool) -> np.ndarray:

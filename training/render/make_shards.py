@@ -19,12 +19,12 @@ from training.render import assets
 _studio = None
 
 
-def _init(data):
+def _init(data, split):
     global _studio
     cv2.setNumThreads(1)
     from training.render.studio import Studio
 
-    _studio = Studio(data)
+    _studio = Studio(data, split)
 
 
 def render_shard(job) -> int:
@@ -52,7 +52,9 @@ def render_shard(job) -> int:
             size_px=np.array([a.size_px for a in labels], np.float32),
             rot_std_deg=np.full(len(labels), 0.5, np.float32),
             weight=np.array([a.weight for a in labels], np.float32),
-            landmarks_px=np.full((len(labels), 68, 2), np.nan, np.float32),
+            landmarks_px=np.array([p.landmarks.px for p in pictures], np.float32),
+            landmarks_z_m=np.array([p.landmarks.z_m for p in pictures], np.float32),
+            landmarks_visible=np.array([p.landmarks.visible for p in pictures], np.uint8),
         )
     part.rename(path)  # a shard is complete or absent
     return len(pictures)
@@ -70,6 +72,7 @@ def main():
     parser.add_argument("--size", type=int, default=256, help="image side, pixels")
     parser.add_argument("--shard", type=int, default=512, help="images per shard")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,10 @@ def main():
         for k, i in enumerate(starts)
     ]
     started = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(args.jobs, _init, (args.data,)) as pool, Progress() as progress:
+    with (
+        multiprocessing.get_context("spawn").Pool(args.jobs, _init, (args.data, args.split)) as pool,
+        Progress() as progress,
+    ):
         bar = progress.add_task("images", total=args.images)
         for count in pool.imap_unordered(render_shard, jobs):
             progress.update(bar, advance=count)

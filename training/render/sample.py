@@ -49,7 +49,7 @@ def sample_angles(rng) -> tuple[EulerDeg, float]:
         yaw = rng.uniform(-45, 45)
     else:
         yaw = side * rng.uniform(45, 103)
-    return EulerDeg(yaw=yaw, pitch=heavy_tail(rng, 12, 60), roll=heavy_tail(rng, 12, 60)), weight
+    return EulerDeg(yaw=yaw, pitch=heavy_tail(rng, 15, 60), roll=heavy_tail(rng, 12, 60)), weight
 
 
 def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> Label:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpe_core.geometry.head import FACE_CENTRE_M
 from training.render import assets, post
 from training.render.gl import Renderer, Scene
 from training.render.head import Head, HeadModel, Look, mean_shape
@@ -23,12 +24,22 @@ class Picture:
     alpha: np.ndarray  # (h, w) uint8 coverage
     label: Label
     person: str
+    landmarks: Landmarks
+
+
+@dataclass
+class Landmarks:
+    """The 68 points of one face."""
+
+    px: np.ndarray  # (68, 2) pixel centres at integers
+    z_m: np.ndarray  # (68,) depth in the look-at camera minus that of the face centre
+    visible: np.ndarray  # (68,) bool
 
 
 class Studio:
-    def __init__(self, data: Path = assets.DEFAULT_DATA):
-        self.model = HeadModel(data)
-        self.environments = load_environments(data)
+    def __init__(self, data: Path = assets.DEFAULT_DATA, split: str | None = None):
+        self.model = HeadModel(data, split)
+        self.environments = [e for e in load_environments(data) if assets.in_split(e.name, split)]
         self.renderer = Renderer(self.model.textures)
         self._occlusion: dict = {}
         self._cached: tuple = (None, None, None)  # key, look, head
@@ -71,6 +82,13 @@ class Studio:
         alpha = rgba[..., 3]
         return np.clip(rgba[..., :3] + background * (1 - alpha[..., None] / 255) + 0.5, 0, 255).astype(np.uint8), alpha
 
+    def landmarks(self, head: Head, scene: Scene, label: Label) -> Landmarks:
+        """Of the face that was drawn last."""
+        camera = head.landmarks @ label.R_camera_head.T + label.t_camera_head_m
+        pixel = camera @ label.K.T
+        z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
+        return Landmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
+
     def picture(self, seed: int, index: int, size: int) -> Picture:
         rng = np.random.default_rng([seed, 0, index])
         number = index // IMAGES_PER_PERSON
@@ -79,4 +97,5 @@ class Studio:
         environment = self.environments[rng.integers(len(self.environments))]
         scene, R_world_camera = sample_scene(rng, label, size, environment, self.model.pivot_m)
         image, alpha = self.compose(look, head, scene, environment, R_world_camera)
-        return Picture(post.degrade(rng, image), alpha, label, f"mh{seed}_{number}")
+        landmarks = self.landmarks(head, scene, label)
+        return Picture(post.degrade(rng, image), alpha, label, f"mh{seed}_{number}", landmarks)
