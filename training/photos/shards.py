@@ -10,6 +10,21 @@ import cv2
 import numpy as np
 
 JPEG_QUALITY = 95
+UNKNOWN = 255  # visibility of a landmark
+
+
+@dataclass(frozen=True, eq=False)
+class FaceLandmarks:
+    """The 68 landmarks of a face: px (68, 2); z_m (68,), depth beyond the face centre C in the look-at camera, in metres
+    with 0.2 m = size_px; visible (68,) 1, 0 or UNKNOWN."""
+
+    px: np.ndarray
+    z_m: np.ndarray
+    visible: np.ndarray
+
+    @classmethod
+    def unknown(cls) -> FaceLandmarks:
+        return cls(np.full((68, 2), np.nan), np.full(68, np.nan), np.full(68, UNKNOWN))
 
 
 @dataclass(frozen=True)
@@ -21,6 +36,7 @@ class FaceLabel:
     size_px: float
     rot_std_deg: float
     weight: float  # 1 = train on it, 0 = something like a face, label unknown
+    landmarks: FaceLandmarks | None = None
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -53,6 +69,7 @@ class ShardWriter:
         if not self.jpegs:
             return
         path = self.folder / f"shard_{self.shards:04d}.npz"
+        landmarks = [f.landmarks or FaceLandmarks.unknown() for f in self.faces]
         partial = path.with_suffix(".partial")
         with partial.open("wb") as f:
             np.savez(
@@ -67,7 +84,9 @@ class ShardWriter:
                 size_px=np.array([f.size_px for f in self.faces], np.float32),
                 rot_std_deg=np.array([f.rot_std_deg for f in self.faces], np.float32),
                 weight=np.array([f.weight for f in self.faces], np.float32),
-                landmarks_px=np.full((len(self.faces), 68, 2), np.nan, np.float32),
+                landmarks_px=np.array([m.px for m in landmarks], np.float32).reshape(-1, 68, 2),
+                landmarks_z_m=np.array([m.z_m for m in landmarks], np.float32).reshape(-1, 68),
+                landmarks_visible=np.array([m.visible for m in landmarks], np.uint8).reshape(-1, 68),
             )
         partial.rename(path)
         self.shards += 1
