@@ -46,12 +46,16 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
+        (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
+        (f"share/{NAME}/assets/sample_bag", sorted(glob("assets/sample_bag/*"))),
     ],
     entry_points={
         "console_scripts": [
             "hpe = hpe_core.cli:main",
             "pose_node = hpe_ros.pose_node:main",
             "attention_node = hpe_ros.attention_node:main",
+            "camera_node = hpe_ros.camera_node:main",
         ]
     },
     zip_safe=False,

@@ -1,12 +1,14 @@
-"""What the launch files of our lifecycle nodes share; imports launch alone, for `ros2 launch` has its own Python."""
+"""What the launch files of our nodes share; imports launch alone, for `ros2 launch` has its own Python."""
 
 import os
 import shlex
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the node and its topics"),
@@ -20,40 +22,92 @@ ARGUMENTS = {
 }
 
 
-def node_description(executable, arguments, remapped, overridable=()):
-    """LaunchDescription of one of our nodes.
+def node_description(executable, arguments, remapped, overridable=(), beside=lambda value: []):
+    """LaunchDescription of one of our lifecycle nodes.
 
     arguments: name -> (default, description), with params_file, beside the shared ARGUMENTS; remapped: the arguments
-    that name topics; overridable: those that replace the parameter of the same name unless they are empty.
+    that name topics; overridable: those that replace the parameter of the same name unless they are empty;
+    beside(dict of argument values) -> list of what is launched with the node; it may change the values.
     """
     arguments = arguments | ARGUMENTS
-    declared = [
+
+    def actions(context):
+        value = {name: LaunchConfiguration(name).perform(context) for name in arguments}
+        others = beside(value)
+        overrides = {name: value[name] for name in overridable if value[name]}
+        # autostart is a parameter: a transition that launch emits is lost when the node is respawned, and Humble's
+        # launch_ros has no autostart of its own
+        overrides |= {name: is_true(value[name]) for name in ("use_sim_time", "autostart")}
+        node = LifecycleNode(
+            package="hpe_ros",
+            executable=executable,
+            exec_name=executable,
+            name=executable,
+            namespace=value["namespace"],
+            parameters=[value["params_file"], overrides],
+            remappings=[(name, value[name]) for name in remapped],
+            prefix=value["python"],
+            respawn=is_true(value["respawn"]),
+            respawn_delay=1.0,
+            output="screen",
+        )
+        return [node, *others]
+
+    return LaunchDescription([*declared(arguments), OpaqueFunction(function=actions)])
+
+
+def declared(arguments):
+    """List of DeclareLaunchArgument of a dict name -> (default, description)."""
+    return [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in arguments.items()
     ]
 
-    def node(context):
-        value = {name: LaunchConfiguration(name).perform(context) for name in arguments}
-        overrides = {name: value[name] for name in overridable if value[name]}
-        overrides |= {name: _is_true(value[name]) for name in ("use_sim_time", "autostart")}
-        return [
-            LifecycleNode(
-                package="hpe_ros",
-                executable=executable,
-                exec_name=executable,
-                name=executable,
-                namespace=value["namespace"],
-                parameters=[value["params_file"], overrides],
-                remappings=[(name, value[name]) for name in remapped],
-                prefix=value["python"],
-                respawn=_is_true(value["respawn"]),
-                respawn_delay=1.0,
-                output="screen",
-            )
-        ]
 
-    return LaunchDescription([*declared, OpaqueFunction(function=node)])
+def camera_node(value, parameters):
+    """Action of our camera node on the topics of `value`, in its namespace; its end ends the launch.
+
+    parameters: name -> text; a text is no number here, a device "0" neither.
+    """
+    typed = {name: ParameterValue(text, value_type=str) for name, text in parameters.items()}
+    return Node(
+        package="hpe_ros",
+        executable="camera_node",
+        exec_name="camera_node",
+        name="camera_node",
+        namespace=value["namespace"],
+        parameters=[typed, {"use_sim_time": is_true(value["use_sim_time"])}],
+        remappings=[(name, value[name]) for name in ("image", "camera_info")],
+        prefix=value["python"],
+        on_exit=Shutdown(reason="camera_node has ended, its last lines say why"),
+        output="screen",
+    )
 
 
-def _is_true(text):
+def rviz(value, topics):
+    """Action of RViz on the `topics` of rviz/pose.rviz in the namespace; a note where there is no rviz2."""
+    if not is_installed("rviz2"):
+        return LogInfo(msg="rviz2 is not installed: going on without it")
+    config = os.path.join(get_package_share_directory("hpe_ros"), "rviz", "pose.rviz")
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=value["namespace"],
+        parameters=[{"use_sim_time": is_true(value["use_sim_time"])}],
+        remappings=[(f"/{name}", name) for name in topics],
+        arguments=["-d", config, "-f", value["fixed_frame"]],
+        output="screen",
+    )
+
+
+def is_installed(*packages):
+    """Whether ROS packages are all there."""
+    try:
+        return all(get_package_prefix(package) for package in packages)
+    except PackageNotFoundError:
+        return False
+
+
+def is_true(text):
+    """Whether an argument is set, as YAML and people write it."""
     return text.lower() in ("true", "1", "yes", "on")

@@ -83,5 +83,9 @@ def _autostart(node):
     Done here and not by requests from the launch file, because a request that follows a killed and respawned node
     reaches the dead one's service, which DDS still announces for seconds, and is lost.
     """
+    if not node.has_parameter("autostart"):  # a node without a lifecycle
+        return
+    if not node.has_parameter("autostart"):  # a node without a lifecycle
+        return
     if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
         node.trigger_activate()
