@@ -280,15 +280,12 @@ class _Run:
             self._window.close()
         if self._outputs is None:
             return
-        from hpe_core import model_store
-
         failed = sys.exc_info()[1] is not None
         self._outputs.close()
         arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
-        model_path = model_store.path_of(self._pipeline.config.estimator.model)
         stopped = interrupted or failed
         self._outputs.write_summary(
-            self._summary.as_dict(self._source, self._camera, self._pipeline, model_path, arguments, stopped)
+            self._summary.as_dict(self._source, self._camera, self._pipeline, arguments, stopped)
         )
 
     def _why_nothing(self):

@@ -16,7 +16,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from hpe_core import registry
+from hpe_core import export_precision, registry
 from hpe_core.backends.onnxruntime import CARD_KEY
 
 OPSET = 17
@@ -25,6 +25,7 @@ OPSET = 17
 def export(checkpoint_path, card, out):
     """Write `out` (ONNX) from a checkpoint's averaged weights; returns the complete card (dict).
 
+    Weights are stored as float16 (half the size); they are computed with in float32.
     card: dict with name, estimator, licence, data, metrics; spec, config, commit, seed and steps are added here.
     The same card is written beside the model as JSON.
     """
@@ -35,11 +36,18 @@ def export(checkpoint_path, card, out):
     average = {k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"}
     net.load_state_dict(average, strict=True)
     deployed = module.Deployed(net.eval()).eval()
-    image = torch.zeros(1, config.height, config.width, 3, dtype=torch.uint8)
+    free = {"image": {0: "batch"}, "rows": {0: "batch"}} if module.FREE_BATCH else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which needs onnxscript
         torch.onnx.export(
-            deployed, (image,), out, input_names=["image"], output_names=["rows"], opset_version=OPSET, dynamo=False
+            deployed,
+            (torch.zeros(1, *config.input_hwc, dtype=torch.uint8),),
+            out,
+            input_names=["image"],
+            output_names=["rows"],
+            dynamic_axes=free,
+            opset_version=OPSET,
+            dynamo=False,
         )
     card = card | {
         "spec": module.SPEC,
@@ -47,7 +55,7 @@ def export(checkpoint_path, card, out):
         "training": {"commit": saved["commit"], "step": saved["step"]}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
-    model = onnx.load(out)
+    model = export_precision.with_half_storage(export_precision.with_initializers(onnx.load(out)))
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(card)
     onnx.checker.check_model(model)

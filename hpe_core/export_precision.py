@@ -17,6 +17,8 @@ from hpe_core.engines.key import PRECISIONS
 from hpe_core.errors import HpeError
 
 HALF_MAX = 65504.0
+HALF_STORED_FROM = 256  # elements
+STORED = "_stored"
 FLOAT_INPUTS = {"Resize": (1, 2)}  # inputs that stay float32 by the operator's definition: roi, scales
 TARGETS = ("cpu", "tensorrt")
 QUANTISED_OPERATORS = ["Conv", "Add", "Resize"]
@@ -46,10 +48,32 @@ def for_tensorrt(model, precision, max_batch=1):
     return model
 
 
+def with_half_storage(model):
+    """A copy that takes half the space: large weights are stored as float16 and cast to float32 when it is loaded."""
+    model = _copy(model)
+    graph, casts = model.graph, []
+    for tensor in list(graph.initializer):
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_STORED_FROM:
+            name = tensor.name
+            half = _half_tensor(tensor, name + STORED)
+            graph.initializer.remove(tensor)
+            graph.initializer.append(half)
+            casts.append(helper.make_node("Cast", [name + STORED], [name], name=name + STORED, to=TensorProto.FLOAT))
+    _replace_nodes(graph, [*casts, *graph.node])
+    return model
+
+
 def with_initializers(model):
-    """A copy whose Constant nodes are initializers, without shapes of intermediate values."""
+    """A copy whose Constant nodes and stored half weights are initializers, without shapes of intermediate values."""
     model = _copy(model)
     graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.name.endswith(STORED)}
+    for node in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
+        half = stored[node.input[0]]
+        full = numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), node.output[0])
+        graph.initializer.append(full)
+        graph.initializer.remove(half)
+        graph.node.remove(node)
     for node in [node for node in graph.node if node.op_type == "Constant"]:
         tensor = node.attribute[0].t
         tensor.name = node.output[0]

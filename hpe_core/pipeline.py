@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from hpe_core import backends, model_store, registry
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import head_size_covariance
+from hpe_core.methods import method_of
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
@@ -22,16 +23,27 @@ class Pipeline:
 
     def __init__(self, config, progress=log.warning):
         self.config = config
-        options = config.estimator
-        path = model_store.path_of(options.model)
-        self.backend = backends.create(options.backend, path, options.threads, progress)
-        module = registry.load("hpe_core.estimators", self.backend.card.get("estimator"))
-        self._estimator = module.Estimator(self.backend, options)
+        options, method = config.estimator, method_of(config.estimator.model)
+        self.models = []  # (path, Backend) of every model file in use
+        self.backend, module = self._loaded(method.detector, progress)
+        refiner = None
+        if method.refiner:
+            backend, refining = self._loaded(method.refiner, progress)
+            refiner = refining.Refiner(backend, method.rotation)
+        self._estimator = module.Estimator(self.backend, options, refiner)
         self._tracker = Tracker(config.tracker)
+
+    def _loaded(self, model, progress):
+        """Backend of a model by name or path, and the estimator module that its card names."""
+        options = self.config.estimator
+        path = model_store.path_of(model)
+        backend = backends.create(options.backend, path, options.threads, progress)
+        self.models.append((path, backend))
+        return backend, registry.load("hpe_core.estimators", backend.card.get("estimator"))
 
     @property
     def card(self):
-        """The model's description (dict) as stored in the model file."""
+        """The description (dict) of the model that finds the faces, as stored in its file."""
         return self.backend.card
 
     def reset(self):

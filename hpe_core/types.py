@@ -75,6 +75,18 @@ class HeadPose:
 
 
 @dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The 68 Multi-PIE landmarks of one face as a network saw them (hpe_core.geometry.landmarks68).
+
+    points_local_m: (68, 3) in the look-at camera of the face, x right, y down, z away, from the face centre, on a head
+    of reference size (weak perspective: x = REFERENCE_LENGTH_M * pixels / size_px); visible: (68,) in 0 ... 1.
+    """
+
+    points_local_m: np.ndarray
+    visible: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking."""
 
@@ -82,6 +94,7 @@ class Face:
     score: float
     box_px: np.ndarray
     face_id: str | None = None
+    landmarks: Landmarks | None = None
 
 
 def primary_face(faces):

@@ -9,16 +9,20 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, box_from_pose, range_from_size
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 from hpe_core.preprocess import canvas_to_image, check_image, letterbox
-from hpe_core.types import Face, HeadPose
+from hpe_core.types import Face, HeadPose, Landmarks
 
 
 class Estimator:
-    """Faces of one image. `config` has score_threshold and max_faces (hpe_core.config.EstimatorConfig)."""
+    """Faces of one image. `config` has score_threshold and max_faces (hpe_core.config.EstimatorConfig).
 
-    def __init__(self, backend, config):
-        self._backend, self._config = backend, config
+    refiner: None, or what looks at each candidate again (hpe_core.estimators.crop6dof.Refiner).
+    """
+
+    def __init__(self, backend, config, refiner=None):
+        self._backend, self._config, self._refiner = backend, config, refiner
         self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
         _, self._height, self._width, _ = backend.input_shape
+        self._rotation_scale = backend.card.get("calibration", {}).get("rotation_std", 1.0)
 
     def reconfigure(self, config):
         """Go on with other thresholds."""
@@ -42,9 +46,15 @@ class Estimator:
         rows = self._backend.run(canvas[None])[0]
         inferred = time.perf_counter()
         found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
-        faces = faces_from_candidates(on_image(found, camera), camera)
-        done = time.perf_counter()
-        return faces, {"preprocess": resized - start, "inference": inferred - resized, "postprocess": done - inferred}
+        found = with_rotation_covariance(on_image(found, camera), self._rotation_scale)
+        merged = time.perf_counter()
+        stage_s = {"preprocess": resized - start, "inference": inferred - resized}
+        if self._refiner is not None:
+            found = on_image(self._refiner.refine(found, image_bgr, camera), camera)
+            stage_s["refinement"] = time.perf_counter() - merged
+        faces = faces_from_candidates(found, camera)
+        stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
+        return faces, stage_s
 
     def _candidates(self, rows, scales, threshold):
         """Rows above the threshold as a dict of float64 arrays in image pixels, best first."""
@@ -100,6 +110,13 @@ def on_image(found, camera):
     return {name: values[inside] for name, values in found.items()}
 
 
+def with_rotation_covariance(found, scale=1.0):
+    """The entries with rotation_covariance (N, 3, 3) rad^2 about the look-at camera's axes, scale * std on each."""
+    variance = (scale * found["rotation_std_rad"]) ** 2
+    rest = {name: values for name, values in found.items() if name != "rotation_std_rad"}
+    return rest | {"rotation_covariance": variance[:, None, None] * np.eye(3)}
+
+
 def faces_from_candidates(found, camera):
     """List of Face of merged candidates: look-at poses and image scales -> poses, covariances, boxes in the camera."""
     if len(found["score"]) == 0:
@@ -111,27 +128,32 @@ def faces_from_candidates(found, camera):
     t = centres_m - arms
     lateral_std = found["centre_rel_std"] * REFERENCE_LENGTH_M
     range_std = range_m * found["size_rel_std"]
-    covariances = pose_covariance(rays, arms, lateral_std, range_std, found["rotation_std_rad"])
+    covariances = pose_covariance(rays, arms, lateral_std, range_std, found["rotation_covariance"])
     boxes = box_from_pose(camera, R, t)
+    landmarks = len(t) * [None]
+    if "landmarks_m" in found:
+        landmarks = [Landmarks(*one) for one in zip(found["landmarks_m"], found["visible"], strict=True)]
     return [
-        Face(HeadPose(R[i], t[i], covariances[i]), float(found["score"][i]), boxes[i])
-        for i in range(len(found["score"]))
+        Face(HeadPose(R[i], t[i], covariances[i]), float(found["score"][i]), boxes[i], landmarks=landmarks[i])
+        for i in range(len(t))
     ]
 
 
-def pose_covariance(rays, arms_m, lateral_std_m, range_std_m, rotation_std_rad):
+def pose_covariance(rays, arms_m, lateral_std_m, range_std_m, rotation_covariance):
     """Covariances (..., 6, 6) of the sellion's position and the rotation, in the camera frame.
 
     t = p - R c with p the face centre (uncertain along and across the unit rays (..., 3), standard deviations (...,))
-    and R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e.
+    and R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e. rotation_covariance: (..., 3, 3)
+    rad^2 about the axes of the look-at camera.
     """
     R_lookat_camera = lookat_rotation(rays)
+    R_camera_lookat = np.swapaxes(R_lookat_camera, -1, -2)
     spread = np.stack([lateral_std_m, lateral_std_m, range_std_m], -1) ** 2
+    rotation = R_camera_lookat @ np.asarray(rotation_covariance, float) @ R_lookat_camera
     J = so3.skew(arms_m)
-    variance = np.asarray(rotation_std_rad)[..., None, None] ** 2
     covariance = np.zeros(J.shape[:-2] + (6, 6))
-    covariance[..., :3, :3] = (np.swapaxes(R_lookat_camera, -1, -2) * spread[..., None, :]) @ R_lookat_camera
-    covariance[..., :3, :3] += variance * (J @ np.swapaxes(J, -1, -2))
-    covariance[..., :3, 3:], covariance[..., 3:, :3] = variance * J, variance * np.swapaxes(J, -1, -2)
-    covariance[..., 3:, 3:] = variance * np.eye(3)
+    covariance[..., :3, :3] = (R_camera_lookat * spread[..., None, :]) @ R_lookat_camera
+    covariance[..., :3, :3] += J @ rotation @ np.swapaxes(J, -1, -2)
+    covariance[..., :3, 3:], covariance[..., 3:, :3] = J @ rotation, rotation @ np.swapaxes(J, -1, -2)
+    covariance[..., 3:, 3:] = rotation
     return covariance

@@ -45,7 +45,7 @@ class Summary:
             for name, seconds in self._stage_s.items()
         }
 
-    def as_dict(self, source, camera, pipeline, model_path, arguments, interrupted):
+    def as_dict(self, source, camera, pipeline, arguments, interrupted):
         """The content of summary.json, plain Python values only."""
         return {
             "source": {"name": source.name, "kind": source.kind, "total": source.total},
@@ -63,11 +63,11 @@ class Summary:
             "camera": _camera_dict(camera),
             "backend": pipeline.backend.name,
             "backend_choice": pipeline.backend.choice,
-            "model": {
-                "file": Path(model_path).name,
-                "sha256": sha256_of(model_path),
-                "card": pipeline.card,
-            },
+            "model": pipeline.config.estimator.model,
+            "model_files": [
+                {"file": path.name, "sha256": sha256_of(path), "card": backend.card}
+                for path, backend in pipeline.models
+            ],
             "versions": versions(),
             "arguments": arguments,
         }

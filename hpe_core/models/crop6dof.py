@@ -29,6 +29,7 @@ SPEC = {
     },
 }
 ROW = 289
+FREE_BATCH = True  # any number of crops
 SCALE_M = 0.1  # the network's own unit of length
 
 
@@ -41,6 +42,11 @@ class Config:
     widths: tuple = (32, 64, 128, 128)
     blocks: tuple = (1, 3, 3, 0)
     hidden: int = 128
+
+    @property
+    def input_hwc(self):
+        """Shape of one input crop."""
+        return self.side, self.side, 3
 
 
 class Crop6DoF(nn.Module):

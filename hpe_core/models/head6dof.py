@@ -29,6 +29,7 @@ SPEC = {
     },
 }
 RAW_CHANNELS = 13
+FREE_BATCH = False  # one image at a time
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Config:
     blocks: tuple = (0, 1, 3, 2)
     strides: tuple = (8, 16, 32)
     level_size_px: tuple = (24.0, 60.0, 150.0)
+
+    @property
+    def input_hwc(self):
+        """Shape of one input image."""
+        return self.height, self.width, 3
 
 
 class Head6DoF(nn.Module):

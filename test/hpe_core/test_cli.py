@@ -100,7 +100,8 @@ def test_summary_names_model_camera_latency_versions_and_arguments(video, model,
     summary = summary_of(tmp_path / "out")
     assert not (tmp_path / "out" / "overlay.mp4").exists()
     assert summary["camera"]["assumed"] is True and summary["camera"]["K"][0] == pytest.approx(32.0)
-    assert re.fullmatch("[0-9a-f]{64}", summary["model"]["sha256"]) and summary["model"]["card"]["name"]
+    assert summary["model_files"]
+    assert all(re.fullmatch("[0-9a-f]{64}", m["sha256"]) and m["card"]["name"] for m in summary["model_files"])
     assert summary["backend"] == "onnxruntime" and summary["versions"]["hpe"] == hpe_core.__version__
     assert summary["arguments"]["hfov"] == 90.0
     for stage in ("read", "preprocess", "inference", "postprocess", "tracking", "image_to_pose", "end_to_end"):

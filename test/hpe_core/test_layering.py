@@ -18,19 +18,23 @@ ALLOWED = {
     "config": ({"errors"}, set()),
     "registry": ({"errors"}, set()),
     "model_store": ({"errors"}, set()),
+    "methods": (set(), set()),
     "preprocess": ({"errors"}, {"numpy", "cv2"}),
     "backends": ({"backends", "engines", "errors", "registry"}, {"numpy"}),
     "engines": (
         {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess"},
         {"numpy", "cv2", "rich"},
     ),
-    "models": ({"errors"}, {"torch"}),
+    "models": ({"errors", "models"}, {"torch"}),
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy", "scipy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
-    "pipeline": ({"backends", "errors", "geometry", "model_store", "registry", "tracking", "types"}, {"numpy"}),
+    "pipeline": (
+        {"backends", "errors", "geometry", "methods", "model_store", "registry", "tracking", "types"},
+        {"numpy"},
+    ),
     "export_precision": ({"backends", "engines", "errors"}, {"onnx", "onnxruntime", "numpy"}),
-    "export": ({"backends", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
+    "export": ({"backends", "export_precision", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
 }
 # every other part (reading, evaluation, tools): no network code, no middleware
 OTHER = {"numpy", "cv2", "av", "scipy", "rich", "ruamel", "rosbags", "lz4", "backports", "compression", "distributed"}

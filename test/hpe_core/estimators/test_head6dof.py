@@ -18,7 +18,7 @@ K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
 LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
 WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
-STD = {"rotation_std_rad": 0.05, "size_rel_std": 0.04, "centre_rel_std": 0.02}
+STD = {"rotation_covariance": 0.05**2 * np.eye(3), "size_rel_std": 0.04, "centre_rel_std": 0.02}
 
 
 def candidate(camera, R, t, score=0.9):
@@ -45,7 +45,7 @@ class FixedNetwork:
         canvas = (found["centre_px"] + 0.5) * scales - 0.5
         size = found["size_px"] * np.sqrt(scales[0] * scales[1])
         sixd = np.concatenate([found["R_local"][..., 0], found["R_local"][..., 1]], -1)
-        stds = np.tile([STD["rotation_std_rad"], STD["size_rel_std"], STD["centre_rel_std"]], (n, 1))
+        stds = np.tile([0.05, STD["size_rel_std"], STD["centre_rel_std"]], (n, 1))
         self.rows = np.column_stack([found["score"], canvas, size, sixd, stds, np.full(n, 16.0)])
 
     def run(self, array):
@@ -127,7 +127,7 @@ def test_a_face_whose_centre_is_not_on_the_image_is_none(centre, count, model_ca
 
 def test_faces_of_one_frame_do_not_mix():
     found = stacked(*[entry(0.9, 200 * i + 100, 90 * i + 60, 30 + 20 * i, yaw=20 * i - 40) for i in range(5)])
-    found["rotation_std_rad"] = np.linspace(0.01, 0.2, 5)
+    found["rotation_covariance"] = np.linspace(0.01, 0.2, 5)[:, None, None] ** 2 * np.eye(3)
     together = faces_from_candidates(found, LENS)
     for i, joint in enumerate(together):
         (alone,) = faces_from_candidates({name: value[i : i + 1] for name, value in found.items()}, LENS)
@@ -219,12 +219,13 @@ def test_pose_covariance_equals_a_monte_carlo_sample():
     ray, range_m, lateral, depth, turn = LENS.rays([200.0, 600.0]), 1.5, 0.004, 0.06, 0.03
     R = aflw2000.to_matrix(EulerDeg(yaw=50.0, pitch=10.0, roll=5.0))
     n = 50_000
-    e = rng.normal(0, turn, (n, 3))
+    covariance = turn**2 * np.array([[1.0, 0.6, 0.2], [0.6, 2.0, -0.5], [0.2, -0.5, 0.5]])  # about the look-at axes
+    e = rng.multivariate_normal(np.zeros(3), covariance, n) @ lookat_rotation(ray)
     shift = rng.normal(size=(n, 3)) * [lateral, lateral, depth] @ lookat_rotation(ray)
     t = range_m * ray + shift - so3.matrix_from_rotvec(e) @ (R @ FACE_CENTRE_M)
     error = np.column_stack([t - (range_m * ray - R @ FACE_CENTRE_M), e])
     sample = error.T @ error / n
-    ours = pose_covariance(ray, R @ FACE_CENTRE_M, lateral, depth, turn)
+    ours = pose_covariance(ray, R @ FACE_CENTRE_M, lateral, depth, covariance)
     scale = np.sqrt(np.outer(np.diag(sample), np.diag(sample)))
     np.testing.assert_allclose(ours / scale, sample / scale, atol=0.03)
 
@@ -232,7 +233,7 @@ def test_pose_covariance_equals_a_monte_carlo_sample():
 def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {
         "size_rel_std": np.zeros(1),
-        "rotation_std_rad": np.zeros(1),
+        "rotation_covariance": np.zeros((1, 3, 3)),
         "centre_rel_std": np.zeros(1),
     }
     pose = with_head_size(faces_from_candidates(found, PINHOLE)[0].pose)

@@ -1,0 +1,147 @@
+"""crop6dof at inference: a look-at crop of every face found -> better pose, covariance and 68 landmarks. NumPy only."""
+
+import cv2
+import numpy as np
+
+from hpe_core.errors import HpeError
+from hpe_core.geometry import so3
+from hpe_core.geometry.head import REFERENCE_LENGTH_M, pixels_per_metre, range_from_size
+from hpe_core.geometry.lookat import lookat_rotation
+
+GRID = 9  # nodes of the crop's sampling map on each side, interpolated between
+REDUCE = 1.5  # image pixels per crop pixel from which the image is reduced first
+
+
+class Refiner:
+    """Refines the candidates of one image. rotation: `crop` takes the crop network's own, `fused` joins it with the
+    first one; a callable makes it from landmarks (N, 68, 3), (N, 68): R_local (N, 3, 3), covariance (N, 3, 3).
+    """
+
+    def __init__(self, backend, rotation="fused"):
+        self._backend, self._rotation = backend, rotation
+        spec = backend.card["spec"]
+        self._columns = {name: slice(*span) for name, span in spec["columns"].items()}
+        self._crop_m = spec["crop_m"]
+        self._side = backend.input_shape[1]
+        self._calibration = backend.card.get("calibration", {})
+
+    def refine(self, found, image_bgr, camera):
+        """The candidates (dict of arrays, N faces) with pose, covariance and landmarks from their crops.
+
+        image_bgr: (H, W, 3) uint8 as delivered (distorted); camera: its CameraModel.
+        Raises HpeError when the network's output is not finite.
+        """
+        if len(found["score"]) == 0:
+            return found
+        rays = camera.rays(found["centre_px"])
+        range_m = range_from_size(camera, rays, found["size_px"])
+        crops = np.stack([self.crop(image_bgr, camera, *face) for face in zip(rays, range_m, strict=True)])
+        rows = self._backend.run(crops).astype(float)
+        if not np.all(np.isfinite(rows)):
+            raise HpeError("the crop network's output is not finite: its weights or its precision are broken")
+        return self._joined(found, self._decoded(rows, rays, range_m, camera))
+
+    def crop(self, image_bgr, camera, ray, range_m):
+        """The look-at crop (side, side, 3) uint8 of a face centre on a unit ray (3,) at range_m metres."""
+        return look_at_crop(image_bgr, camera, ray, range_m, self._side, self._crop_m)
+
+    def _decoded(self, rows, rays, range_m, camera):
+        """What the rows say, in the terms of the candidates: look-at rotation, image centre and size, covariances."""
+        value = {name: rows[:, span] for name, span in self._columns.items()}
+        scale = {key: self._calibration.get(key, 1.0) for key in ("rotation_std", "centre_std", "size_std")}
+        R_lookat_camera = lookat_rotation(rays)
+        middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
+        new_rays = (middle[:, None] @ R_lookat_camera)[:, 0]
+        new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
+        size_ratio = np.exp(value["log_size"][:, 0])
+        new_range = range_m / size_ratio
+        points = value["landmarks_m"].reshape(len(rows), -1, 3)
+        points = (points - np.pad(value["centre_m"], ((0, 0), (0, 1)))[:, None]) / size_ratio[:, None, None]
+        return {
+            "R_local": so3.matrix_from_sixd(value["sixd"]),
+            "rotation_covariance": covariance_from_factor(value["precision_factor"]) * scale["rotation_std"] ** 2,
+            "centre_px": camera.project(new_rays),
+            "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
+            "centre_rel_std": np.exp(value["log_centre_std_m"][:, 0]) / REFERENCE_LENGTH_M * scale["centre_std"],
+            "size_rel_std": np.exp(value["log_size_std"][:, 0]) * scale["size_std"],
+            "landmarks_m": points,
+            "visible": 1.0 / (1.0 + np.exp(-value["visibility"])),
+        }
+
+    def _joined(self, found, refined):
+        """Candidates with the refined values, the rotation by the method asked for."""
+        if self._rotation == "fused":
+            correlation = self._calibration.get("correlation", 0.0)
+            refined["R_local"], refined["rotation_covariance"] = fuse_rotations(
+                refined["R_local"],
+                refined["rotation_covariance"],
+                found["R_local"],
+                found["rotation_covariance"],
+                correlation,
+            )
+        elif callable(self._rotation):
+            refined["R_local"], refined["rotation_covariance"] = self._rotation(
+                refined["landmarks_m"], refined["visible"]
+            )
+        return found | refined
+
+
+def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
+    """Crop (side, side, 3) uint8 of a virtual camera turned to `ray`; it spans crop_m metres at range_m.
+
+    Sampled through the camera's own projection, distortion included, on a grid of GRID x GRID nodes; pixels beyond the
+    image repeat its border.
+    """
+    offset = (np.linspace(0, side - 1, GRID) - (side - 1) / 2.0) * crop_m / side / range_m
+    x, y = np.meshgrid(offset, offset)
+    nodes = camera.project(np.stack([x, y, np.ones_like(x)], -1) @ lookat_rotation(ray))
+    low = np.floor(nodes.min((0, 1))).astype(int) - 2
+    high = np.ceil(nodes.max((0, 1))).astype(int) + 3
+    x0, y0 = np.clip(low, 0, [camera.width - 1, camera.height - 1])
+    x1, y1 = np.clip(high, [x0 + 1, y0 + 1], [camera.width, camera.height])
+    region, nodes = image_bgr[y0:y1, x0:x1], nodes - [x0, y0]
+    reduction = np.sqrt(np.prod(np.ptp(nodes, axis=(0, 1)))) / side
+    if reduction > REDUCE:
+        size = (max(1, round(region.shape[1] / reduction)), max(1, round(region.shape[0] / reduction)))
+        nodes = (nodes + 0.5) * [size[0] / region.shape[1], size[1] / region.shape[0]] - 0.5
+        region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    sampling = _between_nodes(nodes, side)
+    return cv2.remap(region, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _between_nodes(nodes, side):
+    """Sampling map (side, side, 2) float32 of nodes (GRID, GRID, 2), which lie evenly from edge to edge."""
+    position = np.linspace(0, GRID - 1, side)
+    B = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(GRID)))  # side GRID, linear interpolation
+    return np.stack([B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T], -1).astype(np.float32)
+
+
+def covariance_from_factor(factor):
+    """Covariance (N, 3, 3) rad^2 of the left rotation error; factor (N, 6): L of the information L L' (the spec)."""
+    L = np.zeros((len(factor), 3, 3))
+    L[:, range(3), range(3)] = np.exp(np.clip(factor[:, :3], -2.0, 7.0))
+    L[:, 1, 0], L[:, 2, 0], L[:, 2, 1] = factor[:, 3:].T
+    inverse = np.linalg.inv(L)
+    return np.swapaxes(inverse, -1, -2) @ inverse
+
+
+def fuse_rotations(R_a, P_a, R_b, P_b, correlation=0.0):
+    """Rotations (N, 3, 3) and covariances of two estimates weighted by their information.
+
+    correlation in [0, 1): of their errors; both networks learnt from the same labels. R_a weighs P_b (P_a + P_b)^-1,
+    and the covariance is that of W e_a + (1 - W) e_b with cross covariance correlation * P_a^1/2 P_b^1/2.
+    """
+    W = P_b @ np.linalg.inv(P_a + P_b)
+    V = np.eye(3) - W
+    between = so3.rotvec_from_matrix(R_a @ np.swapaxes(R_b, -1, -2))
+    R = so3.matrix_from_rotvec((W @ between[..., None])[..., 0]) @ R_b
+    cross = correlation * _root(P_a) @ _root(P_b)
+    mixed = W @ cross @ np.swapaxes(V, -1, -2)
+    P = W @ P_a @ np.swapaxes(W, -1, -2) + V @ P_b @ np.swapaxes(V, -1, -2) + mixed + np.swapaxes(mixed, -1, -2)
+    return R, P
+
+
+def _root(P):
+    """Symmetric square root of covariances (N, 3, 3)."""
+    values, vectors = np.linalg.eigh(P)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)

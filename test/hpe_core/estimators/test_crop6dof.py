@@ -1,0 +1,189 @@
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hpe_core.errors import HpeError
+from hpe_core.estimators.crop6dof import Refiner, covariance_from_factor, fuse_rotations, look_at_crop
+from hpe_core.estimators.head6dof import faces_from_candidates
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
+
+K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
+PINHOLE = CameraModel(1280, 720, K)
+LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
+SIDE, CROP_M = 128, 0.28
+COLUMNS = {
+    "sixd": [0, 6],
+    "precision_factor": [6, 12],
+    "centre_m": [12, 14],
+    "log_size": [14, 15],
+    "log_centre_std_m": [15, 16],
+    "log_size_std": [16, 17],
+    "landmarks_m": [17, 221],
+    "visibility": [221, 289],
+}
+STD_RAD = 0.05
+R_TRUE, T_TRUE = aflw2000.to_matrix(EulerDeg(yaw=30.0, pitch=-10.0, roll=5.0)), np.array([0.35, -0.2, 1.1])
+
+
+def candidate(camera, R, t, turn=None, std=STD_RAD):
+    """One candidate of the whole-image network whose rotation is off by `turn` (3, 3) from the left."""
+    centre = R @ FACE_CENTRE_M + t
+    R_local, _, _ = local_from_global(R, centre)
+    return {
+        "score": np.array([0.9]),
+        "centre_px": camera.project(centre)[None],
+        "size_px": np.array([REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)]),
+        "R_local": (R_local if turn is None else turn @ R_local)[None],
+        "rotation_covariance": std**2 * np.eye(3)[None],
+        "size_rel_std": np.array([0.04]),
+        "centre_rel_std": np.array([0.02]),
+    }
+
+
+class FixedCrops:
+    """A backend that says the same row about every crop."""
+
+    input_shape = ("batch", SIDE, SIDE, 3)
+
+    def __init__(self, calibration=None, std_rad=STD_RAD, **values):
+        self.card = {"spec": {"columns": COLUMNS, "crop_m": CROP_M}, "calibration": calibration or {}}
+        self.row, self.seen = np.zeros(289), None
+        self.row[0] = self.row[4] = 1.0
+        self.row[6:9], self.row[15:17] = -np.log(std_rad), np.log([0.004, 0.03])
+        for name, value in values.items():
+            self.row[slice(*COLUMNS[name])] = np.ravel(value)
+
+    def run(self, crops):
+        self.seen = crops
+        return np.tile(self.row, (len(crops), 1)).astype(np.float32)
+
+
+def black(camera):
+    return np.zeros((camera.height, camera.width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
+@pytest.mark.parametrize("metres", [(0.0, 0.0, 0.0), (0.05, -0.03, 0.0), (-0.12, 0.1, 0.02)])
+def test_a_point_lands_where_the_look_at_camera_sees_it(camera, metres):
+    ray, range_m = camera.rays([300.0, 520.0]), 0.8
+    point = range_m * ray + np.array(metres) @ lookat_rotation(ray)
+    x, y = camera.project(point)
+    image = black(camera)
+    yy, xx = np.mgrid[: camera.height, : camera.width]
+    image[..., 1] = 255 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 2 / 6.0**2)
+    crop = look_at_crop(image, camera, ray, range_m, SIDE, CROP_M)[..., 1].astype(float)
+    columns, rows = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    found = np.array([(columns * crop).sum(), (rows * crop).sum()]) / crop.sum()
+    expected = np.array(metres[:2]) / (range_m + metres[2]) * range_m * SIDE / CROP_M + (SIDE - 1) / 2
+    np.testing.assert_allclose(found, expected, atol=0.15)
+
+
+def test_the_crop_is_the_one_of_the_exact_homography():
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (36, 64, 3)).astype(np.uint8), (1280, 720), interpolation=cv2.INTER_CUBIC)
+    ray, range_m = PINHOLE.rays([900.0, 250.0]), 2.0
+    H = rectifying_homography(PINHOLE, ray, SIDE / CROP_M * range_m, SIDE)
+    plain = cv2.warpPerspective(image, H, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    ours = look_at_crop(image, PINHOLE, ray, range_m, SIDE, CROP_M)
+    assert np.abs(ours.astype(int) - plain).max() <= 6  # OpenCV rounds positions to 1/32 px
+
+
+def test_a_crop_beyond_the_image_repeats_its_border():
+    image = np.full((720, 1280, 3), 90, np.uint8)
+    crop = look_at_crop(image, PINHOLE, PINHOLE.rays([2.0, 3.0]), 0.3, SIDE, CROP_M)
+    assert crop.shape == (SIDE, SIDE, 3) and (crop == 90).all()
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
+def test_a_perfect_row_keeps_a_perfect_candidate(camera):
+    found = candidate(camera, R_TRUE, T_TRUE)
+    R_local = found["R_local"][0]
+    network = FixedCrops(sixd=np.concatenate([R_local[:, 0], R_local[:, 1]]))
+    refined = Refiner(network, "crop").refine(found, black(camera), camera)
+    (face,) = faces_from_candidates(refined, camera)
+    assert so3.geodesic_angle(face.pose.R_camera_head, R_TRUE) < 1e-6
+    np.testing.assert_allclose(face.pose.t_camera_head_m, T_TRUE, atol=1e-5)
+    assert network.seen.shape == (1, SIDE, SIDE, 3)
+
+
+def test_place_and_size_corrections_move_the_face_in_metres():
+    found = candidate(PINHOLE, R_TRUE, T_TRUE)
+    R_local = found["R_local"][0]
+    sixd = np.concatenate([R_local[:, 0], R_local[:, 1]])
+    network = FixedCrops(sixd=sixd, centre_m=[0.02, -0.01], log_size=np.log(1.1))
+    refined = Refiner(network, "crop").refine(found, black(PINHOLE), PINHOLE)
+    centre = R_TRUE @ FACE_CENTRE_M + T_TRUE
+    range_m = np.linalg.norm(centre)
+    moved = centre + np.array([0.02, -0.01, 0.0]) @ lookat_rotation(centre / range_m)
+    expected = moved / np.linalg.norm(moved) * range_m / 1.1  # a tenth larger is a tenth nearer
+    rays = PINHOLE.rays(refined["centre_px"][0])
+    f_px = REFERENCE_LENGTH_M * pixels_per_metre(PINHOLE, rays) / refined["size_px"][0]
+    np.testing.assert_allclose(f_px * rays, expected, atol=1e-6)
+
+
+def test_landmarks_are_told_from_the_true_centre_on_a_head_of_reference_size():
+    points = np.zeros((68, 3))
+    points[30] = [0.03, 0.01, -0.05]
+    network = FixedCrops(landmarks_m=points, centre_m=[0.01, 0.0], log_size=np.log(2.0), visibility=np.full(68, 50.0))
+    refined = Refiner(network, "crop").refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    (face,) = faces_from_candidates(refined, PINHOLE)
+    np.testing.assert_allclose(face.landmarks.points_local_m[30], [0.01, 0.005, -0.025], atol=1e-7)
+    np.testing.assert_allclose(face.landmarks.visible, 1.0)
+
+
+def test_equal_estimates_fuse_to_the_middle_and_the_surer_one_pulls():
+    turn = so3.matrix_from_rotvec([0.0, 0.2, 0.0])[None]
+    P = 0.01 * np.eye(3)[None]
+    R, covariance = fuse_rotations(turn, P, np.eye(3)[None], P)
+    np.testing.assert_allclose(so3.rotvec_from_matrix(R), [[0.0, 0.1, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(covariance, P / 2)
+    R, _ = fuse_rotations(turn, P, np.eye(3)[None], P / 3)
+    np.testing.assert_allclose(so3.rotvec_from_matrix(R), [[0.0, 0.05, 0.0]], atol=1e-12)
+
+
+def test_estimates_with_the_same_error_gain_nothing_by_fusion():
+    P = np.array([[[0.04, 0.01, 0.0], [0.01, 0.02, 0.0], [0.0, 0.0, 0.03]]])
+    _, covariance = fuse_rotations(np.eye(3)[None], P, np.eye(3)[None], P, correlation=1.0)
+    np.testing.assert_allclose(covariance, P, atol=1e-12)
+
+
+def test_covariance_is_the_inverse_of_the_information():
+    factor = np.array([[np.log(20.0), np.log(10.0), np.log(15.0), 3.0, -2.0, 1.0]])
+    L = np.array([[20.0, 0, 0], [3.0, 10.0, 0], [-2.0, 1.0, 15.0]])
+    np.testing.assert_allclose(covariance_from_factor(factor)[0], np.linalg.inv(L @ L.T), rtol=1e-9)
+
+
+def test_calibration_of_the_card_scales_the_covariance():
+    found, image = candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE)
+    plain = Refiner(FixedCrops(), "crop").refine(found, image, PINHOLE)
+    wider = Refiner(FixedCrops({"rotation_std": 2.0, "size_std": 3.0}), "crop").refine(found, image, PINHOLE)
+    np.testing.assert_allclose(wider["rotation_covariance"], 4.0 * plain["rotation_covariance"])
+    np.testing.assert_allclose(wider["size_rel_std"], 3.0 * plain["size_rel_std"])
+
+
+def test_a_rotation_from_landmarks_is_taken_as_given():
+    R, P = Rotation.random(1, random_state=0).as_matrix(), 0.02 * np.eye(3)[None]
+    seen = []
+
+    def from_landmarks(points, visible):
+        seen.append((points.shape, visible.shape))
+        return R, P
+
+    refined = Refiner(FixedCrops(), from_landmarks).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    np.testing.assert_array_equal(refined["R_local"], R)
+    np.testing.assert_array_equal(refined["rotation_covariance"], P)
+    assert seen == [((1, 68, 3), (1, 68))]
+
+
+def test_no_candidate_asks_no_network_and_an_output_that_is_not_finite_is_an_error():
+    network = FixedCrops()
+    none = {name: value[:0] for name, value in candidate(PINHOLE, R_TRUE, T_TRUE).items()}
+    assert Refiner(network).refine(none, black(PINHOLE), PINHOLE) is none and network.seen is None
+    network.row[20] = np.nan
+    with pytest.raises(HpeError, match="not finite"):
+        Refiner(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
