@@ -43,18 +43,24 @@ MESH_OF_68 = (
     *((61,), (39,), (37,), (0,), (267,), (269,), (291,), (321,), (314,), (17,), (84,), (91,)),
     *((78,), (82,), (13,), (312,), (308,), (317,), (14,), (87,)),
 )
+MEAN_OF_VERTICES = np.zeros((68, 468))
+for _landmark, _vertices in enumerate(MESH_OF_68):
+    MEAN_OF_VERTICES[_landmark, list(_vertices)] = 1 / len(_vertices)
 SELLION = 168
 # What fixes the head's orientation: ears to cheeks, brows, nose and eyes; the jaw and the mouth move
 FIT_WEIGHT = np.where(np.isin(np.arange(68), [*range(5), *range(12, 48)]), 1.0, 0.2)
 MESH_DEPTH_SHARE = 0.5
 MAX_ROTATION_DEG, MAX_OFFSET, SCALE_RANGE = 15, 0.1, (0.75, 1.3)  # offset of the sellion in size_px
-HIDDEN_M, EDGE_M = 0.005, 0.003
+HIDDEN_M, EDGE_M = 0.005, 0.003  # tolerance of self-occlusion in depth and across
+JAW_SIDE = np.array([-1] * 7 + [0] * 3 + [1] * 7 + [0] * 51)  # the sign of x
+FAR_SIDE_SINE = np.sin(np.radians(50))
 SKULL_AXIS_Z_M = 0.09
+BACK_M = np.array([0.0, 0.02, 0.13])  # head frame: the mesh is closed to a cone, so that a profile hides its far side
 
 
 def landmarks68(mesh: np.ndarray) -> np.ndarray:
     """Mesh (..., 468, d) -> landmarks (..., 68, d)."""
-    return np.stack([mesh[..., list(vertices), :].mean(-2) for vertices in MESH_OF_68], -2)
+    return MEAN_OF_VERTICES @ mesh
 
 
 def rigid_fit(model: np.ndarray, points: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -80,9 +86,11 @@ class MeanMesh:
 
     @cached_property
     def triangles(self) -> np.ndarray:
-        """(T, 3): neighbours after unrolling the face from a cylinder round the skull."""
+        """(T, 3): neighbours after unrolling the face from a cylinder round the skull; vertex 468 is BACK_M."""
         x, y, z = self.points_m.T
-        return Delaunay(np.column_stack([np.arctan2(x, SKULL_AXIS_Z_M - z), y / 0.1])).simplices
+        flat = Delaunay(np.column_stack([np.arctan2(x, SKULL_AXIS_Z_M - z), y / 0.1]))
+        back = [[*edge, len(x)] for edge in flat.convex_hull]
+        return np.concatenate([flat.simplices, back])
 
     def local_points(self, mesh: np.ndarray, label: FaceLabel) -> tuple[np.ndarray | None, str]:
         """MediaPipe mesh (468, 3) in pixels -> points (468, 3) in the look-at camera relative to C, metres (size_px =
@@ -100,31 +108,35 @@ class MeanMesh:
             return None, f"face mesh turned by more than {MAX_ROTATION_DEG} deg from the label"
         return with_consistent_depth(points, model), ""
 
-    def visible(self, points: np.ndarray) -> np.ndarray:
-        """Which landmarks (68,) of mesh points (468, 3), x right, y down, z away, the mesh itself does not cover.
-        Covered means: HIDDEN_M behind it and no closer than EDGE_M to its outline."""
+    def visible(self, points: np.ndarray, R_local: np.ndarray) -> np.ndarray:
+        """Which landmarks (68,) of mesh points (468, 3), metres relative to C in the look-at camera, the head with
+        rotation R_local (3, 3) does not cover. Covered: HIDDEN_M behind it, no closer than EDGE_M to its outline; and
+        the far jaw of a profile, whose outline is that of the near jaw."""
         p = landmarks68(points)
-        a, b, c = np.moveaxis(points[self.triangles], 1, 0)
-        e, f = b - a, c - a
+        closed = np.concatenate([points, [R_local @ (BACK_M - FACE_CENTRE_M)]])
+        a, b, c = np.moveaxis(closed[self.triangles], 1, 0)
+        e, f = b - a, c - a  # point = a + s e + t f, with s, t and depth linear in x, y, 1
         area = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
         area = np.where(np.abs(area) < 1e-9, np.nan, area)  # seen edge on: covers nothing
+        s = np.stack([f[:, 1], -f[:, 0], a[:, 1] * f[:, 0] - a[:, 0] * f[:, 1]]) / area  # (3, T)
+        t = np.stack([-e[:, 1], e[:, 0], a[:, 0] * e[:, 1] - a[:, 1] * e[:, 0]]) / area
+        depth = s * e[:, 2] + t * f[:, 2] + np.outer([0, 0, 1], a[:, 2])
         hidden = np.ones(68, bool)
         for shift in EDGE_M * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]):
-            dx, dy = (p[hidden, None, k] + shift[k] - a[:, k] for k in (0, 1))  # (N, T)
-            s = (dx * f[:, 1] - dy * f[:, 0]) / area
-            t = (dy * e[:, 0] - dx * e[:, 1]) / area
-            depth = a[:, 2] + s * e[:, 2] + t * f[:, 2]
-            covers = (s >= 0) & (t >= 0) & (s + t <= 1) & (depth < p[hidden, None, 2] - HIDDEN_M)
+            xy1 = np.column_stack([p[hidden, :2] + shift, np.ones(hidden.sum())])
+            u, v = xy1 @ s, xy1 @ t
+            covers = (u >= 0) & (v >= 0) & (u + v <= 1) & (xy1 @ depth < p[hidden, 2:] - HIDDEN_M)
             hidden[hidden] = covers.any(1)
-        return ~hidden
+        facing_away = JAW_SIDE * R_local[2, 0] > FAR_SIDE_SINE
+        return ~(hidden | facing_away)
 
 
 def with_consistent_depth(points: np.ndarray, model: np.ndarray) -> np.ndarray:
     """points (468, 3) and the mean mesh in the label's pose `model` (468, 3), both in the look-at camera -> points with
     a depth to which `model` fits best without turning about x or y, and without moving in depth.
 
-    The fit does not turn when the weighted cross-covariance M = sum w p m' is symmetric (Kabsch). z <- z + a m_x + b m_y
-    + c solves M_yz = M_zy and M_xz = M_zx for a, b.
+    The fit does not turn when the weighted cross-covariance M = sum w p m' is symmetric (Kabsch).
+    z <- z + a m_x + b m_y + c solves M_yz = M_zy and M_xz = M_zx for a, b.
     """
     out = points.copy()
     z = points[:, 2] - points[:, 2].mean() + model[:, 2].mean()
@@ -180,14 +192,14 @@ class FaceMesh:
         return points * side + [*(corner - 0.5), 0]
 
 
-def projected(mean: MeanMesh, points: np.ndarray, centre_px, size_px: float, image_shape) -> FaceLandmarks:
+def projected(mean: MeanMesh, points: np.ndarray, label: FaceLabel, image_shape) -> FaceLandmarks:
     """Landmarks of mesh points (468, 3), metres relative to C in the look-at camera. What lies outside the image is of
     unknown visibility."""
     p = landmarks68(points)
-    px = np.asarray(centre_px) + p[:, :2] * size_px / REFERENCE_LENGTH_M
+    px = label.centre_px + p[:, :2] * label.size_px / REFERENCE_LENGTH_M
     h, w = image_shape[:2]
     inside = ((px >= -0.5) & (px < [w - 0.5, h - 0.5])).all(1)
-    return FaceLandmarks(px, p[:, 2], np.where(inside, mean.visible(points), UNKNOWN))
+    return FaceLandmarks(px, p[:, 2], np.where(inside, mean.visible(points, label.R_local), UNKNOWN))
 
 
 def labelled_meshes(shard: dict, mesh_of: FaceMesh):
@@ -215,7 +227,7 @@ def add_landmarks(shard: dict, mesh_of: FaceMesh, mean: MeanMesh, counts: Counte
         points, reason = (None, "no face mesh") if mesh is None else mean.local_points(mesh, label)
         counts[f"NaN: {reason}" if points is None else "landmarks"] += 1
         if points is not None:
-            found = projected(mean, points, label.centre_px, label.size_px, image.shape)
+            found = projected(mean, points, label, image.shape)
             px[j], z[j], seen[j] = found.px, found.z_m, found.visible
     return shard | {"landmarks_px": px, "landmarks_z_m": z, "landmarks_visible": seen}
 

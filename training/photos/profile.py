@@ -2,17 +2,17 @@
 
     python -m training.photos.profile --photos DIR --out DIR      (its own environment: mediapipe==0.10.21, numpy<2)
 
-MediaPipe's face mesh gives depth for the face; rings around it give depth to the sides of the head, whose hidden back
-is stretched out of the visible rim; far from the head the picture stays where it is. The whole is one mesh without
-holes, turned about the middle of the head by R_delta and painted back to front. R_new = R_delta R_label.
+The face is MediaPipe's mesh with a depth that agrees with the label (landmarks.py); rings around it give depth to the
+sides of the head, whose hidden back is stretched out of the visible rim; far from the head the picture stays where it
+is. The whole is one mesh without holes, turned about the middle of the head by R_delta and painted back to front.
+R_new = R_delta R_label, and the landmarks are the turned points of the mesh.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,14 +22,12 @@ from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from training.photos.bfm_frame import BfmFrame
+from training.photos.landmarks import SELLION, FaceMesh, MeanMesh, projected
 from training.photos.shards import FaceLabel, ShardWriter, encode, read_shards
 from training.photos.sources import pad_blurred
 
 OUTPUT_PX = 256
 MAX_SOURCE_YAW_DEG, MAX_TURN_DEG, MAX_NOD_DEG = 35, 76, 32
-# FaceMesh vertices that correspond to some of the 68 landmarks: lid corners, nose, mouth corners, chin, jaw ends
-MESH_OF_68 = {36: 33, 39: 133, 42: 362, 45: 263, 27: 168, 30: 4, 33: 2, 48: 61, 54: 291, 8: 152, 0: 127, 16: 356}
 FACE_OVAL = [
     10,
     338,
@@ -85,23 +83,6 @@ class Lifted:
     triangles: np.ndarray  # (T, 3)
 
 
-def face_depth(mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarray, gain: float) -> np.ndarray:
-    """MediaPipe mesh (468, 3) in pixels -> depth (468,) in pixels with the sellion of the label's head at its true
-    depth 0 + offset; the offset makes the mean head and the mesh agree on average."""
-    of68, of_mesh = np.array(list(MESH_OF_68)), np.array(list(MESH_OF_68.values()))
-    predicted = label.size_px / REFERENCE_LENGTH_M * (mean_head_m[of68] @ label.R_local.T)[:, 2]
-    depth = gain * mesh[:, 2]
-    return depth + np.median(predicted - depth[of_mesh])
-
-
-def depth_gain(mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarray) -> float:
-    """How much MediaPipe's depth must be stretched to fit the mean head in the label's pose (least squares)."""
-    of68, of_mesh = np.array(list(MESH_OF_68)), np.array(list(MESH_OF_68.values()))
-    want = label.size_px / REFERENCE_LENGTH_M * (mean_head_m[of68] @ label.R_local.T)[:, 2]
-    have = mesh[of_mesh, 2]
-    return float(np.polyfit(have, want, 1)[0])
-
-
 def skull_rim(label: FaceLabel, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Outline of the skull ellipsoid around its projected centre along unit `direction` (N, 2).
     -> distance in metres (N,) and depth of the rim relative to the skull centre in metres (N,)."""
@@ -112,14 +93,12 @@ def skull_rim(label: FaceLabel, direction: np.ndarray) -> tuple[np.ndarray, np.n
     return distance, depth
 
 
-def lift(image_shape, mesh: np.ndarray, label: FaceLabel, mean_head_m: np.ndarray, gain: float) -> Lifted:
-    """Mesh of face, head rim, stretched back of the head and still background."""
+def lift(image_shape, face_local_m: np.ndarray, label: FaceLabel) -> Lifted:
+    """Mesh of face (468, 3) (metres relative to C), head rim, stretched back of the head and still background."""
     px = label.size_px / REFERENCE_LENGTH_M
-    sellion = np.append(label.centre_px, 0) - px * label.R_local @ FACE_CENTRE_M
-    sellion[2] = 0
-    skull = sellion + px * label.R_local @ SKULL_CENTRE_M
-    depth = face_depth(mesh, label, mean_head_m, gain)
-    face = np.column_stack([mesh[:, :2], depth])
+    centre = np.append(label.centre_px, 0)
+    skull = centre + px * label.R_local @ (SKULL_CENTRE_M - FACE_CENTRE_M)
+    face = centre + px * face_local_m
 
     oval = face[FACE_OVAL]
     ray = oval[:, :2] - skull[:2]
@@ -204,23 +183,34 @@ def choose_turn(yaw_deg: float, rng: np.random.Generator) -> np.ndarray:
     return Rotation.from_euler("XY", [nod, turn], degrees=True).as_matrix()
 
 
-def profile_photo(image, mesh, label, others, mean_head_m, gain, rng, yaw_deg):
+@dataclass(frozen=True)
+class View:
+    """How a photo is to be seen."""
+
+    R_delta: np.ndarray  # (3, 3)
+    size_px: float
+    offset_px: np.ndarray  # (2,) of the face centre from the middle of the output
+
+    @classmethod
+    def random(cls, yaw_deg: float, rng: np.random.Generator) -> View:
+        return cls(choose_turn(yaw_deg, rng), rng.uniform(90, 140), rng.uniform(-20, 20, 2))
+
+
+def profile_photo(image, face_local_m, label, others, view: View, mean: MeanMesh):
     """-> image (256, 256, 3), labels: the turned face first, every other face of the photo as weight 0."""
-    R_delta = choose_turn(yaw_deg, rng)
+    R_delta = view.R_delta
     margin = (round(0.5 * image.shape[1]), round(0.5 * image.shape[0]))
     padded = pad_blurred(image, 0.5)
-    mesh = mesh + [*margin, 0]
     label = FaceLabel(label.R_local, label.centre_px + margin, label.size_px, label.rot_std_deg, label.weight)
-    lifted = lift(padded.shape, mesh, label, mean_head_m, gain)
+    lifted = lift(padded.shape, face_local_m, label)
 
     px = label.size_px / REFERENCE_LENGTH_M
-    sellion = np.append(label.centre_px - px * (label.R_local @ FACE_CENTRE_M)[:2], 0)
-    pivot = sellion + px * label.R_local @ PIVOT_M
-    centre = turned((sellion + px * label.R_local @ FACE_CENTRE_M)[None], np.ones(1), pivot, R_delta)[0]
+    C = np.append(label.centre_px, 0)
+    pivot = C + px * label.R_local @ (PIVOT_M - FACE_CENTRE_M)
+    centre = turned(C[None], np.ones(1), pivot, R_delta)[0]
 
-    size = rng.uniform(90, 140)
-    zoom = size / label.size_px
-    shift = OUTPUT_PX / 2 + rng.uniform(-20, 20, 2) - zoom * centre[:2]
+    zoom = view.size_px / label.size_px
+    shift = OUTPUT_PX / 2 + view.offset_px - zoom * centre[:2]
     target = turned(lifted.point, lifted.follow, pivot, R_delta) * zoom
     target[:, :2] += shift
     smooth = cv2.GaussianBlur(padded, (0, 0), 0.4 / zoom) if zoom < 0.8 else padded
@@ -228,7 +218,8 @@ def profile_photo(image, mesh, label, others, mean_head_m, gain, rng, yaw_deg):
 
     angle = np.degrees(Rotation.from_matrix(R_delta).magnitude())
     std = float(np.hypot(label.rot_std_deg, 0.05 * angle))  # depth errors of the mesh turn into angle errors
-    labels = [FaceLabel(R_delta @ label.R_local, zoom * centre[:2] + shift, float(size), std, 1.0)]
+    label = FaceLabel(R_delta @ label.R_local, zoom * centre[:2] + shift, view.size_px, std, 1.0)
+    labels = [replace(label, landmarks=projected(mean, face_local_m @ R_delta.T, label, out.shape))]
     for f in others:
         at = zoom * (f.centre_px + margin) + shift
         if (at > 0).all() and (at < OUTPUT_PX).all():
@@ -236,47 +227,16 @@ def profile_photo(image, mesh, label, others, mean_head_m, gain, rng, yaw_deg):
     return out, labels
 
 
-class FaceMesh:
-    """MediaPipe's 468 points for one face, in pixels of the image; depth in the same unit, smaller = nearer."""
-
-    def __init__(self):
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        import mediapipe
-
-        self._net = mediapipe.solutions.face_mesh.FaceMesh(
-            static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3
-        )
-
-    def __call__(self, image: np.ndarray, label: FaceLabel) -> np.ndarray | None:
-        side = round(2.2 * label.size_px)
-        corner = label.centre_px - side / 2
-        A = np.array([[1, 0, corner[0]], [0, 1, corner[1]]])
-        crop = cv2.warpAffine(
-            image, A, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-        )
-        found = self._net.process(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)).multi_face_landmarks
-        if not found:
-            return None
-        points = np.array([[p.x, p.y, p.z] for p in found[0].landmark])
-        return points * side + [*(corner - 0.5), 0]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--photos", type=Path, required=True, help="shards of make_shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=15000)
-    parser.add_argument(
-        "--depth-gain",
-        type=float,
-        default=1.0,
-        help="MediaPipe depth -> pixels; 1.0 agrees with mb05 to about 1 deg of yaw, 0.91 to 2 deg",
-    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    rng, mesh_of, writer, counts = np.random.default_rng(args.seed), FaceMesh(), ShardWriter(args.out), Counter()
-    mean_head_m, gains = BfmFrame.load().landmarks68_m, []
+    rng, mesh_of, mean = np.random.default_rng(args.seed), FaceMesh(), MeanMesh.load()
+    writer, counts = ShardWriter(args.out), Counter()
     for image, person, source, faces in track(read_shards(args.photos), "profiling"):
         if counts["written"] >= args.limit:
             break
@@ -294,18 +254,20 @@ def main():
             counts["skipped: no face mesh"] += 1
             continue
         sellion = label.centre_px - label.size_px / REFERENCE_LENGTH_M * (label.R_local @ FACE_CENTRE_M)[:2]
-        if np.linalg.norm(mesh[168, :2] - sellion) > 0.1 * label.size_px:
+        if np.linalg.norm(mesh[SELLION, :2] - sellion) > 0.1 * label.size_px:
             counts["skipped: face mesh disagrees with the label's position"] += 1
             continue
-        gains.append(depth_gain(mesh, label, mean_head_m))
-        out, labels = profile_photo(
-            image, mesh, label, [f for f in faces if f is not label], mean_head_m, args.depth_gain, rng, yaw
-        )
+        view = View.random(yaw, rng)
+        face_local_m, reason = mean.local_points(mesh, label)
+        if face_local_m is None:
+            counts[f"skipped: {reason}"] += 1
+            continue
+        others = [f for f in faces if f is not label]
+        out, labels = profile_photo(image, face_local_m, label, others, view, mean)
         writer.add(encode(out), person, f"profiled/{source}", labels)
         counts["written"] += 1
     writer.flush()
     print(*(f"{n:6d} {what}" for what, n in sorted(counts.items())), sep="\n")
-    print("depth gain that fits the mean head best (quartiles):", np.percentile(gains, [25, 50, 75]).round(2))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ UNKNOWN = 255  # visibility of a landmark
 
 @dataclass(frozen=True, eq=False)
 class FaceLandmarks:
-    """The 68 landmarks of a face: px (68, 2); z_m (68,), depth beyond the face centre C in the look-at camera, in metres
-    with 0.2 m = size_px; visible (68,) 1, 0 or UNKNOWN."""
+    """The 68 landmarks of a face: px (68, 2); z_m (68,), depth beyond the face centre C in the look-at camera, metres
+    (0.2 m = size_px); visible (68,) 1, 0 or UNKNOWN."""
 
     px: np.ndarray
     z_m: np.ndarray
