@@ -1,12 +1,9 @@
 """The subscriptions of the pose node. rclpy does not manage them: they exist only while the node is active."""
 
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible, qos_policy_name_from_kind
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from hpe_ros import qos
 
 
 class PoseInputs:
@@ -33,20 +30,13 @@ class PoseInputs:
             policy = qos_policy_name_from_kind(event.last_policy_kind)
             self._on_qos_mismatch(f"{name}: a publisher's {policy} does not fit, its messages do not arrive")
 
-        events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible)
+        events = qos.SubscriptionEventCallbacks(incompatible_qos=on_incompatible)
         return self._node.create_subscription(kind, topic, callback, self._qos, event_callbacks=events)
 
     def qos_problems(self):
         """Dict from topic to why messages of a publisher that is there now do not arrive; empty when all fits."""
-        problems = {}
-        for subscription in self._subscriptions:
-            for publisher in self._node.get_publishers_info_by_topic(subscription.topic_name):
-                fit, reason = qos_check_compatible(publisher.qos_profile, self._qos)
-                if fit == QoSCompatibility.ERROR:
-                    sender = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-                    reason = reason.removeprefix("ERROR: ").rstrip("; ")
-                    problems[subscription.topic_name] = f"{reason}; the publisher is {sender}"
-        return problems
+        found = [qos.publishers_that_do_not_fit(self._node, subscription) for subscription in self._subscriptions]
+        return dict(item for problems in found for item in problems.items())
 
     def destroy(self):
         """Stop listening."""

@@ -6,7 +6,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from hpe_core.io.overlay import draw
-from hpe_ros import messages
+from hpe_ros import messages, qos
 
 DEPTH = 10
 
@@ -23,7 +23,8 @@ class PoseOutputs:
         if messages.Detection3DArray is not None:
             topics["heads"] = messages.Detection3DArray
         self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, topic, DEPTH) for topic, kind in topics.items()
+            topic: node.create_lifecycle_publisher(kind, topic, DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS)
+            for topic, kind in topics.items()
         }
 
     def reconfigure(self, config):
@@ -51,6 +52,11 @@ class PoseOutputs:
 
     def _wanted(self, topic):
         return topic in self._publishers and self._publishers[topic].get_subscription_count() > 0
+
+    def qos_problems(self):
+        """Dict from topic to why a subscription that is there now gets nothing; empty when all fits."""
+        found = [qos.subscriptions_that_do_not_fit(self._node, publisher) for publisher in self._publishers.values()]
+        return dict(item for problems in found for item in problems.items())
 
     def destroy(self):
         """Take the topics off the graph."""

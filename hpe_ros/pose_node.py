@@ -8,7 +8,7 @@ from rclpy.clock import Clock, ClockType
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
-from hpe_ros import diagnostics, lifecycle, messages, parameters
+from hpe_ros import diagnostics, lifecycle, messages, parameters, qos
 from hpe_ros.outputs import PoseOutputs
 from hpe_ros.stream import PoseStream
 
@@ -23,7 +23,9 @@ class PoseNode(lifecycle.ReleasingNode):
         self._pipeline, self._outputs, self._stream = None, None, None
         self._health = diagnostics.Diagnostics()
         parameters.declare(self, locked=lambda: self._pipeline is not None, on_change=self._on_change)
-        self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._health_publisher = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, event_callbacks=qos.NO_PUBLISHER_EVENTS
+        )
         # a steady clock, so that a paused simulation does not silence the diagnostics
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -87,7 +89,8 @@ class PoseNode(lifecycle.ReleasingNode):
             self._stream.reconfigure(self._pipeline_config, self._config)
 
     def _publish_health(self):
-        self._health.qos(self._stream.qos_problems() if self._stream is not None else {})
+        if self._stream is not None:
+            self._health.qos(self._stream.qos_problems() | self._outputs.qos_problems())
         statuses, stamp = self._health.statuses(), self.get_clock().now().to_msg()
         self._health_publisher.publish(messages.diagnostic_array(statuses, stamp, self.get_fully_qualified_name()))
 

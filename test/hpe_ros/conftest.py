@@ -27,7 +27,7 @@ MODEL = os.environ.get("HPE_TEST_MODEL", "head6dof")
 
 # a domain of our own, on this machine only: nobody else's nodes, and nobody else's network
 ISOLATION = {
-    "ROS_DOMAIN_ID": str(random.SystemRandom().randrange(10, 100)),
+    "ROS_DOMAIN_ID": os.environ.get("HPE_TEST_DOMAIN_ID") or str(random.SystemRandom().randrange(10, 100)),
     "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
 }
 if os.environ.get("ROS_DISTRO") in ("humble", "iron"):

@@ -33,6 +33,7 @@ def test_overhead_is_latency_less_inference_in_milliseconds(health):
     assert values["overhead_ms"] == "2.00/2.00"
     assert values["node_ms"] == "1.50/1.50"
     assert values["stamp_to_publish_ms"] == "7.00/7.00"
+    assert values["stamp_age_ms"] == "1.00/1.00"
 
 
 def test_losses_are_counted_by_reason_and_warned_about_once(health):

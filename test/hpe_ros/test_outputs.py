@@ -30,7 +30,7 @@ class Node:
     def __init__(self, subscriptions):
         self.subscriptions, self.publishers = subscriptions, {}
 
-    def create_lifecycle_publisher(self, kind, topic, depth):
+    def create_lifecycle_publisher(self, kind, topic, depth, **_):
         self.publishers[topic] = Publisher(self.subscriptions)
         return self.publishers[topic]
 
