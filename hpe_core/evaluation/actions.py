@@ -35,18 +35,18 @@ def eval_dataset(args):
     if args.jobs < 1:
         raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{args.protocol}"
-    _check_out(out, args.overwrite)
+    check_out(out, args.overwrite)
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
-    config = _config(args.config) or PipelineConfig()
+    config = config_of(args.config) or PipelineConfig()
     if args.model:
         config = replace(config, estimator=replace(config.estimator, model=args.model))
-    with _Progress() as progress:
+    with Progress() as progress:
         summary, rows = evaluate_dataset(
             PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.update
         )
     label = Path(config.estimator.model).name
     checks = check(thresholds, {label: summary})
-    _clear(out)
+    clear(out)
     (out / "results.json").write_text(files.results_json(summary), encoding="utf-8")
     files.write_frames_csv(out / "frames.csv", {label: files.as_arrays(rows)})
     files.write_junit(out / "junit.xml", checks, f"hpe_eval.{args.protocol}")
@@ -79,10 +79,10 @@ def eval_bag(args):
     job = _job(args)
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{bag_evaluation.bag_name(args.bag)}"
-    _check_out(out, args.overwrite)
+    check_out(out, args.overwrite)
     if args.jobs < 1:
         raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
-    with _Progress() as progress:
+    with Progress() as progress:
         results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.update)
     if not results:
         name, reason = next(iter(failed.items()))
@@ -114,7 +114,7 @@ def _job(args):
         args.truth_frame,
         args.ignore_frame_ids,
         args.topic,
-        _config(args.config),
+        config_of(args.config),
         camera_from_yaml(args.camera_info) if args.camera_info else None,
         args.hfov,
         args.flip,
@@ -122,7 +122,8 @@ def _job(args):
     )
 
 
-def _config(path):
+def config_of(path):
+    """PipelineConfig of a YAML file over the defaults, or None without a file."""
     if not path:
         return None
 
@@ -156,24 +157,24 @@ def find_bags(text):
     return {name: names[name] for name in sorted(names, key=natural_key)}
 
 
-def _check_out(out, overwrite):
+def check_out(out, overwrite, names=NAMES):
     """Raises HpeError when `out` cannot become the output folder; changes nothing."""
     if out.exists() and not out.is_dir():
         raise HpeError(f"output folder {out} is a file")
-    earlier = [name for name in NAMES if (out / name).exists()]
+    earlier = [name for name in names if (out / name).exists()]
     if earlier and not overwrite:
         raise HpeError(f"output folder {out} holds earlier results ({', '.join(earlier)}): use --overwrite or --out")
 
 
-def _clear(out):
+def clear(out, names=NAMES):
     """The output folder without the results of an earlier evaluation."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
+    for name in names:
         (out / name).unlink(missing_ok=True)
 
 
 def _write(out, args, bags, results, failed, job, checks):
-    _clear(out)
+    clear(out)
     values = bag_evaluation.results_of(results, job, checks) | {"failed_bags": failed}
     (out / "results.json").write_text(files.results_json(values), encoding="utf-8")
     files.write_frames_csv(out / "frames.csv", bag_evaluation.all_rows(results))
@@ -236,7 +237,7 @@ def _print_tables(shown, failed, checks, out):
             console.print(f"written   {out / name}", markup=False, soft_wrap=True)
 
 
-class _Progress:
+class Progress:
     """A bar on the terminal while models or processes run; nothing where there is no terminal."""
 
     def __enter__(self):

@@ -1,6 +1,7 @@
 """The arguments of `hpe eval` and `hpe convert`."""
 
 import argparse
+import importlib
 
 BAG_DESCRIPTION = """\
 Measure head poses in rosbag2 files against a truth, or alone. BAG is a bag (folder, .mcap, .db3) or a folder of bags.
@@ -30,6 +31,15 @@ Run a model on every image of a dataset that you have, in the dataset's own fold
 
 Every image is scored, missed or skipped for a stated reason; results.json and frames.csv say which."""
 
+IMAGES_DESCRIPTION = """\
+Compare methods on labelled images: our models, and with --peers other people's networks, all on the same images in the
+same run. FOLDER holds labels.csv with images, shard_*.npz of this project, AFLW2000-3D, 300W-LP or BIWI.
+
+Every labelled face is found or missed for a stated reason, by every method; a method that cannot run here is listed as
+absent. results.json, frames.csv (a row per method and face), tables.md and report.html are written.
+
+Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
+
 CONVERT_DESCRIPTION = """\
 Write rosbag2 files (MCAP) with images, CameraInfo and, for datasets, the truth on /truth/head_pose:
 
@@ -58,6 +68,14 @@ def add_parsers(commands):
     )
     _add_dataset_arguments(dataset)
     dataset.set_defaults(command=_later("eval_dataset"))
+    images = kinds.add_parser(
+        "images",
+        help="methods side by side on labelled images",
+        description=IMAGES_DESCRIPTION,
+        formatter_class=formatter,
+    )
+    _add_images_arguments(images)
+    images.set_defaults(command=_later("eval_images", "image_actions"))
     convert = commands.add_parser(
         "convert",
         help="datasets, images and videos into bags",
@@ -68,13 +86,11 @@ def add_parsers(commands):
     convert.set_defaults(command=_later("convert"))
 
 
-def _later(name):
-    """The function of that name in hpe_core.evaluation.actions, imported when it is called."""
+def _later(name, module="actions"):
+    """The function of that name in a module of hpe_core.evaluation, imported when it is called."""
 
     def call(args):
-        from hpe_core.evaluation import actions
-
-        return getattr(actions, name)(args)
+        return getattr(importlib.import_module(f"hpe_core.evaluation.{module}"), name)(args)
 
     return call
 
@@ -127,6 +143,29 @@ def _add_dataset_arguments(p):
     p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
     p.add_argument("--limit", metavar="N", type=int, help="only the first N images (for a trial)")
     p.add_argument("--jobs", metavar="N", type=int, default=1, help="processes")
+
+
+def _add_images_arguments(p):
+    p.add_argument("folder", metavar="FOLDER", help="labelled images")
+    p.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/eval_<folder>)")
+    p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier evaluation in DIR")
+    p.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="model name or .onnx file, repeatable (default: the shipped ones)",
+    )
+    p.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
+    p.add_argument("--hfov", metavar="DEG", type=float, default=60.0, help="assumed where images have no calibration")
+    p.add_argument(
+        "--peers", metavar="DIR", help="weights of the peers (training/README.md); needs a checkout and torch"
+    )
+    p.add_argument(
+        "--align-on", metavar="FOLDER", help="other labelled images, which fit one constant rotation per method"
+    )
+    p.add_argument("--without", action="append", metavar="IMAGE", help="tell the result without this image, too")
+    p.add_argument("--limit", metavar="N", type=int, help="only the first N images (for a trial)")
+    p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
 
 
 def _add_convert_arguments(p):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -11,32 +11,18 @@ import hpe_core
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.evaluation import frame_offset, metrics, summaries
+from hpe_core.evaluation.answers import Answer, pipeline_answers
 from hpe_core.evaluation.convert import samples_of
 from hpe_core.evaluation.results import SCHEMA_VERSION
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.head import FACE_CENTRE_M
-from hpe_core.geometry.lookat import local_from_global
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
-from hpe_core.io.images import bgr_from_compressed
 
-MIN_OVERLAP = 0.3  # intersection over union with the labelled face's box
 FIT_SHARE = 0.2
 COLUMNS = (
     *("image", "status", "reason", "yaw_deg", "pitch_deg", "roll_deg", "yaw_error_deg", "pitch_error_deg"),
     *("roll_error_deg", "geodesic_deg", "maev_deg", "translation_error_mm", "aligned_geodesic_deg"),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What the model said of one Sample: R (3, 3) comparable with its label, and t_m (3,) or None; None, and why, when
-    the face was missed."""
-
-    sample: object
-    R: np.ndarray | None = None
-    t_m: np.ndarray | None = None
-    reason: str = ""
 
 
 def evaluate_dataset(protocol, folder, config=None, hfov_deg=DEFAULT_HFOV_DEG, limit=None, jobs=1, progress=None):
@@ -82,39 +68,11 @@ def _answer_all(task, progress=None):
 
 def _answer(pipeline, sample, hfov_deg):
     try:
-        image = bgr_from_compressed(sample.path.read_bytes())
-    except (HpeError, OSError) as error:
-        return Answer(sample, reason=f"image cannot be read: {getattr(error, 'strerror', None) or error}")
+        image = sample.image()
+    except HpeError as error:
+        return Answer(sample, reason=str(error))
     camera = sample.camera or CameraModel.from_hfov(image.shape[1], image.shape[0], hfov_deg)
-    pipeline.reset()
-    faces = pipeline.process(image, camera, 0).faces
-    if not faces:
-        return Answer(sample, reason="no face found")
-    face = _labelled_one(faces, sample, camera)
-    if face is None:
-        return Answer(sample, reason="only other faces found")
-    R, t_m = face.pose.R_camera_head, face.pose.t_camera_head_m
-    if sample.local:
-        R = local_from_global(R, R @ FACE_CENTRE_M + t_m)[0]
-    return Answer(sample, R, t_m if sample.t_m is not None else None)
-
-
-def _labelled_one(faces, sample, camera):
-    """The Face that the label is about: that of most overlap with its box, or whose box holds the head's position."""
-    if sample.box_px is not None:
-        overlaps = [overlap(face.box_px, sample.box_px) for face in faces]
-        best = int(np.argmax(overlaps))
-        return faces[best] if overlaps[best] >= MIN_OVERLAP else None
-    point = camera.project(sample.t_m)
-    around = [face for face in faces if np.all(face.box_px[:2] <= point) and np.all(point <= face.box_px[2:])]
-    distance = [np.linalg.norm(0.5 * (face.box_px[:2] + face.box_px[2:]) - point) for face in around]
-    return around[int(np.argmin(distance))] if around else None
-
-
-def overlap(a, b):
-    """Intersection over union of two boxes (4,) x0, y0, x1, y1."""
-    w, h = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0)
-    return w * h / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - w * h)
+    return pipeline_answers(pipeline, image, camera, [sample])[0]
 
 
 def _fit_part(samples):

@@ -31,8 +31,52 @@ def write_report(path, results, bag_paths, job, checks, failed):
         "overview": _overview(results) if many else None,
         "bags": [_bag(result, bag_paths[result.name], job) for result in results[:MAX_BAGS]],
     }
+    write_page(path, values)
+
+
+def write_page(path, values):
+    """Write the page with its data (dict) in it."""
     text = json.dumps(json_values(values), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     Path(path).write_text(PAGE.read_text("utf-8").replace("@DATA@", text), encoding="utf-8")
+
+
+def page_of_images(tables, checks):
+    """Values for `write_page` of methods on single images. tables: dict title -> dict method -> ImageResult (others,
+    which could not be measured, have no rows and are named)."""
+    labels = list(
+        dict.fromkeys(name for results in tables.values() for name, r in results.items() if hasattr(r, "rows"))
+    )
+    return {
+        "subtitle": "single images, each method on the same ones",
+        "labels": labels,
+        "bags_total": len(tables),
+        "checks": [{"passed": c.passed, "text": c.text} for c in checks],
+        "combined": None,
+        "overview": None,
+        "bags": [_images(title, results, labels) for title, results in tables.items()],
+    }
+
+
+def _images(title, results, labels):
+    measured = {name: r for name, r in results.items() if hasattr(r, "rows")}
+    summaries = {name: r.summary for name, r in measured.items()}
+    reasons = [
+        [reason, *(s["detection"]["missed_by_reason"].get(reason, 0) for s in summaries.values())]
+        for reason in dict.fromkeys(r for s in summaries.values() for r in s["detection"]["missed_by_reason"])
+    ]
+    counts = [
+        [name, *(s["detection"][name] for s in summaries.values())] for name in ("true_heads", "matched", "missed")
+    ]
+    return {
+        "name": title,
+        "labels": list(measured),
+        "table": _table(summaries),
+        "time_plots": [],
+        "plots": _plots(measured, summaries),
+        "worst": [],
+        "accounting": counts + reasons,
+        "notices": [f"{name}: absent: {r.reason}" for name, r in results.items() if name not in measured],
+    }
 
 
 def _subtitle(job, failed, count):

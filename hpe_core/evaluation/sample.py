@@ -10,6 +10,7 @@ from hpe_core.geometry import euler
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, range_from_size
 from hpe_core.geometry.lookat import global_from_local
+from hpe_core.io.images import bgr_from_compressed
 
 SELLION = 27  # of the 68 Multi-PIE landmarks
 ORTHOGRAPHIC_UNITS_PER_M = 1e6  # the Basel face model is in micrometres
@@ -22,6 +23,9 @@ class Sample:
     R (3, 3): R_local (see hpe_core.geometry.lookat) where `local`, else R_camera_head; box_px (4,) x0, y0, x1, y1 of
     the face or None; t_m (3,): R_camera_head's head in the camera, None when unknown; size_px, sellion_px (2,): of a
     scaled-orthographic fit, None elsewhere; camera: None when there is no calibration.
+    image_id: what several faces of one image share, "" for an image of its own; encoded: bytes of the image where it is
+    no file by itself; others_px (M, 4): boxes of everything else in the image that is a face or may be one, None when
+    that is not known.
     """
 
     name: str
@@ -35,6 +39,16 @@ class Sample:
     size_px: float | None = None
     sellion_px: np.ndarray | None = None
     camera: CameraModel | None = None
+    image_id: str = ""
+    encoded: bytes | None = None
+    others_px: np.ndarray | None = None
+
+    def image(self):
+        """The image (H, W, 3) uint8 BGR. Raises HpeError when it cannot be read."""
+        try:
+            return bgr_from_compressed(self.path.read_bytes() if self.encoded is None else self.encoded)
+        except (HpeError, OSError) as error:
+            raise HpeError(f"image cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
     @property
     def angles(self):

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hpe_core.evaluation.bootstrap import mean_interval
+from hpe_core.evaluation.bootstrap import BLOCK, mean_interval
 from hpe_core.evaluation.metrics import summary
 from hpe_core.geometry import so3
 
@@ -87,7 +87,7 @@ def calibration(s, offsets):
     }
 
 
-def by_bin(s):
+def by_bin(s, block=BLOCK):
     """dict yaw_deg, distance_m, face_size_px, time_s -> list of bins with recall and errors."""
     end = max(s.time_s.max(initial=0.0), s.missed_time_s.max(initial=0.0))
     kinds = {
@@ -96,11 +96,14 @@ def by_bin(s):
         "face_size_px": (s.size_px, s.missed_size_px, SIZE_EDGES_PX),
         "time_s": (s.time_s, s.missed_time_s, np.linspace(0.0, end + 1e-6, TIME_BINS + 1)),
     }
-    return {name: _bins(s, *what) for name, what in kinds.items()}
+    return {name: bins(s, *what, block) for name, what in kinds.items()}
 
 
-def _bins(s, values, missed_values, edges):
-    """Bins [from, to) that hold any true head."""
+def bins(s, values, missed_values, edges, block=BLOCK):
+    """Bins [from, to) that hold any true head, by values (P,) of the matched and missed_values (L,); list of dict.
+
+    block: neighbours that depend on each other, 1 for unrelated images.
+    """
     out = []
     for low, high in pairwise(edges):
         inside = (values >= low) & (values < high)
@@ -115,9 +118,12 @@ def _bins(s, values, missed_values, edges):
                 "to": float(high) if np.isfinite(high) else None,
                 "true_heads": count + missed,
                 "recall": count / (count + missed),
-                "geodesic_deg": {"mean": _mean(s.geodesic_deg[inside]), "ci95": mean_interval(s.geodesic_deg[inside])},
+                "geodesic_deg": {
+                    "mean": _mean(s.geodesic_deg[inside]),
+                    "ci95": mean_interval(s.geodesic_deg[inside], block=block),
+                },
                 "euler_mae_deg": _mean(np.abs(s.euler_deg[inside])),
-                "error_mm": {"mean": _mean(t_error), "ci95": mean_interval(t_error)},
+                "error_mm": {"mean": _mean(t_error), "ci95": mean_interval(t_error, block=block)},
             }
         )
     return out

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -204,20 +205,42 @@ def camera_from_3ddfa(P: np.ndarray, centre: np.ndarray, side: np.ndarray, mirro
 
 
 class Teachers:
-    """The three pose networks. Every method: one crop (centre (N, 2), side (N,)) per image of a list of N."""
+    """The three pose networks, each loaded when it is first used, so that one may be absent. Every method: one crop
+    (centre (N, 2), side (N,)) per image of a list of N."""
 
     def __init__(self, weights: Path, threads: int = 2):
-        state = torch.load(weights / "mb05_120x120.pth", map_location="cpu", weights_only=True)["state_dict"]
-        net = load_by_order(mobilenet_mb05(), {k: v for k, v in state.items() if "fc_lm" not in k})
-        self.net_mb05 = onnx_session(net, 120, threads)
-        whitening = np.load(weights / "param_mean_std_62d_120x120.npz")
-        self.mean, self.std = whitening["mean"][:12], whitening["std"][:12]
+        self._weights, self._threads = weights, threads
 
-        state = torch.load(weights / "model-b66.pkl", map_location="cpu", weights_only=True)
-        self.net_b66 = onnx_session(load_by_order(LightweightB66(), state), 224, threads)
-        self.net_fsanet = [
-            onnx_session(weights / f"fsanet-{kind}-iter-688590.onnx", threads=threads) for kind in ("1x1", "var")
-        ]
+    @cached_property
+    def net_mb05(self) -> ort.InferenceSession:
+        state = torch.load(self._weights / "mb05_120x120.pth", map_location="cpu", weights_only=True)["state_dict"]
+        net = load_by_order(mobilenet_mb05(), {k: v for k, v in state.items() if "fc_lm" not in k})
+        return onnx_session(net, 120, self._threads)
+
+    @cached_property
+    def _whitening(self) -> tuple[np.ndarray, np.ndarray]:
+        with np.load(self._weights / "param_mean_std_62d_120x120.npz") as file:
+            return file["mean"][:12], file["std"][:12]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(12,) of mb05's camera parameters."""
+        return self._whitening[0]
+
+    @property
+    def std(self) -> np.ndarray:
+        """(12,) of mb05's camera parameters."""
+        return self._whitening[1]
+
+    @cached_property
+    def net_b66(self) -> ort.InferenceSession:
+        state = torch.load(self._weights / "model-b66.pkl", map_location="cpu", weights_only=True)
+        return onnx_session(load_by_order(LightweightB66(), state), 224, self._threads)
+
+    @cached_property
+    def net_fsanet(self) -> list[ort.InferenceSession]:
+        paths = [self._weights / f"fsanet-{kind}-iter-688590.onnx" for kind in ("1x1", "var")]
+        return [onnx_session(path, threads=self._threads) for path in paths]
 
     def mb05(self, images, centre, side, mirror: bool = False) -> Camera:
         """3DDFA_V2 (half width). The mirrored crop is undone, so that both calls estimate the same camera."""

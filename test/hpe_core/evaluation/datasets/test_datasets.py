@@ -11,8 +11,8 @@ from scipy.io import savemat
 from hpe_core import registry
 from hpe_core.cli import main
 from hpe_core.errors import HpeError
+from hpe_core.evaluation.answers import overlap
 from hpe_core.evaluation.convert import convert, samples_of
-from hpe_core.evaluation.dataset_evaluation import overlap
 from hpe_core.evaluation.protocols import PROTOCOLS
 from hpe_core.evaluation.readers import bag_camera, parse_spec, read_series
 from hpe_core.evaluation.sample import pose_in_camera

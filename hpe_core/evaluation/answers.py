@@ -1,0 +1,95 @@
+"""What a method says of the labelled faces of one image, and which of its faces belongs to which label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hpe_core.geometry.head import FACE_CENTRE_M
+from hpe_core.geometry.lookat import local_from_global
+
+MIN_OVERLAP = 0.3  # intersection over union with the labelled face's box
+NOT_FALSE = 0.1  # a face that overlaps anything labelled by this is not a false one
+NO_FACE, OTHER_FACES = "no face found", "only other faces found"
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the method said of one Sample: R (3, 3) comparable with its label, t_m (3,) or None, covariance (6, 6) in
+    the axes of R or None; R None, and a reason, when the face was missed. false: faces where there are none, told with
+    the first Sample of an image; None when the labels cannot say so."""
+
+    sample: object
+    R: np.ndarray | None = None
+    t_m: np.ndarray | None = None
+    reason: str = ""
+    covariance: np.ndarray | None = None
+    false: int | None = None
+
+
+def overlap(a, b):
+    """Intersection over union (...,) of boxes (..., 4) x0, y0, x1, y1."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    shared = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0).prod(-1)
+    return shared / ((a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared)
+
+
+def assigned(boxes_px, samples, camera):
+    """For each Sample of one image the index of the box (B, 4) that is its face, or None.
+
+    Labelled boxes: most overlap in all, at least MIN_OVERLAP; a label that is only a position takes the nearest box
+    around it.
+    """
+    boxes_px = np.asarray(boxes_px, float).reshape(-1, 4)
+    found = [None] * len(samples)
+    if len(boxes_px) == 0:
+        return found
+    with_box = [i for i, sample in enumerate(samples) if sample.box_px is not None]
+    if with_box:
+        shares = overlap(np.array([samples[i].box_px for i in with_box])[:, None], boxes_px[None])
+        for row, column in zip(*linear_sum_assignment(-shares), strict=True):
+            if shares[row, column] >= MIN_OVERLAP:
+                found[with_box[row]] = int(column)
+    for i, sample in enumerate(samples):
+        if sample.box_px is None:
+            point = camera.project(sample.t_m)
+            around = np.all((boxes_px[:, :2] <= point) & (point <= boxes_px[:, 2:]), -1)
+            distance = np.linalg.norm(0.5 * (boxes_px[:, :2] + boxes_px[:, 2:]) - point, axis=-1)
+            found[i] = int(np.argmin(np.where(around, distance, np.inf))) if around.any() else None
+    return found
+
+
+def false_boxes(boxes_px, sample):
+    """How many boxes (B, 4) lie on nothing that the image's labels know; None when they do not know all faces."""
+    if sample.others_px is None:
+        return None
+    known = np.concatenate([sample.box_px[None], sample.others_px])
+    boxes_px = np.asarray(boxes_px, float).reshape(-1, 4)
+    return int(np.sum(~np.any(overlap(boxes_px[:, None], known[None]) >= NOT_FALSE, axis=1)))
+
+
+def pipeline_answers(pipeline, image, camera, samples):
+    """List of Answer of a Pipeline for the Samples of one image (H, W, 3), of `camera`, as if it were the first."""
+    pipeline.reset()
+    faces = pipeline.process(image, camera, 0).faces
+    boxes = [face.box_px for face in faces]
+    answers = []
+    for i, (sample, index) in enumerate(zip(samples, assigned(boxes, samples, camera), strict=True)):
+        false = false_boxes(boxes, sample) if i == 0 else 0 if sample.others_px is not None else None
+        if index is None:
+            answers.append(Answer(sample, reason=OTHER_FACES if faces else NO_FACE, false=false))
+        else:
+            answers.append(Answer(sample, *_in_label_axes(faces[index].pose, sample), false=false))
+    return answers
+
+
+def _in_label_axes(pose, sample):
+    """R, t_m, reason, covariance of a HeadPose as an Answer to this Sample has them."""
+    R, t_m, covariance = pose.R_camera_head, pose.t_camera_head_m, pose.covariance
+    if sample.local:
+        R_camera_head = R
+        R = local_from_global(R, R @ FACE_CENTRE_M + t_m)[0]
+        if covariance is not None:
+            turn = np.kron(np.eye(2), R @ R_camera_head.T)  # to the axes of the look-at camera
+            covariance = turn @ covariance @ turn.T
+    return R, t_m if sample.t_m is not None else None, "", covariance

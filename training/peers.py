@@ -1,0 +1,134 @@
+"""Other people's networks as methods of `hpe eval images` and training.evaluate: the same images, the same run.
+
+Every network looks at a square crop of one face and says how the head is turned in the camera of that crop. The faces
+come from the labels (`true landmarks`, the crop that the networks were published with) or from YuNet's boxes. Where a
+label lies in the camera's frame, the crop's rotation is carried there by the exact look-at, unless `as_published`.
+A network whose weights or libraries are not here is an Absent, never left out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core.evaluation.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
+from hpe_core.evaluation.image_evaluation import Absent
+from hpe_core.geometry.lookat import global_from_local
+
+LANDMARKS, YUNET = "true landmarks", "YuNet"
+
+
+@dataclass(frozen=True)
+class Network:
+    """Method of training.photos.teachers.Teachers, the files it needs, and its crop: side per larger side of a box
+    around landmarks and of YuNet's box, and how far below the middle of the latter it lies, in larger sides.
+
+    From landmarks as published; from YuNet what agrees best with the consensus on LFW's test photos.
+    """
+
+    method: str
+    files: tuple
+    of_landmarks: float
+    of_yunet: float
+    down: float = 0.0
+
+
+NETWORKS = {
+    "3DDFA_V2 mb05": Network("mb05", ("mb05_120x120.pth", "param_mean_std_62d_120x120.npz"), 1.25, 1.25),
+    "Lightweight b66": Network("b66", ("model-b66.pkl",), 1.4, 1.4),
+    "FSA-Net": Network("fsanet", ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"), 1.8, 1.8),
+}
+DETECTOR_FILES = ("yunet_n_dynamic.onnx", "version-RFB-320.onnx")
+
+
+class Peer:
+    """A network on faces from one source.
+
+    estimate(images, centre (N, 2), side (N,)) -> R_local (N, 3, 3); detect(image) -> boxes (B, 4) x0, y0, x1, y1, or
+    None: boxes from the labels; jitter: boxes are shifted and scaled by up to this share.
+    """
+
+    def __init__(self, network, estimate, detect=None, as_published=False, jitter=0.0):
+        self.network, self._estimate, self._detect = network, estimate, detect
+        self._as_published, self._jitter = as_published, jitter
+        self._random = np.random.default_rng(0)
+        self.faces_from = YUNET if detect else LANDMARKS
+
+    def variant(self, **changes):
+        """The same network and faces, `as_published` or with `jitter`."""
+        return Peer(self.network, self._estimate, self._detect, **changes)
+
+    def answers(self, image, camera, samples):
+        """List of Answer for the Samples of one image (H, W, 3) of `camera`."""
+        if self._detect is None:
+            return [Answer(sample, self._rotation(image, sample.box_px, camera, sample)) for sample in samples]
+        boxes, out = self._detect(image), []
+        for i, (sample, index) in enumerate(zip(samples, assigned(boxes, samples, camera), strict=True)):
+            false = false_boxes(boxes, sample) if i == 0 else 0 if sample.others_px is not None else None
+            if index is None:
+                out.append(Answer(sample, reason=OTHER_FACES if len(boxes) else NO_FACE, false=false))
+            else:
+                out.append(Answer(sample, self._rotation(image, boxes[index], camera, sample), false=false))
+        return out
+
+    def crop(self, box_px):
+        """Centre (2,) and side of the crop for a box (4,)."""
+        side, centre = float(np.max(box_px[2:] - box_px[:2])), 0.5 * (box_px[:2] + box_px[2:])
+        factor = self.network.of_landmarks
+        if self._detect is not None:
+            factor, centre = self.network.of_yunet, centre + [0.0, self.network.down * side]
+        shift = self._jitter * self._random.uniform(-1.0, 1.0, 3)
+        return centre + side * shift[:2], side * factor * (1.0 + shift[2])
+
+    def _rotation(self, image, box_px, camera, sample):
+        """R (3, 3) as the Sample's label has it."""
+        centre, side = self.crop(box_px)
+        R = self._estimate([image], centre[None], np.array([side]))[0]
+        return R if sample.local or self._as_published else global_from_local(R, camera.rays(centre), 1.0)[0]
+
+
+def peers(weights):
+    """dict name -> Peer or Absent of every network, with faces from the labels and from YuNet, and of MediaPipe."""
+    from training.peers_mediapipe import mediapipe_peer
+
+    weights = Path(weights)
+    try:
+        from training.photos.teachers import Teachers
+    except ImportError as error:
+        reason, make = f"{error.name} is not installed", None
+    else:
+        make = Teachers(weights, threads=1)
+    made = {}
+    for source in (LANDMARKS, YUNET):
+        for name, network in NETWORKS.items():
+            needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
+            missing = [file for file in needed if not (weights / file).is_file()]
+            if make is not None and missing:
+                reason = f"no {', '.join(missing)} in {weights}"
+            if make is None or missing:
+                made[f"{name}, {source}"] = Absent(source, reason)
+            else:
+                made[f"{name}, {source}"] = Peer(network, _estimate(make, network), _detect(weights, source))
+    return made | {"MediaPipe mesh": mediapipe_peer()}
+
+
+def _estimate(teachers, network):
+    method = getattr(teachers, network.method)
+    if network.method == "mb05":
+        return lambda *crops: method(*crops).R
+    return method
+
+
+def _detect(weights, source):
+    if source != YUNET:
+        return None
+    from training.photos.detect import SURE, Detector
+
+    detector = Detector(weights)
+
+    def boxes(image):
+        found = detector.yunet(image)
+        found = found[found[:, 14] > SURE, :4]
+        return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], 1) - 0.5
+
+    return boxes
