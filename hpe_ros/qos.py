@@ -1,5 +1,6 @@
 """Whether others' quality of service fits ours: asked of the graph, because events cost time on every wake-up."""
 
+from rclpy.duration import Duration, Infinite
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
 try:
@@ -36,8 +37,17 @@ def _problems(topic, pairs, role):
     """pairs: (endpoint, QoS of the publisher, QoS of the subscription)."""
     problems = {}
     for other, offered, asked in pairs:
-        fit, reason = qos_check_compatible(offered, asked)
+        fit, reason = qos_check_compatible(offered, _without_endless(asked))
         if fit == QoSCompatibility.ERROR:
             who = f"{other.node_namespace.rstrip('/')}/{other.node_name}"
-            problems[topic] = f"{reason.removeprefix('ERROR: ').rstrip('; ')}; the {role} is {who}"
+            reasons = [part.removeprefix("ERROR: ") for part in reason.split(";") if part.startswith("ERROR: ")]
+            problems[topic] = f"{'; '.join(reasons)}; the {role} is {who}"
     return problems
+
+
+def _without_endless(profile):
+    """The profile, in which an endless deadline is none: the graph tells it so, and the check would object."""
+    for name in ("deadline", "liveliness_lease_duration"):
+        if getattr(profile, name) == Infinite:
+            setattr(profile, name, Duration())
+    return profile

@@ -164,6 +164,19 @@ def test_a_publisher_whose_qos_does_not_fit_is_named_in_diagnostics_until_it_is_
     graph.until(lambda: health_of(health, "/strict", "qos")[0] == 0, 60.0, "mismatch gone")
 
 
+def test_a_subscriber_who_asks_for_more_than_the_node_offers_is_named_in_diagnostics(plain, graph, health):
+    from geometry_msgs.msg import PoseArray
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    subscription = graph.node.create_subscription(PoseArray, "/plain/head_poses", lambda message: None, latched)
+    seen = graph.until(lambda: (seen := health_of(health, "/plain", "qos")) and seen[0] == 2 and seen, what="mismatch")
+    assert seen[1] == "QoS mismatch on /plain/head_poses"
+    assert "the subscription is /observer" in seen[2]["/plain/head_poses"]
+    graph.node.destroy_subscription(subscription)
+    graph.until(lambda: health_of(health, "/plain", "qos")[0] == 0, what="mismatch gone")
+
+
 def test_wrong_parameters_are_refused_by_name_and_with_a_reason(managed, set_parameter):
     assert set_parameter("max_faces", 3) is None
     for name, value, why in (
