@@ -69,8 +69,8 @@ class CameraNode(Node):
 
     def _other_calibration(self, camera, width, height):
         """Calibration of the stream itself (a bag), else of a known field of view, else None."""
-        if camera is None and self._config.hfov_deg > 0.0:
-            camera = CameraModel.from_hfov(width, height, self._config.hfov_deg)
+        if camera is None and self._config.camera_hfov_deg > 0.0:
+            camera = CameraModel.from_hfov(width, height, self._config.camera_hfov_deg)
         return None if camera is None else camera_messages.Calibration.of(camera)
 
     def _publish_health(self):

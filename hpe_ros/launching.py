@@ -22,11 +22,12 @@ ARGUMENTS = {
 }
 
 
-def node_description(executable, arguments, remapped, overridable=(), beside=lambda value: []):
+def node_description(executable, arguments, remapped, overridable=None, beside=lambda value: []):
     """LaunchDescription of one of our lifecycle nodes.
 
     arguments: name -> (default, description), with params_file, beside the shared ARGUMENTS; remapped: the arguments
-    that name topics; overridable: those that replace the parameter of the same name unless they are empty;
+    that name topics; overridable: dict of those that replace the parameter of the same name unless they are empty
+    -> type of that parameter;
     beside(dict of argument values) -> list of what is launched with the node; it may change the values.
     """
     arguments = arguments | ARGUMENTS
@@ -34,7 +35,8 @@ def node_description(executable, arguments, remapped, overridable=(), beside=lam
     def actions(context):
         value = {name: LaunchConfiguration(name).perform(context) for name in arguments}
         others = beside(value)
-        overrides = {name: value[name] for name in overridable if value[name]}
+        typed = (overridable or {}).items()
+        overrides = {name: ParameterValue(kind(value[name]), value_type=kind) for name, kind in typed if value[name]}
         # autostart is a parameter: a transition that launch emits is lost when the node is respawned, and Humble's
         # launch_ros has no autostart of its own
         overrides |= {name: is_true(value[name]) for name in ("use_sim_time", "autostart")}
@@ -79,9 +81,16 @@ def camera_node(value, parameters):
         parameters=[typed, {"use_sim_time": is_true(value["use_sim_time"])}],
         remappings=[(name, value[name]) for name in ("image", "camera_info")],
         prefix=value["python"],
-        on_exit=Shutdown(reason="camera_node has ended, its last lines say why"),
+        on_exit=ends_launch,
         output="screen",
     )
+
+
+def ends_launch(event, context):
+    """What follows the end of a process without which there is nothing to see."""
+    if context.is_shutdown:  # it was told to end
+        return []
+    return [LogInfo(msg=f"{event.process_name} has ended, its last lines say why"), Shutdown()]
 
 
 def rviz(value, topics):

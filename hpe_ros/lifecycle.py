@@ -85,7 +85,5 @@ def _autostart(node):
     """
     if not node.has_parameter("autostart"):  # a node without a lifecycle
         return
-    if not node.has_parameter("autostart"):  # a node without a lifecycle
-        return
     if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
         node.trigger_activate()

@@ -55,20 +55,7 @@ class CameraNodeConfig(Checked):
 
     device: str = option("0", "camera index, /dev/video<index>, or a file or folder that `hpe run` can read")
     camera_info_url: str = option("", "calibration: path or file:// URL of a camera_info YAML; empty: none")
-    hfov_deg: float = option(
-        0.0, "without a calibration: horizontal field of view; 0: camera_info says uncalibrated (K = 0)", 0.0, 179.0
-    )
-    frame_id: str = option("camera_optical_frame", "frame of the images; a bag's own frame counts more")
-    loop: bool = option(True, "play a file over and over")
-
-
-@dataclass(frozen=True)
-class CameraNodeConfig(Checked):
-    """The camera node for a quick try."""
-
-    device: str = option("0", "camera index, /dev/video<index>, or a file or folder that `hpe run` can read")
-    camera_info_url: str = option("", "calibration: path or file:// URL of a camera_info YAML; empty: none")
-    hfov_deg: float = option(
+    camera_hfov_deg: float = option(
         0.0, "without a calibration: horizontal field of view; 0: camera_info says uncalibrated (K = 0)", 0.0, 179.0
     )
     frame_id: str = option("camera_optical_frame", "frame of the images; a bag's own frame counts more")
@@ -77,5 +64,4 @@ class CameraNodeConfig(Checked):
 
 POSE_NODE_GROUPS = (NodeConfig, EstimatorConfig, TrackerConfig)
 ATTENTION_NODE_GROUPS = (AttentionNodeConfig, AttentionConfig)
-CAMERA_NODE_GROUPS = (CameraNodeConfig,)
 CAMERA_NODE_GROUPS = (CameraNodeConfig,)

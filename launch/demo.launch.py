@@ -4,7 +4,7 @@ import os
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import ExecuteProcess, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import ExecuteProcess, IncludeLaunchDescription, LogInfo, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
@@ -32,8 +32,7 @@ def _demo(context):
     passed = TOPICS | {name: value[name] for name in ("rviz", "model", "backend", "python")}
     if launching.is_installed(*PLAYER):
         replay = ["ros2", "bag", "play", bag, "--loop", "--rate", value["rate"], "--clock"]
-        ended = Shutdown(reason="the player has ended, its last lines say why")
-        player = ExecuteProcess(cmd=replay, output="screen", on_exit=ended)
+        player = ExecuteProcess(cmd=replay, output="screen", on_exit=launching.ends_launch)
         passed |= {"image_transport": "compressed", "use_sim_time": "true"}
     else:
         player = LogInfo(msg="no rosbag2 with MCAP here: our camera node plays the bag, at its own speed")

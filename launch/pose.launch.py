@@ -28,7 +28,7 @@ SHOWN = ("overlay", "markers", "head_poses")
 
 
 def generate_launch_description():
-    overridable = ("image_transport", "model", "backend", "hfov_deg")
+    overridable = {"image_transport": str, "model": str, "backend": str, "hfov_deg": float}
     return launching.node_description("pose_node", ARGUMENTS, ("image", "camera_info"), overridable, _beside)
 
 

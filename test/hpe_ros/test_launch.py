@@ -82,7 +82,7 @@ def test_a_camera_that_cannot_be_opened_ends_the_launch_with_its_reason(start):
     launched = start(launch("pose.launch.py", "camera:=97", "namespace:=no_camera"))
     launched.wait(90.0)
     assert "camera 97 cannot be opened" in launched.text
-    assert "camera_node has ended" in launched.text
+    assert "camera_node-2 has ended" in launched.text
 
 
 def test_rviz_gets_its_configuration_namespace_and_frame(fake_rviz, start, graph):
