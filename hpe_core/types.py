@@ -6,6 +6,8 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import euler, frames, so3
+from hpe_core.geometry.head import FACE_CENTRE_M
+from hpe_core.geometry.lookat import lookat_rotation
 
 _I3 = np.eye(3)
 
@@ -95,6 +97,18 @@ class Face:
     box_px: np.ndarray
     face_id: str | None = None
     landmarks: Landmarks | None = None
+
+    @property
+    def landmarks_camera_m(self):
+        """Landmarks (68, 3) in the camera optical frame, metres, where the camera sees them; None without a network."""
+        if self.landmarks is None:
+            return None
+        centre = self.pose.t_camera_head_m + self.pose.R_camera_head @ FACE_CENTRE_M
+        range_m = np.linalg.norm(centre)
+        points = self.landmarks.points_local_m
+        # weak perspective to perspective: x / range is what the look-at camera sees, at depth range + z
+        points = points * np.stack([1.0 + points[:, 2] / range_m] * 2 + [np.ones(len(points))], -1)
+        return centre + points @ lookat_rotation(centre / range_m)
 
 
 def primary_face(faces):

@@ -53,6 +53,8 @@ def _draw_face(canvas, camera, face, box_px, unit):
     limit = 4.0 * max(canvas.shape[:2])  # a face at the edge may reach far outside
     x0, y0, x1, y1 = (int(v) for v in np.clip(np.round(box_px), -limit, limit))
     cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
+    if face.landmarks is not None:
+        _draw_landmarks(canvas, camera.project(face.landmarks_camera_m), face.landmarks.visible, limit, thick)
     origin = face.pose.t_camera_head_m
     for axis, axis_colour in _HEAD_AXES:
         ends = np.stack([origin, origin + AXIS_LENGTH_M * face.pose.R_camera_head @ axis])
@@ -66,6 +68,14 @@ def _draw_face(canvas, camera, face, box_px, unit):
         f"yaw {angles.yaw:+.0f}  pitch {angles.pitch:+.0f}  roll {angles.roll:+.0f}",
     )
     _draw_label(canvas, lines, x0, y0, y1, colour, unit)
+
+
+def _draw_landmarks(canvas, points_px, visible, limit, radius):
+    """Dots (68, 2) px: white where the network sees the point, grey where it is hidden."""
+    for point, seen in zip(
+        np.clip(np.round(points_px), -limit, limit).astype(int).tolist(), visible > 0.5, strict=True
+    ):
+        cv2.circle(canvas, point, radius, (255, 255, 255) if seen else (130, 130, 130), cv2.FILLED, cv2.LINE_AA)
 
 
 def _draw_label(canvas, lines, x0, y0, y1, colour, unit):

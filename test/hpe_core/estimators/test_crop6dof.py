@@ -187,3 +187,15 @@ def test_no_candidate_asks_no_network_and_an_output_that_is_not_finite_is_an_err
     network.row[20] = np.nan
     with pytest.raises(HpeError, match="not finite"):
         Refiner(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
+def test_landmarks_project_to_the_pixels_of_the_crop_that_they_were_read_from(camera):
+    points = np.zeros((68, 3))
+    points[8] = [0.06, 0.04, 0.08]
+    network = FixedCrops(landmarks_m=points)
+    refined = Refiner(network, "crop").refine(candidate(camera, R_TRUE, T_TRUE), black(camera), camera)
+    (face,) = faces_from_candidates(refined, camera)
+    centre = face.pose.R_camera_head @ FACE_CENTRE_M + face.pose.t_camera_head_m
+    seen = centre + np.array([0.06, 0.04, 0.0]) @ lookat_rotation(centre / np.linalg.norm(centre))
+    np.testing.assert_allclose(camera.project(face.landmarks_camera_m[8]), camera.project(seen), atol=1e-3)
