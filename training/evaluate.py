@@ -1,172 +1,365 @@
-"""Measure a 6DoF model on real images it was not trained on; prints and writes one JSON for the model card.
+"""Accuracy of our models beside the peers', on everything that is labelled, against the project's targets.
 
-    python -m training.evaluate --model hpe_core/weights/head6dof.onnx --data ../shared/data --lfw-test DIR --out X.json
+    python -m training.evaluate --lfw-test DIR --render-test DIR --conditions --video --cost --out DIR
+    python -m training.evaluate --model model.onnx --lfw-test DIR --out metrics.json       (for a model card)
 
-Every image is accounted for: found + missed = images, and a missed image also counts as predicting the mean pose in the
-second error figure. LFW: a face counts as found when a detection lies on the photo's largest labelled face; a detection
-is false when it lies on no face and on no candidate of the two reference detectors (training.photos).
+A folder gets tables.md, results.json, frames.csv, report.html and targets.md; see docs/evaluation.md. The photographs
+of LFW's test people also fit the one constant rotation per method with which aligned errors are told.
 """
 
 import argparse
-import csv
 import json
+import sys
+from itertools import groupby
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from rich.progress import Progress
 
-from hpe_core import config as cfg
-from hpe_core.estimators.head6dof import same_face
-from hpe_core.geometry import euler, so3
+from hpe_core import model_store
+from hpe_core.errors import HpeError
+from hpe_core.evaluation.actions import check_out, clear
+from hpe_core.evaluation.image_actions import NAMES, print_tables, write_tables
+from hpe_core.evaluation.image_evaluation import (
+    OURS,
+    Absent,
+    answers_of,
+    labelled_images,
+    our_methods,
+    scored,
+)
+from hpe_core.evaluation.image_scores import fitted_offset
+from hpe_core.evaluation.image_tables import markdown
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
-from hpe_core.geometry.lookat import lookat_rotation
-from hpe_core.pipeline import Pipeline
-from training.shards import ShardSet
+from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
+from training import evaluate_targets
+from training.evaluate_conditions import conditions
+from training.evaluate_video import evaluate_video, frames_of, video_methods
+from training.peers import YUNET, peers
 
-HFOV_DEG = 60.0
-GIMBAL_LOCK = "image02773.jpg"
-
-
-def camera_of(image):
-    """Assumed camera of an image without calibration."""
-    return CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG)
+DEV, GIMBAL_LOCK = "aflw2000_dev16", "image02773.jpg"
+FILES = (*NAMES, "targets.md")
+MIN_CONDITION_PX = 80  # smaller faces would be enlarged by a condition
 
 
-def box_overlap(a, b):
-    """Intersection over union of two boxes (4,) x0, y0, x1, y1."""
-    w, h = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0)
-    area = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - w * h
-    return w * h / area
+def main_faces(samples):
+    """Of every image the Sample of the largest face; the others are still known faces."""
+    groups = groupby(samples, key=lambda sample: sample.image_id or sample.name)
+    return [max(group, key=lambda s: np.prod(s.box_px[2:] - s.box_px[:2])) for _, group in map(_listed, groups)]
 
 
-def evaluate_aflw(pipeline, folder):
-    """Found faces, Euler MAE (yaw, pitch, roll, mean) and geodesic error on labelled images, in degrees."""
-    folder = Path(folder)
-    rows = list(csv.DictReader(open(folder / "labels.csv")))
-    errors, geodesics, missed = {}, {}, []
-    truth = {r["file"]: np.array([float(r[k]) for k in ("yaw_deg", "pitch_deg", "roll_deg")]) for r in rows}
-    for row in rows:
-        image = cv2.imread(str(next(folder.rglob(row["file"]))))
-        box = np.array([float(row[k]) for k in ("lm_x0", "lm_y0", "lm_x1", "lm_y1")])
-        pipeline.reset()
-        faces = pipeline.process(image, camera_of(image), 0).faces
-        overlaps = [box_overlap(face.box_px, box) for face in faces]
-        if not faces or max(overlaps) < 0.3:
-            missed.append(row["file"])
+def _listed(item):
+    return item[0], list(item[1])
+
+
+class Run:
+    """What one call measures, set by set; results in `tables` (title -> name -> result) and `conditions`."""
+
+    def __init__(self, methods):
+        self.methods, self.offsets = methods, {}
+        self.tables, self.conditions = {}, {}
+
+    def measure(self, name, samples, without=(), align=False):
+        """Tables of a set, with and without some images; align: the set fits the methods' constant rotations."""
+        with Progress(transient=True) as progress:
+            task = progress.add_task(name, total=None)
+            answers = answers_of(
+                self.methods,
+                samples,
+                DEFAULT_HFOV_DEG,
+                None,
+                lambda n, of: progress.update(task, completed=n, total=of),
+            )
+        self.tables[name] = scored(self.methods, answers, {} if align else self.offsets)
+        if without:
+            title = f"{name} without {', '.join(without)}"
+            self.tables[title] = scored(self.methods, answers, {} if align else self.offsets, without)
+        if align:
+            self.offsets = {method: fitted_offset(found) for method, found in answers.items()}
+
+    def measure_conditions(self, name, samples):
+        """The set again, made harder in each of the ways of training.evaluate_conditions."""
+        large = [s for s in main_faces(samples) if np.max(s.box_px[2:] - s.box_px[:2]) >= MIN_CONDITION_PX]
+        if not large:
+            raise HpeError(f"{name} has no face of {MIN_CONDITION_PX} px")
+        self.conditions[name] = {}
+        for condition in conditions():
+            methods = condition.methods(self.methods)
+            answers = answers_of(methods, large, DEFAULT_HFOV_DEG, condition.change)
+            self.conditions[name][condition.name] = scored(methods, answers)
+            print(f"{name}: {condition.name} done", file=sys.stderr, flush=True)
+
+
+def condition_table(results):
+    """Header and rows of dict condition -> dict method -> result: median geodesic error (found faces in per cent)."""
+    methods = next(iter(results.values()))
+    header = ["geodesic median, deg (found)", *methods]
+    rows = []
+    for condition, by_method in results.items():
+        cells = []
+        for name in methods:
+            result = by_method[name]
+            if isinstance(result, Absent):
+                cells.append(result.reason)
+                continue
+            median = result.summary["rotation"]["geodesic_deg"]["median"]
+            recall = result.summary["detection"]["recall"]
+            cells.append(f"{'-' if median is None else f'{median:.2f}'} ({100 * recall:.0f} %)")
+        rows.append([condition, *cells])
+    return header, rows
+
+
+def video_table(results):
+    """Header and rows of the jitter and lag of every method."""
+    header = ["static jitter", "found", "deg per axis", "lag ms", "deg per axis at the shared lag"]
+    rows = []
+    for name, r in results.items():
+        if r["status"] == "absent":
+            rows.append([name, f"absent: {r['reason']}", "", "", ""])
             continue
-        R = faces[int(np.argmax(overlaps))].pose.R_camera_head
-        angles = euler.aflw2000.from_matrix(R)
-        errors[row["file"]] = np.abs(np.array([angles.yaw, angles.pitch, angles.roll]) - truth[row["file"]])
-        R_true = euler.aflw2000.to_matrix(euler.EulerDeg(*truth[row["file"]]))
-        geodesics[row["file"]] = float(np.degrees(so3.geodesic_angle(R, R_true)))
-    regular = {k: e for k, e in errors.items() if k != GIMBAL_LOCK}
-    if not regular:
-        return {"images": len(rows), "found": 0, "missed": missed}
-    mean_pose = np.mean([t for k, t in truth.items() if k != GIMBAL_LOCK], 0)
-    as_mean = [np.abs(truth[k] - mean_pose) for k in missed if k != GIMBAL_LOCK]
+        lag = "" if r["lag_s"] is None else f"{1e3 * r['lag_s']:.0f}"
+        late = r["jitter_at_shared_lag_deg_per_axis"]
+        rows.append(
+            [
+                name,
+                f"{r['found']}/{r['frames']}",
+                f"{r['jitter_deg_per_axis']:.3f}",
+                lag,
+                "" if late is None else f"{late:.3f}",
+            ]
+        )
+    return header, rows
+
+
+def cost_of(ours, data):
+    """dict weights_mb, frame_ms, peers_ms (name -> number), fastest_peer_ms: one face in 640x480, one thread."""
+    from bench import latency
+
+    cv2.setNumThreads(1)
+    frames = [latency.with_faces(frame, 1) for frame in latency.sample_frames(60)]
+    made = latency.pipelines(data, 1)
+    made = {name: made[name] for name in made if not name.startswith(latency.OURS)}
+    for name, method in ours.items():
+        if not isinstance(method, Absent):
+            made[name] = _Timed(method.pipeline)
+    rows = [row for row in latency.measure(made, frames) if row["stage"] == "total"]
+    times = {row["pipeline"]: row["p50_ms"] for row in rows}
     return {
-        "images": len(rows),
-        "found": len(errors),
-        "missed": missed,
-        "euler_mae_deg": np.round([*np.mean(list(regular.values()), 0), np.mean(list(regular.values()))], 2).tolist(),
-        "euler_mae_failures_counted_deg": round(float(np.mean([*regular.values(), *as_mean])), 2),
-        "geodesic_mean_deg": round(float(np.mean([g for k, g in geodesics.items() if k != GIMBAL_LOCK])), 2),
-        "geodesic_all_mean_deg": round(float(np.mean(list(geodesics.values()))), 2),
-        "per_image_deg": {k: np.round(e, 1).tolist() for k, e in errors.items()},
+        "weights_mb": {n: _weights_mb(m.pipeline) for n, m in ours.items() if not isinstance(m, Absent)},
+        "frame_ms": {name: times[name] for name in ours if name in times},
+        "peers_ms": {name: ms for name, ms in times.items() if name not in ours},
+        "fastest_peer_ms": min((ms for name, ms in times.items() if name not in ours), default=None),
     }
 
 
-def evaluate_shards(pipeline, folder, limit):
-    """Found and false faces per image, and geodesic agreement with the labels, over at most `limit` images."""
-    shards = ShardSet([folder])
-    images = faces_in = found = false = 0
-    angles, normalised = [], []
-    for index in tqdm(range(min(limit, len(shards))), desc=Path(folder).name):
-        image, labels, _ = shards.read(index)
+class _Timed:
+    """A Pipeline as bench.latency times it."""
+
+    def __init__(self, pipeline):
+        self._pipeline, self._stamp_ns = pipeline, 0
         pipeline.reset()
-        faces = pipeline.process(image, camera_of(image), 0).faces
-        centres = np.array([project_centre(face.pose, image) for face in faces]).reshape(-1, 3)
-        images += 1
-        known = labels.where(labels.weight > 0)
-        if len(known):
-            faces_in += 1
-            main = int(np.argmax(known.size_px))
-            on = same_face(known.centre_px[main], known.size_px[main], centres[:, :2], centres[:, 2])
-            if on.any():
-                found += 1
-                face = faces[int(np.argmax(on))]
-                ray = camera_of(image).rays(known.centre_px[main])
-                angle = so3.geodesic_angle(lookat_rotation(ray) @ face.pose.R_camera_head, known.R_local[main])
-                angles.append(np.degrees(angle))
-                normalised.append(np.degrees(angle) / face.pose.rotation_std_deg)
-        for centre in centres:
-            if not len(labels) or not same_face(centre[:2], centre[2], labels.centre_px, labels.size_px).any():
-                false += 1
+
+    def run(self, frame):
+        self._stamp_ns += 66_666_667
+        camera = CameraModel.from_hfov(frame.shape[1], frame.shape[0], DEFAULT_HFOV_DEG)
+        result = self._pipeline.process(frame, camera, self._stamp_ns)
+        return len(result.faces), result.stage_s
+
+
+def _weights_mb(pipeline):
+    """Megabytes of every model that the pipeline's settings name."""
+    options = vars(pipeline.config.estimator)
+    names = {v for v in options.values() if isinstance(v, str) and (v in model_store.names() or v.endswith(".onnx"))}
+    return sum(model_store.path_of(name).stat().st_size for name in names) / 1e6
+
+
+# --- the model card ------------------------------------------------------------------------------------------------
+
+
+def card_metrics(model, data, lfw_test=None, shards=(), limit=1000, video=True):
+    """dict of the numbers that a model's card carries: one model, no peers."""
+    methods = our_methods([model])
+    ((name, method),) = methods.items()
+    dev = labelled_images(data / "real_labelled" / DEV)
+    answers = answers_of(methods, dev, DEFAULT_HFOV_DEG)
+    everything = scored(methods, answers)[name]
+    regular = scored(methods, answers, without=[GIMBAL_LOCK])[name]
+    rows = everything.rows
+    euler, found = regular.summary["rotation"]["euler_mae_deg"], rows["status"] == "matched"
+    per_image = np.stack([np.abs(rows[f"{axis}_error_deg"]) for axis in ("yaw", "pitch", "roll")], -1)
+    out = {
+        DEV: {
+            "images": len(rows["image"]),
+            "found": int(found.sum()),
+            "missed": rows["image"][~found].tolist(),
+            "compared": "in the look-at camera",
+            "euler_mae_deg": [_two(euler[key]) for key in ("yaw", "pitch", "roll", "mean")],
+            "euler_mae_failures_counted_deg": _two(euler["mean_failures_as_mean_pose"]),
+            "geodesic_mean_deg": _two(regular.summary["rotation"]["geodesic_deg"]["mean"]),
+            "geodesic_all_mean_deg": _two(everything.summary["rotation"]["geodesic_deg"]["mean"]),
+            "per_image_deg": {
+                str(image): np.round(error, 1).tolist()
+                for image, error in zip(rows["image"][found], per_image[found], strict=True)
+            },
+        }
+    }
+    for key, folder in [("lfw_test", lfw_test)] * bool(lfw_test) + [(Path(f).name, f) for f in shards]:
+        samples = main_faces(labelled_images(folder, limit))
+        out[key] = _shard_metrics(scored(methods, answers_of(methods, samples, DEFAULT_HFOV_DEG))[name].summary)
+    if video:
+        out["video_headmove"] = _one_face(method.pipeline, data / "video_headmove" / "demo.mp4")
+    return out
+
+
+def _shard_metrics(summary):
+    counts, geodesic = summary["detection"], summary["rotation"]["geodesic_deg"]
+    nees = ((summary["uncertainty"] or {}).get("rotation") or {}).get("nees_over_dof")
     return {
-        "images": images,
-        "images_with_a_label": faces_in,
-        "found": found,
-        "found_percent": round(100.0 * found / max(1, faces_in), 2),
-        "false_faces_per_image_percent": round(100.0 * false / images, 2),
-        "geodesic_to_label_median_deg": round(float(np.median(angles)), 2),
-        "geodesic_to_label_p95_deg": round(float(np.percentile(angles, 95)), 2),
-        "rms_error_over_published_std": round(float(np.sqrt(np.mean(np.square(normalised)) / 3.0)), 2),
+        "images": counts["images"],
+        "found": counts["matched"],
+        "found_percent": _two(100.0 * counts["recall"]),
+        "false_faces_per_image_percent": _two(100.0 * counts["false_per_image"]),
+        "geodesic_to_label_median_deg": _two(geodesic["median"]),
+        "geodesic_to_label_p95_deg": _two(geodesic["p95"]),
+        "rms_error_over_published_std": None if nees is None else _two(np.sqrt(nees)),
     }
 
 
-def project_centre(pose, image):
-    """Face centre's pixel and size_px (3,) of a pose."""
-    camera = camera_of(image)
-    centre = pose.R_camera_head @ FACE_CENTRE_M + pose.t_camera_head_m
-    return [*camera.project(centre), REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)]
-
-
-def evaluate_video(pipeline, path):
-    """Frames with exactly one face under the id most often seen, and the spread of the pose between frames."""
-    capture = cv2.VideoCapture(str(path))
-    fps = capture.get(cv2.CAP_PROP_FPS)
+def _one_face(pipeline, path):
+    """Frames with exactly one face under the id most often seen."""
     pipeline.reset()
-    ids, frames = [], 0
-    while True:
-        ok, image = capture.read()
-        if not ok:
-            break
-        faces = pipeline.process(image, camera_of(image), round(frames / fps * 1e9)).faces
+    ids = []
+    for stamp_ns, image in frames_of(path):
+        camera = CameraModel.from_hfov(image.shape[1], image.shape[0], DEFAULT_HFOV_DEG)
+        faces = pipeline.process(image, camera, stamp_ns).faces
         ids.append(faces[0].face_id if len(faces) == 1 else None)
-        frames += 1
     named = [i for i in ids if i]
-    main = max(set(named), key=named.count) if named else None
-    return {"frames": frames, "exactly_one_face_same_id": named.count(main), "ids": sorted(set(named))}
+    most = max((named.count(i) for i in set(named)), default=0)
+    return {"frames": len(ids), "exactly_one_face_same_id": most, "ids": sorted(set(named))}
 
 
-def main():
+def _two(value):
+    return None if value is None else round(float(value), 2)
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def main(argv=None):
+    """Returns the exit code."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="head6dof")
-    p.add_argument("--data", default="../shared/data")
+    p.add_argument("--model", action="append", help="model name or .onnx file, repeatable (default: the shipped ones)")
+    p.add_argument("--data", type=Path, default=Path("../shared/data"))
     p.add_argument("--lfw-test", help="shard folder of the LFW test people")
+    p.add_argument("--render-test", help="shard folder of rendered people that training never saw")
     p.add_argument("--shards", nargs="*", default=[], help="further shard folders to measure")
-    p.add_argument("--limit", type=int, default=1000)
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--out")
-    p.add_argument("--no-video", action="store_true")
-    args = p.parse_args()
-    estimator = cfg.EstimatorConfig(model=args.model, threads=args.threads)
-    pipeline = Pipeline(cfg.PipelineConfig(estimator=estimator))
-    data = Path(args.data)
-    results = {"aflw2000_dev16": evaluate_aflw(pipeline, data / "real_labelled" / "aflw2000_dev16")}
-    if args.lfw_test:
-        results["lfw_test"] = evaluate_shards(pipeline, args.lfw_test, args.limit)
-    for folder in args.shards:
-        results[Path(folder).name] = evaluate_shards(pipeline, folder, args.limit)
-    if not args.no_video:
-        results["video_headmove"] = evaluate_video(pipeline, data / "video_headmove" / "demo.mp4")
-    text = json.dumps(results, indent=1)
+    p.add_argument("--limit", type=int, default=1000, help="images of each shard folder")
+    p.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers too")
+    p.add_argument("--conditions", action="store_true", help="blur, noise, small faces, off-axis cameras, ...")
+    p.add_argument("--condition-limit", type=int, default=200, help="images of the rendered set under each condition")
+    p.add_argument("--video", action=argparse.BooleanOptionalAction, default=None, help="jitter and lag on a video")
+    p.add_argument("--cost", action="store_true", help="time for a frame, beside the peers")
+    p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+    p.add_argument("--out", required=True, help="folder, or FILE.json for a model card")
+    args = p.parse_args(argv)
+    try:
+        return _card(args) if args.out.endswith(".json") else _evaluate(args)
+    except HpeError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _card(args):
+    if args.model and len(args.model) > 1:
+        raise HpeError(f"a card is of one model, got {len(args.model)}")
+    model = args.model[0] if args.model else next(iter(OURS))
+    found = card_metrics(model, args.data, args.lfw_test, args.shards, args.limit, args.video is not False)
+    text = json.dumps(found, indent=1)
     print(text)
-    if args.out:
-        Path(args.out).write_text(text + "\n")
+    Path(args.out).write_text(text + "\n")
+    return 0
+
+
+def _evaluate(args):
+    out = Path(args.out)
+    check_out(out, args.overwrite, FILES)
+    ours = our_methods(args.model or ())
+    others = peers(args.data / "weights") if args.peers else {}
+    run = Run(ours | others)
+    if args.lfw_test:
+        run.measure("lfw_test", main_faces(labelled_images(args.lfw_test, args.limit)), align=True)
+    dev = labelled_images(args.data / "real_labelled" / DEV)
+    run.measure(DEV, dev, without=[GIMBAL_LOCK])
+    rendered = labelled_images(args.render_test, args.limit) if args.render_test else []
+    if rendered:
+        run.measure("render_test", rendered)
+    for folder in args.shards:
+        run.measure(Path(folder).name, labelled_images(folder, args.limit))
+    if args.conditions:
+        run.measure_conditions(DEV, [sample for sample in dev if sample.name != GIMBAL_LOCK])
+        if rendered:
+            run.measure_conditions("render_test", labelled_images(args.render_test, args.condition_limit))
+    video = _video(args, others) if args.video else {}
+    cost = cost_of(ours, args.data) if args.cost else {}
+    _finish(out, run, tuple(ours), video, cost)
+    return 0
+
+
+def _video(args, others):
+    settings = {Path(m).stem: {"estimator": {"model": m}} for m in args.model or ()} or None
+    detect = next((p.detect for p in others.values() if p.faces_from == YUNET and not isinstance(p, Absent)), None)
+    methods = video_methods(others, settings)
+    found, video = evaluate_video(args.data / "video_headmove" / "demo.mp4", methods, detect)
+    return {"methods": found, "video": video}
+
+
+def _finish(out, run, ours, video, cost):
+    """Files and what is printed."""
+    rows = evaluate_targets.targets(
+        evaluate_targets.Measurements(
+            ours,
+            run.tables[DEV],
+            run.tables[f"{DEV} without {GIMBAL_LOCK}"],
+            run.tables.get("render_test", {}),
+            run.conditions,
+            video,
+            cost,
+        )
+    )
+    clear(out, FILES)
+    plain = {name: {c: _medians(r) for c, r in by.items()} for name, by in run.conditions.items()}
+    write_tables(out, run.tables, extra={"conditions": plain, "video": video, "cost": cost, "targets": _plain(rows)})
+    parts = [(out / "tables.md").read_text("utf-8")]
+    for name, results in run.conditions.items():
+        parts.append(f"## {name}, made harder\n\n{markdown(*condition_table(results))}")
+    if video:
+        parts.append(f"## Video\n\n{markdown(*video_table(video['methods']))}\n{json.dumps(video['video'])}\n")
+    if cost:
+        parts.append(f"## Cost\n\n```\n{json.dumps(cost, indent=1)}\n```\n")
+    (out / "tables.md").write_text("\n".join(parts), encoding="utf-8")
+    text = evaluate_targets.table(rows, ours)
+    (out / "targets.md").write_text(text, encoding="utf-8")
+    print_tables(run.tables)
+    print("\n".join(parts[1:]), text, sep="\n")
+
+
+def _plain(rows):
+    return [
+        {"what": what, "target": target, "got": {name: {"text": g.text, "met": g.met} for name, g in got.items()}}
+        for what, target, got in rows
+    ]
+
+
+def _medians(results):
+    """dict method -> the numbers of a condition that go into results.json."""
+    return {
+        name: {"status": "absent", "reason": r.reason}
+        if isinstance(r, Absent)
+        else {"detection": r.summary["detection"], "rotation": r.summary["rotation"]}
+        for name, r in results.items()
+    }
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

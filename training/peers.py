@@ -49,20 +49,20 @@ class Peer:
     """
 
     def __init__(self, network, estimate, detect=None, as_published=False, jitter=0.0):
-        self.network, self._estimate, self._detect = network, estimate, detect
+        self.network, self._estimate, self.detect = network, estimate, detect
         self._as_published, self._jitter = as_published, jitter
         self._random = np.random.default_rng(0)
         self.faces_from = YUNET if detect else LANDMARKS
 
     def variant(self, **changes):
         """The same network and faces, `as_published` or with `jitter`."""
-        return Peer(self.network, self._estimate, self._detect, **changes)
+        return Peer(self.network, self._estimate, self.detect, **changes)
 
     def answers(self, image, camera, samples):
         """List of Answer for the Samples of one image (H, W, 3) of `camera`."""
-        if self._detect is None:
+        if self.detect is None:
             return [Answer(sample, self._rotation(image, sample.box_px, camera, sample)) for sample in samples]
-        boxes, out = self._detect(image), []
+        boxes, out = self.detect(image), []
         for i, (sample, index) in enumerate(zip(samples, assigned(boxes, samples, camera), strict=True)):
             false = false_boxes(boxes, sample) if i == 0 else 0 if sample.others_px is not None else None
             if index is None:
@@ -75,15 +75,22 @@ class Peer:
         """Centre (2,) and side of the crop for a box (4,)."""
         side, centre = float(np.max(box_px[2:] - box_px[:2])), 0.5 * (box_px[:2] + box_px[2:])
         factor = self.network.of_landmarks
-        if self._detect is not None:
+        if self.detect is not None:
             factor, centre = self.network.of_yunet, centre + [0.0, self.network.down * side]
         shift = self._jitter * self._random.uniform(-1.0, 1.0, 3)
         return centre + side * shift[:2], side * factor * (1.0 + shift[2])
 
+    def rotation(self, image, box_px):
+        """R_local (3, 3) of the face in a box (4,)."""
+        return self._in_crop(image, *self.crop(box_px))
+
+    def _in_crop(self, image, centre, side):
+        return self._estimate([image], centre[None], np.array([side]))[0]
+
     def _rotation(self, image, box_px, camera, sample):
         """R (3, 3) as the Sample's label has it."""
         centre, side = self.crop(box_px)
-        R = self._estimate([image], centre[None], np.array([side]))[0]
+        R = self._in_crop(image, centre, side)
         return R if sample.local or self._as_published else global_from_local(R, camera.rays(centre), 1.0)[0]
 
 
@@ -98,7 +105,7 @@ def peers(weights):
         reason, make = f"{error.name} is not installed", None
     else:
         make = Teachers(weights, threads=1)
-    made = {}
+    made, detect = {}, None
     for source in (LANDMARKS, YUNET):
         for name, network in NETWORKS.items():
             needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
@@ -107,8 +114,10 @@ def peers(weights):
                 reason = f"no {', '.join(missing)} in {weights}"
             if make is None or missing:
                 made[f"{name}, {source}"] = Absent(source, reason)
-            else:
-                made[f"{name}, {source}"] = Peer(network, _estimate(make, network), _detect(weights, source))
+                continue
+            if source == YUNET:
+                detect = detect or _detector(weights)
+            made[f"{name}, {source}"] = Peer(network, _estimate(make, network), detect)
     return made | {"MediaPipe mesh": mediapipe_peer()}
 
 
@@ -119,9 +128,7 @@ def _estimate(teachers, network):
     return method
 
 
-def _detect(weights, source):
-    if source != YUNET:
-        return None
+def _detector(weights):
     from training.photos.detect import SURE, Detector
 
     detector = Detector(weights)
@@ -131,4 +138,16 @@ def _detect(weights, source):
         found = found[found[:, 14] > SURE, :4]
         return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], 1) - 0.5
 
-    return boxes
+    return _OnceAnImage(boxes)
+
+
+class _OnceAnImage:
+    """A function of an image that remembers its last answer: several peers share one detector."""
+
+    def __init__(self, function):
+        self._function, self._image, self._answer = function, None, None
+
+    def __call__(self, image):
+        if image is not self._image:
+            self._image, self._answer = image, self._function(image)
+        return self._answer

@@ -22,7 +22,7 @@ from hpe_core.evaluation.results import SCHEMA_VERSION
 from hpe_core.evaluation.thresholds import check, load_thresholds
 
 NAMES = ("results.json", "frames.csv", "tables.md", "junit.xml", "report.html")
-WIDTH = 200  # of a table on a terminal that is narrower, or on a file
+WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps it
 
 
 def eval_images(args):
@@ -97,9 +97,7 @@ def print_tables(tables, checks=()):
     """The tables on the terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if console.width < WIDTH:
-        console = Console(highlight=False, width=WIDTH)
+    console = Console(highlight=False, width=WIDTH)
     for title, results in tables.items():
         print_table(console, title, *method_table(results))
         print_table(console, f"{title}, by |yaw|", *yaw_table(results))
