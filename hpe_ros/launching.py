@@ -14,6 +14,7 @@ ARGUMENTS = {
     "namespace": ("", "namespace of the node and its topics"),
     "use_sim_time": ("false", "take the time from /clock"),
     "autostart": ("true", "configure and activate the node; false leaves that to a lifecycle manager"),
+    "enclave": ("", "SROS2 enclave of the node, as in config/sros2/policy.xml; empty: none"),
     "respawn": ("false", "start the node again when it dies"),
     "python": (
         shlex.quote(os.path.join(os.environ["VIRTUAL_ENV"], "bin", "python3")) if "VIRTUAL_ENV" in os.environ else "",
@@ -48,6 +49,7 @@ def node_description(executable, arguments, remapped, overridable=None, beside=l
             namespace=value["namespace"],
             parameters=[value["params_file"], overrides],
             remappings=[(name, value[name]) for name in remapped],
+            ros_arguments=["--enclave", value["enclave"]] if value["enclave"] else [],
             prefix=value["python"],
             respawn=is_true(value["respawn"]),
             respawn_delay=1.0,

@@ -1,0 +1,105 @@
+"""The SROS2 policy names exactly what the running nodes use: compared with the graph in both directions."""
+
+import fnmatch
+import importlib.util
+import json
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
+HUMANS = "/humans/"  # REP-155, only where hri_msgs is
+QUERIES = {
+    ("topic", "subscribe"): "get_subscriber_names_and_types_by_node",
+    ("topic", "publish"): "get_publisher_names_and_types_by_node",
+    ("service", "reply"): "get_service_names_and_types_by_node",
+    ("service", "request"): "get_client_names_and_types_by_node",
+}
+
+
+def allowed(node_name, namespace):
+    """dict (kind, what may be done) -> set of full names, for the node in a namespace."""
+    (profile,) = [p for p in ElementTree.parse(POLICY).iter("profile") if p.get("node") == node_name]
+    assert profile.get("ns") == "/"
+    found = {key: set() for key in QUERIES}
+    for kind, may in QUERIES:
+        for group in profile.findall(f"{kind}s[@{may}='ALLOW']"):
+            found[kind, may] |= {resolved(entry.text, node_name, namespace) for entry in group}
+    assert sum(map(len, found.values())) == sum(len(group) for group in profile), "nothing twice, nothing unread"
+    return found
+
+
+def resolved(name, node_name, namespace):
+    """Full name of a topic or service as the policy writes it."""
+    if name.startswith("/"):
+        return name
+    return f"{namespace}/{node_name}{name[1:]}" if name.startswith("~") else f"{namespace}/{name}"
+
+
+def used(graph, node_name, namespaces):
+    """As `allowed`, by what the graph knows of nodes in namespaces, all named as if they were in the first."""
+    found = {key: set() for key in QUERIES}
+    there = set(graph.node.get_node_names_and_namespaces())
+    for namespace in (namespace for namespace in namespaces if (node_name, namespace) in there):
+        for key, query in QUERIES.items():
+            names = [name for name, _ in getattr(graph.node, query)(node_name, namespace)]
+            found[key] |= {namespaces[0] + n[len(namespace) :] if n.startswith(f"{namespace}/") else n for n in names}
+    return found
+
+
+@pytest.fixture(scope="module")
+def secured(start, ros_environment, graph, model):
+    """Nodes in every configuration that uses another topic: dict node -> namespaces."""
+    prefix = ros_environment["AMENT_PREFIX_PATH"].split(os.pathsep)[0]
+
+    def begin(node_name, namespace, **parameters):
+        command = [f"{prefix}/lib/hpe_ros/{node_name}", "--ros-args", "-r", f"__ns:={namespace}"]
+        for name, value in ({"autostart": True, "use_sim_time": True} | parameters).items():
+            command += ["-p", f"{name}:={json.dumps(value)}"]
+        start(command)
+
+    begin("pose_node", "/secured", model=model)
+    begin("pose_node", "/secured_jpeg", model=model, image_transport="compressed")
+    begin("attention_node", "/secured", targets=["tablet frame=tablet_link"])
+    return {"pose_node": ["/secured", "/secured_jpeg"], "attention_node": ["/secured"]}
+
+
+@pytest.mark.parametrize("node_name", ["pose_node", "attention_node"])
+def test_the_policy_allows_what_the_node_uses_and_nothing_else(secured, graph, node_name):
+    if importlib.util.find_spec("vision_msgs") is None:
+        pytest.skip("no vision_msgs: the nodes do not have all their topics, the policy was NOT compared")
+    policy = allowed(node_name, secured[node_name][0])
+    if importlib.util.find_spec("hri_msgs") is None:
+        policy = {key: {name for name in names if not name.startswith(HUMANS)} for key, names in policy.items()}
+    if os.environ["ROS_DISTRO"] in ("humble", "iron"):
+        policy["service", "reply"] = {n for n in policy["service", "reply"] if not n.endswith("/get_type_description")}
+
+    def differences():
+        found = used(graph, node_name, secured[node_name])
+        extra = {key: {n for n in found[key] if not fits(n, policy[key])} for key in QUERIES}
+        missing = {key: {p for p in policy[key] if not fnmatch.filter(found[key], p)} for key in QUERIES}
+        return {"not allowed": _filled(extra), "not used": _filled(missing)}
+
+    nothing = {"not allowed": {}, "not used": {}}
+    try:
+        graph.until(lambda: differences() == nothing, 90.0, "the graph as in the policy")
+    finally:
+        assert differences() == nothing
+
+
+def fits(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _filled(sets):
+    return {" ".join(key): sorted(names) for key, names in sets.items() if names}
+
+
+def test_the_policy_has_the_two_nodes_each_in_its_own_enclave():
+    enclaves = ElementTree.parse(POLICY).getroot().iter("enclave")
+    nodes = {enclave.get("path"): [p.get("node") for p in enclave.iter("profile")] for enclave in enclaves}
+    assert nodes == {"/hpe_ros/pose_node": ["pose_node"], "/hpe_ros/attention_node": ["attention_node"]}
