@@ -121,7 +121,7 @@ def table(rows, ours):
     body = []
     for what, target, got in rows:
         cells = [text for name in ours for text in (got[name].text, words[got[name].met])]
-        body.append([what.replace("|", "\\|"), target, *cells])
+        body.append([what, target, *cells])
     return markdown(header, body)
 
 
