@@ -69,11 +69,13 @@ def main():
     p.add_argument("checkpoint")
     p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data")
     p.add_argument("--metrics", help="JSON written by training.evaluate, stored in the card")
+    p.add_argument("--calibration", help="JSON written by training.calibrate_covariance, stored in the card")
     p.add_argument("--out", required=True)
     args = p.parse_args()
     card = json.loads(Path(args.card).read_text())
-    if args.metrics:
-        card["metrics"] = json.loads(Path(args.metrics).read_text())
+    for key, path in (("metrics", args.metrics), ("calibration", args.calibration)):
+        if path:
+            card[key] = json.loads(Path(path).read_text())
     card = export(args.checkpoint, card, args.out)
     data = Path(args.out).read_bytes()
     print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")

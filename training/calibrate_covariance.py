@@ -1,0 +1,145 @@
+"""How large are the errors that the networks call one sigma? Scales for the model cards, from held-out people.
+
+    python -m training.calibrate_covariance --head head6dof.onnx --crop crop6dof.onnx --shards DIR [DIR ...] --out DIR
+
+Each scale makes 95 % of the held-out errors lie inside the published 95 % region, the median over the shard sets.
+Writes DIR/head6dof.json and DIR/crop6dof.json for `hpe_core.export --calibration`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import chi2
+from tqdm import tqdm
+
+from hpe_core import backends
+from hpe_core.config import EstimatorConfig
+from hpe_core.estimators import crop6dof, head6dof
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.geometry.lookat import lookat_rotation
+from training.shards import ShardSet
+
+HFOV_DEG = 60.0
+COVERAGE = 0.95
+PHOTO_LABEL_STD_DEG = 3.0  # what teachers that agree still share of error, beside their spread
+
+
+class Whitened:
+    """Errors of one estimator on one shard set: rotations (N, 3) in standard deviations, places and sizes likewise."""
+
+    def __init__(self):
+        self.rotation, self.centre, self.size = [], [], []
+
+    def add(self, face, camera, labels, i, label_std_rad):
+        """One face against label i: R_local, centre_px and size_px of the camera turned to the label's centre."""
+        ray = camera.rays(labels.centre_px[i])
+        R = lookat_rotation(ray).T @ labels.R_local[i]
+        P = face.pose.covariance[3:, 3:] + label_std_rad**2 * np.eye(3)
+        error = so3.rotvec_from_matrix(R @ face.pose.R_camera_head.T)
+        self.rotation.append(np.linalg.solve(np.linalg.cholesky(P), error))
+        arm = face.pose.R_camera_head @ FACE_CENTRE_M
+        centre = face.pose.t_camera_head_m + arm
+        J = so3.skew(arm)
+        spread = face.pose.covariance[:3, :3] - J @ face.pose.covariance[3:, 3:] @ J.T
+        own = lookat_rotation(centre / np.linalg.norm(centre))
+        std = np.sqrt(np.diag(own @ spread @ own.T))
+        px_per_m = pixels_per_metre(camera, centre)
+        offset = (camera.project(centre) - labels.centre_px[i]) / px_per_m
+        self.centre.append(offset / std[:2])
+        size = REFERENCE_LENGTH_M * px_per_m
+        self.size.append(np.log(size / labels.size_px[i]) / (std[2] / np.linalg.norm(centre)))
+
+    def scales(self):
+        """dict: by how much the standard deviations must grow for COVERAGE."""
+        return {
+            "rotation_std": _scale(self.rotation),
+            "centre_std": _scale(self.centre),
+            "size_std": _scale(np.reshape(self.size, (-1, 1))),
+        }
+
+
+def _scale(whitened):
+    """sqrt of the ratio of the errors' squared-length quantile to that of a unit Gaussian."""
+    whitened = np.asarray(whitened)
+    lengths = (whitened**2).sum(-1)
+    return float(np.sqrt(np.quantile(lengths, COVERAGE) / chi2.ppf(COVERAGE, whitened.shape[1])))
+
+
+def measure(folder, estimators, limit):
+    """One Whitened per estimator over the labelled faces that all of them find, and how many faces there were."""
+    shards, results, total = ShardSet([folder]), [Whitened() for _ in estimators], 0
+    order = np.random.default_rng(0).permutation(len(shards))[:limit]
+    for index in tqdm(order, unit="image"):
+        image, labels, alpha = shards.read(index)
+        camera = CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG)
+        answers = [estimator.estimate(image, camera)[0] for estimator in estimators]
+        for i in np.flatnonzero(labels.weight > 0):
+            total += 1
+            matches = [_match(faces, camera, labels, i) for faces in answers]
+            if any(face is None for face in matches):
+                continue
+            std_rad = 0.0 if alpha is not None else np.radians(np.hypot(labels.rot_std_deg[i], PHOTO_LABEL_STD_DEG))
+            for result, face in zip(results, matches, strict=True):
+                result.add(face, camera, labels, i, std_rad)
+    return results, total
+
+
+def _match(faces, camera, labels, i):
+    """The face nearest to label i within half its size, or None."""
+    centres = [camera.project(f.pose.t_camera_head_m + f.pose.R_camera_head @ FACE_CENTRE_M) for f in faces]
+    distances = [np.linalg.norm(c - labels.centre_px[i]) for c in centres]
+    best = int(np.argmin(distances)) if distances else -1
+    return faces[best] if faces and distances[best] < 0.5 * labels.size_px[i] else None
+
+
+def correlation(a, b):
+    """Mean correlation of two estimators' whitened rotation errors (N, 3), without the faces that either got wrong."""
+    a, b = np.asarray(a), np.asarray(b)
+    limit = chi2.ppf(0.99, 3)
+    scale_a, scale_b = _scale(a), _scale(b)
+    good = ((a / scale_a) ** 2).sum(-1) < limit
+    good &= ((b / scale_b) ** 2).sum(-1) < limit
+    a, b = a[good], b[good]
+    return float(np.clip((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), 0.0, 0.99))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--head", required=True)
+    p.add_argument("--crop", required=True)
+    p.add_argument("--shards", nargs="+", required=True, help="of people who are in no training shard")
+    p.add_argument("--limit", type=int, default=1000, help="images per shard set")
+    p.add_argument("--out", required=True)
+    args = p.parse_args()
+    head, crop = (backends.create("onnxruntime", path, 1) for path in (args.head, args.crop))
+    for backend in (head, crop):
+        backend.card.pop("calibration", None)
+    config = EstimatorConfig()
+    estimators = (
+        head6dof.Estimator(head, config),
+        head6dof.Estimator(head, config, crop6dof.Refiner(crop, "crop")),
+    )
+    found = {}
+    for folder in args.shards:
+        results, total = measure(folder, estimators, args.limit)
+        found[Path(folder).name] = [r.scales() for r in results] + [
+            correlation(results[0].rotation, results[1].rotation)
+        ]
+        print(f"{folder}: {len(results[0].size)} of {total} faces, scales {found[Path(folder).name]}")
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    names = ("rotation_std", "centre_std", "size_std")
+    for k, name in enumerate(("head6dof", "crop6dof")):
+        scales = {key: round(float(np.median([value[k][key] for value in found.values()])), 3) for key in names}
+        if name == "crop6dof":
+            scales["correlation"] = round(float(np.median([value[2] for value in found.values()])), 3)
+        (out / f"{name}.json").write_text(json.dumps(scales, indent=1) + "\n")
+        print(name, scales)
+
+
+if __name__ == "__main__":
+    main()
