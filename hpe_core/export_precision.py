@@ -25,7 +25,7 @@ QUANTISED_OPERATORS = ["Conv", "Add", "Resize"]
 
 
 def for_tensorrt(model, precision, max_batch=1):
-    """A copy of an exported model (ModelProto) as TensorRT takes it: strongly typed, batch 1 or 1 to max_batch.
+    """A copy of an exported model (ModelProto) as TensorRT takes it: strongly typed, batch 1 or, beyond 1, free.
 
     precision: fp16 converts; fp32 and int8 keep the types that are there (int8: the model must carry Q/DQ).
     Raises HpeError when the model does not fit the precision.
@@ -42,7 +42,7 @@ def for_tensorrt(model, precision, max_batch=1):
     model = with_cast_first(model)
     if precision == "fp16":
         model = with_half_convolutions(model)
-    if max_batch > 1:
+    if max_batch > 1 and not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         model = with_batch(model)
     onnx.checker.check_model(model)
     return model
@@ -109,8 +109,9 @@ def with_cast_first(model):
 def with_half_convolutions(model):
     """A copy in which everything from the first to the last convolutions is float16, with casts at the borders.
 
-    A node is half when it is a convolution or lies between two of them. So the scaling of pixels before, and the decode
-    after (pixel coordinates up to hundreds, exponentials) stay float32. Needs initializers instead of Constant nodes.
+    A node is half when it is a convolution or a hidden dense layer, or lies between two of these. So the scaling of
+    pixels before, a last dense layer, and the decode after (pixel coordinates up to hundreds, exponentials) stay
+    float32. Needs initializers instead of Constant nodes.
     Raises HpeError when a weight is beyond float16.
     """
     model = _copy(model)
@@ -272,21 +273,35 @@ def types_of(model):
 
 
 def _between_convolutions(graph, inner=False):
-    """Nodes that are convolutions, or follow one and lead to one. inner: without the first and last convolutions."""
-    after, before = set(), set()  # values made from a convolution's output, values that a convolution is made from
+    """Nodes that are convolutions or hidden dense layers, or follow one and lead to one.
+
+    inner: without the first and last of these layers.
+    """
+    dense = _leading_to(graph, lambda node: node.op_type == "Gemm")
+
+    def counts(node):
+        return node.op_type == "Conv" or (node.op_type == "Gemm" and node.output[0] in dense)
+
+    after, before = set(), _leading_to(graph, counts)  # values made from a layer's output, values a layer is made from
     for node in graph.node:
-        if node.op_type == "Conv" or any(name in after for name in node.input):
+        if counts(node) or any(name in after for name in node.input):
             after.update(node.output)
-    for node in reversed(graph.node):
-        if node.op_type == "Conv" or any(name in before for name in node.output):
-            before.update(name for name in node.input if name)
 
     def lies_between(node):
         follows = any(name in after for name in node.input)
         leads = any(name in before for name in node.output)
         return follows and leads
 
-    return [node for node in graph.node if lies_between(node) or (node.op_type == "Conv" and not inner)]
+    return [node for node in graph.node if lies_between(node) or (counts(node) and not inner)]
+
+
+def _leading_to(graph, wanted):
+    """Names of the values that some node, of which wanted(node) is true, is made from."""
+    names = set()
+    for node in reversed(graph.node):
+        if wanted(node) or any(name in names for name in node.output):
+            names.update(name for name in node.input if name)
+    return names
 
 
 def _half_tensor(tensor, name):

@@ -58,6 +58,10 @@ class Backend:
         self.input_shape = tuple(self._input.shape)
         self.version = ort.__version__
 
+    def empty_input(self):
+        """One black image of the input's shape."""
+        return np.zeros((1, *self.input_shape[1:]), np.uint8)
+
     def run(self, array):
-        """First output for one input array of `input_shape`."""
+        """First output for one input array of `input_shape`, of any length where its first axis is free."""
         return np.asarray(self._session.run(None, {self._input.name: array})[0], np.float32)

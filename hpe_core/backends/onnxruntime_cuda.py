@@ -1,7 +1,5 @@
 """ONNX Runtime on an NVIDIA GPU (package onnxruntime-gpu)."""
 
-import numpy as np
-
 from hpe_core.backends import onnxruntime
 
 PROVIDER = "CUDAExecutionProvider"
@@ -20,4 +18,4 @@ class Backend(onnxruntime.Backend):
 
     def __init__(self, model_path, threads=0, progress=None):
         super().__init__(model_path, threads, progress)
-        self.run(np.zeros(self.input_shape, np.uint8))  # kernels are chosen in the first run: not on the first frame
+        self.run(self.empty_input())  # kernels are chosen in the first run: not on the first frame

@@ -26,11 +26,14 @@ def unavailable():
 
 
 class Backend:
-    """One engine. precision: fp16 (default), fp32, or int8 for a model with Q/DQ; folder: of the engine cache."""
+    """One engine. precision: fp16 (default), fp32, or int8 for a model with Q/DQ; folder: of the engine cache.
+
+    max_batch: most images per call of the engine; by default 16 for a model that takes any number, else 1.
+    """
 
     name = "tensorrt"
 
-    def __init__(self, model_path, threads=0, progress=None, precision=None, max_batch=1, folder=None):
+    def __init__(self, model_path, threads=0, progress=None, precision=None, max_batch=None, folder=None):
         progress = progress or (lambda text: None)
         trt = tensorrt_build.load()
         device, reason = gpu.find()
@@ -48,8 +51,7 @@ class Backend:
         self.facts = entry.facts
         self.card, self.input_shape = self.facts["card"], tuple(self.facts["input_shape"])
         self.version, self.key = tensorrt_build.describe(trt), key
-        self._runner = Runner(trt, engine, max_batch)
-        self._runner.run(np.zeros(self.input_shape, np.uint8))
+        self._runner = Runner(trt, engine, key.max_batch)
         if entry.parity is None:
             progress(f"comparing engine {key.stem} with ONNX Runtime")
             reference = onnxruntime.Backend(model_path, threads)
@@ -66,8 +68,14 @@ class Backend:
             )
 
     def run(self, array):
-        """First output for one input array of `input_shape`, or of up to max_batch images."""
-        return self._runner.run(array)
+        """First output for one input array of `input_shape`, or of up to max_batch images.
+
+        A model that takes any number of images gets more than max_batch in several calls.
+        """
+        limit = self.key.max_batch
+        if isinstance(self.input_shape[0], int) or len(array) <= limit:
+            return self._runner.run(array)
+        return np.concatenate([self._runner.run(array[i : i + limit]) for i in range(0, len(array), limit)])
 
     def close(self):
         """Free the GPU's memory; the backend is of no use afterwards."""
@@ -80,7 +88,11 @@ class Backend:
 
 
 class Runner:
-    """An engine with its buffers: pinned memory, upload, execution and download captured as one graph per batch."""
+    """An engine with its buffers: pinned memory, upload, execution and download captured as one graph per batch size.
+
+    Sizes are 1, 2, 4 ... max_batch, all made when it is built; fewer images run in the next size, beside leftovers of
+    earlier calls. Each size has its own execution context, because a graph is bound to the state of its context.
+    """
 
     def __init__(self, trt, engine, max_batch):
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
@@ -88,22 +100,20 @@ class Runner:
         outputs = [name for name in names if name not in inputs]
         if len(inputs) != 1 or not outputs:
             raise HpeError(f"the engine has inputs {inputs} and outputs {outputs}, needed: one input, one output")
-        self._engine, self._context = engine, engine.create_execution_context()
-        if self._context is None:
-            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+        self._engine = engine
         self._input, self._output, self._max_batch = inputs[0], outputs[0], max_batch
-        self._shapes = {name: (max_batch, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
+        shapes = {name: (max_batch, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
         self._memory = _cuda_memory.create()
-        self._addresses, self._arrays, self._calls = {}, {}, {}
+        self._addresses, self._arrays, self._contexts = {}, {}, []
         self.why_no_graph = None
         for name in names:
             dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-            size = int(np.prod(self._shapes[name])) * dtype.itemsize
+            size = int(np.prod(shapes[name])) * dtype.itemsize
             self._addresses[name] = self._memory.device(size)
             if name in (self._input, self._output):
-                self._arrays[name] = self._memory.host(self._shapes[name], dtype)
-            if not self._context.set_tensor_address(name, self._addresses[name]):
-                raise HpeError(f"TensorRT refuses the address of tensor {name}")
+                self._arrays[name] = self._memory.host(shapes[name], dtype)
+        self._arrays[self._input][...] = 0
+        self._calls = {size: self._prepared(size) for size in batch_sizes(max_batch)}
 
     def run(self, array):
         """First output (B, ...) float32 for images (B, H, W, 3) uint8 of one batch."""
@@ -113,40 +123,49 @@ class Runner:
                 f"the engine takes (1..{self._max_batch}, {', '.join(map(str, image.shape[1:]))}) {image.dtype}, "
                 f"got {array.shape} {array.dtype}"
             )
-        batch = len(array)
-        image[:batch] = array
-        if batch not in self._calls:
-            self._calls[batch] = self._prepared(batch)
-        self._calls[batch]()
+        image[: len(array)] = array
+        self._calls[min(size for size in self._calls if size >= len(array))]()
         self._memory.synchronize()
-        return self._arrays[self._output][:batch].astype(np.float32)
+        return self._arrays[self._output][: len(array)].astype(np.float32)
 
     def close(self):
         """Free contexts and memory; harmless when it has been done."""
         self._calls.clear()
         self._arrays.clear()
-        self._context = self._engine = None
+        self._contexts.clear()
+        self._engine = None
         self._memory.close()
 
-    def _prepared(self, batch):
-        """A function that does all of one call of this batch: a CUDA graph, or plain steps where none can be made."""
+    def _prepared(self, size):
+        """A function that does one call of `size` images: a CUDA graph, or plain steps where none can be made."""
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+        self._contexts.append(context)
+        for name, address in self._addresses.items():
+            if not context.set_tensor_address(name, address):
+                raise HpeError(f"TensorRT refuses the address of tensor {name}")
+        image, rows = self._arrays[self._input][:size], self._arrays[self._output][:size]
+        if not context.set_input_shape(self._input, image.shape):
+            raise HpeError(f"TensorRT refuses inputs of shape {image.shape}")
 
         def steps():
-            self._memory.upload(self._addresses[self._input], self._arrays[self._input][:batch])
-            if not self._context.execute_async_v3(self._memory.stream):
+            self._memory.upload(self._addresses[self._input], image)
+            if not context.execute_async_v3(self._memory.stream):
                 raise HpeError("TensorRT does not execute the engine")
-            self._memory.download(self._arrays[self._output][:batch], self._addresses[self._output])
-
-        def plain():
-            self._context.set_input_shape(self._input, (batch, *self._shapes[self._input][1:]))
-            steps()
+            self._memory.download(rows, self._addresses[self._output])
 
         for _ in range(WARM_UP_RUNS):  # lazy kernels are loaded here: loading cannot be captured
-            plain()
+            steps()
         self._memory.synchronize()
         try:
             return self._memory.capture(steps)
         except (HpeError, RuntimeError) as error:
             self.why_no_graph = str(error)
             log.warning("no CUDA graph, calls are some microseconds slower: %s", error)
-            return plain
+            return steps
+
+
+def batch_sizes(max_batch):
+    """Powers of two below max_batch, and max_batch."""
+    return (*(2**i for i in range(max_batch.bit_length()) if 2**i < max_batch), max_batch)

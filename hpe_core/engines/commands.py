@@ -20,7 +20,9 @@ def add_parsers(subparsers):
     build = commands.add_parser("build", help="build the engine of a model, compare it with ONNX Runtime")
     build.add_argument("model", metavar="MODEL", help="model name as `hpe models` lists it, or an .onnx file")
     build.add_argument("--precision", choices=("fp16", "fp32", "int8"), help="default: int8 for Q/DQ models, else fp16")
-    build.add_argument("--max-batch", metavar="N", type=int, default=1, help="images per call, 1 to 16 (default: 1)")
+    build.add_argument(
+        "--max-batch", metavar="N", type=int, help="images per call, 1 to 16 (default: 16 for crops, else 1)"
+    )
     build.add_argument(
         "--compute-capability",
         metavar="X.Y",

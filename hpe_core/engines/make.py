@@ -16,6 +16,11 @@ def default_precision(onnx_bytes):
     return "int8" if b"QuantizeLinear" in onnx_bytes else "fp16"
 
 
+def free_batch(onnx_bytes):
+    """Whether a model takes any number of images: the exporter calls such an axis "batch", plain text in the file."""
+    return b"\n\x07\x12\x05batch" in onnx_bytes  # a dimension (7 bytes) with a name (5 bytes) instead of a value
+
+
 def read_model(model_path):
     """Bytes of a model file. Raises HpeError when it cannot be read."""
     try:
@@ -24,9 +29,14 @@ def read_model(model_path):
         raise HpeError(f"cannot load model {model_path}: {error.strerror}") from error
 
 
-def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=None, max_batch=1):
-    """EngineKey for the GPU at hand (engines.gpu.Gpu), or for a compute capability like "8.6" elsewhere."""
+def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=None, max_batch=None):
+    """EngineKey for the GPU at hand (engines.gpu.Gpu), or for a compute capability like "8.6" elsewhere.
+
+    max_batch: most images per call; by default MAX_BATCH for a model that takes any number, else 1.
+    """
     precision = precision or default_precision(onnx_bytes)
+    if max_batch is None:
+        max_batch = MAX_BATCH if free_batch(onnx_bytes) else 1
     if precision not in PRECISIONS:
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
     if not 1 <= max_batch <= MAX_BATCH:
@@ -61,7 +71,7 @@ def build(trt, model_path, key, ahead, progress):
     start = time.perf_counter()
     model = export_precision.read(model_path)
     card = export_precision.card_of(model, model_path)
-    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    shape = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     typed = export_precision.for_tensorrt(model, key.precision, key.max_batch)
     plan = tensorrt_build.build_plan(
         trt,

@@ -12,32 +12,53 @@ from hpe_core.preprocess import letterbox
 
 FRAMES = Path(__file__).parent / "parity_frames"
 SCORE = 0.3  # rows from here on count
+CROP_GROUPS = (1, 3, 12)  # crops per call: another number may be another kernel
 ROTATION_LIMIT_DEG = {"fp32": 0.1, "fp16": 0.1, "int8": 0.3}  # medians; fp32 runs as TF32 on a GPU
 CENTRE_LIMIT_PX = {"fp32": 0.25, "fp16": 0.25, "int8": 1.0}
 SCORE_LIMIT = {"fp32": 0.01, "fp16": 0.01, "int8": 0.05}
+LANDMARK_LIMIT_MM = {"fp32": 0.5, "fp16": 0.5, "int8": 2.0}  # about a quarter and a whole pixel of a crop
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences of the rows that the reference scores above SCORE; angles in degrees, lengths in input pixels."""
+    """Differences of rows; angles in degrees, centres in input pixels. None: the network tells nothing of the kind.
+
+    Of a network that scores its rows, those count that the reference scores above SCORE.
+    """
 
     rows: int
     rotation_deg_median: float
     rotation_deg_max: float
-    centre_px_median: float
-    score_median: float
+    centre_px_median: float | None = None
+    score_median: float | None = None
+    landmark_mm_median: float | None = None
 
     def as_dict(self):
         return asdict(self)
 
 
 def frames(height, width):
-    """The frames of the check as the network sees them: list of (1, height, width, 3) uint8 BGR."""
-    paths = sorted(FRAMES.glob("*.jpg"))
-    images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths]
+    """The whole images of the check as the network sees them: list of (1, height, width, 3) uint8 BGR."""
+    return [letterbox(image, width, height)[0][None] for image in _images("[0-9]*.jpg")]
+
+
+def crops(height, width):
+    """The face crops of the check: (16, height, width, 3) uint8 BGR."""
+    return np.stack([cv2.resize(image, (width, height)) for image in _images("crop_*.jpg")])
+
+
+def inputs(input_shape, columns):
+    """What a network is asked in the check: list of (B, H, W, 3) uint8, whole images or, without scores, face crops."""
+    if "score" in columns:
+        return frames(*input_shape[1:3])
+    return np.split(crops(*input_shape[1:3]), np.cumsum(CROP_GROUPS)[:-1])
+
+
+def _images(pattern):
+    images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in sorted(FRAMES.glob(pattern))]
     if not images or any(image is None for image in images):
         raise HpeError(f"no frames for the parity check in {FRAMES}: the installation is incomplete")
-    return [letterbox(image, width, height)[0][None] for image in images]
+    return images
 
 
 def compare(reference_rows, rows, columns):
@@ -50,26 +71,37 @@ def compare(reference_rows, rows, columns):
         raise HpeError(f"the engine gives rows of shape {rows.shape}, the reference {reference_rows.shape}")
     if not np.isfinite(rows).all():
         raise HpeError(f"the engine gives {np.count_nonzero(~np.isfinite(rows))} values that are not finite")
-    score = slice(*columns["score"])
-    keep = reference_rows[:, score][:, 0] > SCORE
-    if not keep.any():
-        raise HpeError(f"the reference finds no face (score > {SCORE}) in the frames of the parity check")
-    a, b = reference_rows[keep], rows[keep]
-    sixd, centre = slice(*columns["sixd"]), slice(*columns["centre_px"])
-    angles = np.degrees(so3.geodesic_angle(so3.matrix_from_sixd(a[:, sixd]), so3.matrix_from_sixd(b[:, sixd])))
+    if "score" in columns:
+        keep = reference_rows[:, columns["score"][0]] > SCORE
+        if not keep.any():
+            raise HpeError(f"the reference finds no face (score > {SCORE}) in the frames of the parity check")
+        reference_rows, rows = reference_rows[keep], rows[keep]
+
+    def median_distance(name, dimensions, factor=1.0):
+        if name not in columns:
+            return None
+        a, b = (one[:, slice(*columns[name])].reshape(-1, dimensions) for one in (reference_rows, rows))
+        return factor * float(np.median(np.linalg.norm(a - b, axis=-1)))
+
+    R_reference, R = (so3.matrix_from_sixd(one[:, slice(*columns["sixd"])]) for one in (reference_rows, rows))
+    angles = np.degrees(so3.geodesic_angle(R_reference, R))
     return Parity(
-        int(keep.sum()),
+        len(rows),
         float(np.median(angles)),
         float(angles.max()),
-        float(np.median(np.linalg.norm(a[:, centre] - b[:, centre], axis=-1))),
-        float(np.median(np.abs(a[:, score] - b[:, score]))),
+        median_distance("centre_px", 2),
+        median_distance("score", 1),
+        median_distance("landmarks_m", 3, 1e3),
     )
 
 
 def measure(reference_run, run, input_shape, columns):
-    """Parity of two backends' `run` on the frames of the check; input_shape (1, H, W, 3)."""
-    inputs = frames(*input_shape[1:3])
-    return compare(*(np.concatenate([one(image)[0] for image in inputs]) for one in (reference_run, run)), columns)
+    """Parity of two backends' `run` on the frames of the check; input_shape (1 or a name, H, W, 3)."""
+    asked = inputs(input_shape, columns)
+    width = max(end for _, end in columns.values())
+    return compare(
+        *(np.concatenate([one(images).reshape(-1, width) for images in asked]) for one in (reference_run, run)), columns
+    )
 
 
 def refusal(parity, precision):
@@ -78,10 +110,11 @@ def refusal(parity, precision):
         ("rotation", "rotation_deg_median", ROTATION_LIMIT_DEG[precision], "deg"),
         ("face centre", "centre_px_median", CENTRE_LIMIT_PX[precision], "px"),
         ("score", "score_median", SCORE_LIMIT[precision], ""),
+        ("landmarks", "landmark_mm_median", LANDMARK_LIMIT_MM[precision], "mm"),
     )
     beyond = [
         f"{name} differs by {parity[field]:.3g} {unit}".rstrip() + f" in the median, allowed {limit:g}"
         for name, field, limit, unit in limits
-        if not parity[field] <= limit
+        if parity.get(field) is not None and not parity[field] <= limit
     ]
     return "; ".join(beyond) or None

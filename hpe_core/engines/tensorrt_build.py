@@ -59,7 +59,8 @@ def capability_value(trt, text):
 def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progress=None):
     """Plan (bytes) of a typed ONNX (hpe_core.export_precision.for_tensorrt).
 
-    capabilities: texts like "8.6" to build for; none means the GPU at hand. progress(text) hears percentages.
+    max_batch: most images per call, where the first axis is free. capabilities: texts like "8.6" to build for; none
+    means the GPU at hand. progress(text) hears percentages.
     Raises HpeError with TensorRT's own words.
     """
     log = collecting_logger(trt)
@@ -74,8 +75,9 @@ def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progres
     if not typed:
         for flag in {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(precision, ()):
             config.set_flag(getattr(trt.BuilderFlag, flag))
-    if max_batch > 1:
-        profile, image = builder.create_optimization_profile(), network.get_input(0)
+    image = network.get_input(0)
+    if image is not None and image.shape[0] == -1:
+        profile = builder.create_optimization_profile()
         batches = (1, min(OPTIMUM_BATCH, max_batch), max_batch)
         profile.set_shape(image.name, *[(batch, *tuple(image.shape)[1:]) for batch in batches])
         config.add_optimization_profile(profile)

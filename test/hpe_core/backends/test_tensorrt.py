@@ -1,22 +1,27 @@
 """TensorRT where there is a GPU. Everything before the first call to the device is tested in test/hpe_core/engines."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from hpe_core import backends, model_store
 from hpe_core.backends import tensorrt
-from hpe_core.engines import gpu, parity, tensorrt_build
+from hpe_core.engines import gpu, make, parity, tensorrt_build
+from hpe_core.errors import HpeError
+
+NETWORKS = [
+    name for name in model_store.names() if make.default_precision(make.read_model(model_store.path_of(name))) == "fp16"
+]
 
 
-@pytest.fixture
-def shipped():
-    """Path of a shipped model, on a machine that can run it."""
+@pytest.fixture(params=NETWORKS)
+def shipped(request):
+    """Path of each shipped model, on a machine that can run it."""
     reason = tensorrt.unavailable()
     if reason:
         pytest.skip(f"tensorrt: {reason}")
-    if not model_store.names():
-        pytest.skip("no shipped model here")
-    return model_store.path_of(model_store.names()[0])
+    return model_store.path_of(request.param)
 
 
 @pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
@@ -55,15 +60,145 @@ def test_calls_run_as_a_cuda_graph(shipped):
 @pytest.mark.trt_gpu
 def test_images_of_a_batch_give_what_each_gives_alone(shipped):
     engine = tensorrt.Backend(shipped, max_batch=4)
-    images = np.concatenate(parity.frames(*engine.input_shape[1:3])[:4])
+    images = np.concatenate(parity.inputs(engine.input_shape, engine.card["spec"]["columns"]))[:3]
     together = engine.run(images)
-    for i in range(4):
+    for i in range(3):
         np.testing.assert_allclose(engine.run(images[i : i + 1])[0], together[i], rtol=0.02, atol=0.1)
 
 
 @pytest.mark.trt_gpu
 def test_wrong_arrays_are_refused_before_they_reach_the_device(shipped):
-    engine = tensorrt.Backend(shipped)
-    for wrong in (np.zeros((2, *engine.input_shape[1:]), np.uint8), np.zeros(engine.input_shape, np.float32)):
-        with pytest.raises(backends.HpeError, match=r"the engine takes \(1\.\.1, "):
+    engine = tensorrt.Backend(shipped, max_batch=1)
+    _, height, width, _ = engine.input_shape
+    for wrong in (np.zeros((1, height + 1, width, 3), np.uint8), np.zeros((1, height, width, 3), np.float32)):
+        with pytest.raises(HpeError, match=r"the engine takes \(1\.\.1, "):
             engine.run(wrong)
+
+
+class FakeMemory:
+    """Host arrays play the device: an address is a key."""
+
+    stream = 0
+
+    def __init__(self, graphs=True):
+        self.device_arrays, self.captured, self._graphs = {}, 0, graphs
+
+    def host(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+    def device(self, size):
+        self.device_arrays[len(self.device_arrays)] = np.zeros(size, np.uint8)
+        return len(self.device_arrays) - 1
+
+    def upload(self, address, array):
+        self.device_arrays[address][: array.nbytes] = np.ravel(array).view(np.uint8)
+
+    def download(self, array, address):
+        array[...] = self.device_arrays[address][: array.nbytes].view(array.dtype).reshape(array.shape)
+
+    def capture(self, work):
+        if not self._graphs:
+            raise HpeError("no graphs here")
+        self.captured += 1
+        return work
+
+    def synchronize(self):
+        pass
+
+    def close(self):
+        self.device_arrays.clear()
+
+
+class FakeEngine:
+    """Sum of each image (2, 2, 3) uint8 as a row (1,) float32, at the batch that its context was told."""
+
+    num_io_tensors = 2
+
+    def __init__(self, memory):
+        self.memory, self.batches = memory, []
+
+    def get_tensor_name(self, i):
+        return ("image", "rows")[i]
+
+    def get_tensor_mode(self, name):
+        return name
+
+    def get_tensor_shape(self, name):
+        return {"image": (-1, 2, 2, 3), "rows": (-1, 1)}[name]
+
+    def get_tensor_dtype(self, name):
+        return {"image": np.uint8, "rows": np.float32}[name]
+
+    def create_execution_context(self):
+        engine, addresses, shape = self, {}, []
+
+        class Context:
+            def set_tensor_address(self, name, address):
+                addresses[name] = address
+                return True
+
+            def set_input_shape(self, name, new_shape):
+                shape[:] = new_shape
+                return new_shape[0] > 0
+
+            def execute_async_v3(self, stream):
+                engine.batches.append(shape[0])
+                images = engine.memory.device_arrays[addresses["image"]][: 12 * shape[0]].reshape(shape[0], 12)
+                rows = images.sum(1, dtype=np.float32)
+                engine.memory.device_arrays[addresses["rows"]][: rows.nbytes] = rows.view(np.uint8)
+                return True
+
+        return Context()
+
+
+@pytest.fixture(params=[True, False], ids=["graphs", "no graphs"])
+def fake(request, monkeypatch):
+    """(engine, runner of up to 12 images) on a device that is an array."""
+    memory = FakeMemory(request.param)
+    monkeypatch.setattr(tensorrt._cuda_memory, "create", lambda: memory)
+    library = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="image"), nptype=lambda dtype: dtype)
+    engine = FakeEngine(memory)
+    return engine, tensorrt.Runner(library, engine, 12)
+
+
+def test_batch_sizes_are_powers_of_two_up_to_the_largest():
+    assert [tensorrt.batch_sizes(n) for n in (1, 2, 6, 16)] == [(1,), (1, 2), (1, 2, 4, 6), (1, 2, 4, 8, 16)]
+
+
+def test_every_number_of_images_runs_in_the_next_size_and_gives_its_own_rows(fake):
+    engine, runner = fake
+    rng = np.random.default_rng(0)
+    for number, size in [(1, 1), (3, 4), (5, 8), (12, 12), (2, 2), (9, 12)]:
+        images = rng.integers(0, 256, (number, 2, 2, 3)).astype(np.uint8)
+        rows = runner.run(images)
+        np.testing.assert_array_equal(rows, images.reshape(number, 12).sum(1, dtype=np.float32)[:, None])
+        assert engine.batches[-1] == size
+
+
+def test_every_size_is_prepared_before_the_first_image(fake):
+    engine, runner = fake
+    assert engine.batches == [size for size in (1, 2, 4, 8, 12) for _ in range(tensorrt.WARM_UP_RUNS)]
+    assert (runner.why_no_graph is None) == (engine.memory.captured == 5)
+    runner.close()
+    runner.close()
+
+
+def test_images_of_another_number_shape_or_type_are_refused(fake):
+    _, runner = fake
+    for shape, dtype in [((0, 2, 2, 3), np.uint8), ((13, 2, 2, 3), np.uint8), ((1, 2, 3, 3), np.uint8)]:
+        with pytest.raises(HpeError, match=r"the engine takes \(1\.\.12, 2, 2, 3\) uint8, got"):
+            runner.run(np.zeros(shape, dtype))
+    with pytest.raises(HpeError, match="float32"):
+        runner.run(np.zeros((1, 2, 2, 3), np.float32))
+
+
+def test_more_images_than_the_engine_takes_go_in_several_calls_where_any_number_is_allowed(fake):
+    _, runner = fake
+    backend = tensorrt.Backend.__new__(tensorrt.Backend)
+    backend._runner, backend.key = runner, SimpleNamespace(max_batch=12)
+    images = np.random.default_rng(1).integers(0, 256, (30, 2, 2, 3)).astype(np.uint8)
+    backend.input_shape = ("batch", 2, 2, 3)
+    np.testing.assert_array_equal(backend.run(images)[:, 0], images.reshape(30, 12).sum(1))
+    backend.input_shape = (1, 2, 2, 3)
+    with pytest.raises(HpeError, match="the engine takes"):
+        backend.run(images)

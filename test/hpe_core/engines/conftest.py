@@ -129,3 +129,58 @@ def write_net(tmp_path, model_card):
         return path
 
     return write
+
+
+CROP_COLUMNS = {"sixd": [0, 6], "landmarks_m": [6, 12]}
+
+
+@pytest.fixture
+def write_crop_net(tmp_path, model_card):
+    """write_crop_net(seed) -> path: any number of uint8 crops, two convolutions, a hidden and a last dense layer."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(seed=0, side=32):
+        rng, cells = np.random.default_rng(seed), (side // 8) ** 2
+        constants = {
+            "a.w": rng.normal(0, 0.3, (8, 3, 3, 3)),
+            "b.w": rng.normal(0, 0.15, (8, 8, 3, 3)),
+            "hidden.w": rng.normal(0, 0.1, (16, 8 * cells)),
+            "hidden.b": rng.normal(0, 0.1, 16),
+            "out.w": rng.normal(0, 0.1, (12, 16)),
+            "out.b": np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
+            "127": np.array(127.5),
+            "tenth": np.array(0.1),
+        }
+        tensors = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
+        tensors.append(numpy_helper.from_array(np.array([6, 6]), "parts"))
+        nodes = [
+            helper.make_node("Transpose", ["image"], ["chw"], name="move", perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", ["chw"], ["real"], name="cast", to=TensorProto.FLOAT),
+            helper.make_node("Div", ["real", "127"], ["x"], name="div"),
+            helper.make_node("Conv", ["x", "a.w"], ["a"], name="a", pads=[1] * 4, strides=[4, 4]),
+            helper.make_node("Relu", ["a"], ["ar"], name="a_relu"),
+            helper.make_node("Conv", ["ar", "b.w"], ["b"], name="b", pads=[1] * 4, strides=[2, 2]),
+            helper.make_node("Relu", ["b"], ["br"], name="b_relu"),
+            helper.make_node("Flatten", ["br"], ["flat"], name="flat"),
+            helper.make_node("Gemm", ["flat", "hidden.w", "hidden.b"], ["h"], name="hidden", transB=1),
+            helper.make_node("Relu", ["h"], ["hr"], name="h_relu"),
+            helper.make_node("Gemm", ["hr", "out.w", "out.b"], ["raw"], name="out", transB=1),
+            helper.make_node("Split", ["raw", "parts"], ["sixd", "points"], name="split", axis=1),
+            helper.make_node("Mul", ["points", "tenth"], ["metres"], name="metres"),
+            helper.make_node("Concat", ["sixd", "metres"], ["rows"], name="rows", axis=1),
+        ]
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3])
+        output = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", 12])
+        model = helper.make_model(
+            helper.make_graph(nodes, "crop_net", [image], [output], tensors),
+            opset_imports=[helper.make_opsetid("", 17)],
+            ir_version=8,
+        )
+        card = model_card(name="crop_net", estimator="crop6dof", spec={"columns": CROP_COLUMNS, "crop_m": 0.28})
+        onnx.helper.set_model_props(model, {"hpe_model_card": json.dumps(card)})
+        path = tmp_path / "crop_net.onnx"
+        onnx.save(model, path)
+        return path
+
+    return write

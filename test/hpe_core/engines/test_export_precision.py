@@ -66,6 +66,22 @@ def test_images_of_a_batch_give_what_each_gives_alone(write_net, precision):
         np.testing.assert_array_equal(together[i, :, 13], 4.0)
 
 
+def test_of_a_crop_network_the_hidden_dense_layer_is_half_and_the_last_one_is_not(write_crop_net):
+    half = export_precision.for_tensorrt(export_precision.read(write_crop_net()), "fp16", max_batch=16)
+    types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(half).graph.value_info}
+    assert all(types[name] == onnx.TensorProto.FLOAT16 for name in ("a", "b", "flat", "h"))
+    assert all(types[name] == onnx.TensorProto.FLOAT for name in ("x", "hr", "raw", "metres"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_batch_that_is_free_already_stays_free(write_crop_net, precision):
+    model = export_precision.read(write_crop_net())
+    crops = np.random.default_rng(2).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    for max_batch in (1, 16):
+        typed = export_precision.for_tensorrt(model, precision, max_batch)
+        np.testing.assert_allclose(rows_of(typed, crops), rows_of(model, crops), atol=5e-3)
+
+
 def test_the_model_given_is_left_as_it_was(write_net):
     model = export_precision.read(write_net())
     before = model.SerializeToString()
@@ -150,5 +166,5 @@ def test_every_shipped_network_keeps_its_poses_in_half_precision(name):
         reference.input_shape,
         reference.card["spec"]["columns"],
     )
-    assert found.rows >= 30
+    assert found.rows >= 16
     assert parity.refusal(found.as_dict(), "fp16") is None, found

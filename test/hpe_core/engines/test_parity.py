@@ -92,10 +92,38 @@ def test_frames_are_what_the_network_takes():
     assert all(frame.shape == (1, 256, 320, 3) and frame.dtype == np.uint8 and frame.std() > 10 for frame in frames)
 
 
+def test_crops_are_what_a_crop_network_takes_in_groups_of_several_sizes():
+    groups = parity.inputs(("batch", 96, 96, 3), {"sixd": [0, 6]})
+    assert [len(group) for group in groups] == [1, 3, 12]
+    assert all(crop.shape == (96, 96, 3) and crop.std() > 10 for crop in np.concatenate(groups))
+    assert len(parity.inputs((1, 256, 320, 3), COLUMNS)) == 8
+
+
+def test_without_scores_every_row_counts_and_landmarks_are_compared_in_millimetres():
+    columns = {"sixd": [0, 6], "landmarks_m": [6, 12]}
+    sixd = rows_with(5)[:, 4:10]
+    reference = np.column_stack([sixd, np.zeros((5, 6))])
+    other = reference + np.repeat([0.0, 0.003, 0.0, 0.004], [6, 1, 4, 1])  # one point by 3 mm, the other by 4 mm
+    found = parity.compare(reference, other, columns)
+    assert (found.rows, found.centre_px_median, found.score_median) == (5, None, None)
+    assert found.landmark_mm_median == pytest.approx(3.5)
+    assert parity.refusal(found.as_dict(), "int8") == "landmarks differs by 3.5 mm in the median, allowed 2"
+    same = parity.compare(reference, reference, columns).as_dict()
+    assert parity.refusal(same, "fp16") is None
+    assert parity.refusal(same | {"landmark_mm_median": float("nan")}, "fp16")
+
+
+def test_a_verdict_from_before_landmarks_were_compared_still_reads():
+    found = parity.compare(rows_with(), rows_with(), COLUMNS).as_dict()
+    del found["landmark_mm_median"]
+    assert parity.refusal(found, "fp16") is None
+
+
 def test_missing_frames_are_an_incomplete_installation(monkeypatch, tmp_path):
     monkeypatch.setattr(parity, "FRAMES", Path(tmp_path))
-    with pytest.raises(HpeError, match="the installation is incomplete"):
-        parity.frames(256, 320)
+    for asked in (lambda: parity.frames(256, 320), lambda: parity.crops(128, 128)):
+        with pytest.raises(HpeError, match="the installation is incomplete"):
+            asked()
 
 
 def test_a_network_with_other_weights_does_not_pass_for_the_same(write_net):
@@ -109,3 +137,16 @@ def test_a_network_with_other_weights_does_not_pass_for_the_same(write_net):
     other = backends.create("onnxruntime", write_net(seed=1), threads=1)
     found = parity.measure(one.run, other.run, one.input_shape, columns)
     assert parity.refusal(found.as_dict(), "int8") is not None
+
+
+def test_a_crop_network_is_compared_too(write_crop_net):
+    pytest.importorskip("onnxruntime")
+    from hpe_core import backends
+
+    one = backends.create("onnxruntime", write_crop_net(seed=0), threads=1)
+    other = backends.create("onnxruntime", write_crop_net(seed=1), threads=1)
+    columns = one.card["spec"]["columns"]
+    assert one.input_shape == ("batch", 32, 32, 3)
+    same = parity.measure(one.run, one.run, one.input_shape, columns)
+    assert same.rows == 16 and parity.refusal(same.as_dict(), "fp16") is None
+    assert parity.refusal(parity.measure(one.run, other.run, one.input_shape, columns).as_dict(), "int8")

@@ -41,16 +41,19 @@ def obtain(store, path, capability="8.6", said=None, **options):
     return store.obtain(key, lambda: make.build(trt, path, key, True, progress), lambda entry: entry, progress)
 
 
-@pytest.mark.parametrize("max_batch", [1, 16])
+@pytest.mark.parametrize("max_batch", [1, 16, None])
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_shipped_network_builds_in_half_precision(name, capability, max_batch, tmp_path):
     path = model_store.path_of(name)
     entry = obtain(EngineStore(tmp_path), path, capability, max_batch=max_batch)
     assert entry.key.precision == "fp16" and entry.facts["types"]["float16"] >= 20
-    halved = 0.5 * path.stat().st_size
+    weights = export_precision.with_initializers(export_precision.read(path)).graph.initializer
+    halved = 2 * sum(np.prod(tensor.dims) for tensor in weights)
     assert halved < len(entry.plan) < 1.6 * halved  # the plan holds the weights, in half precision
     assert entry.facts["card"]["name"] == name
+    free = isinstance(entry.facts["input_shape"][0], str)
+    assert entry.key.max_batch == (max_batch or (16 if free else 1))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -65,6 +68,14 @@ def test_precisions_and_batches_are_different_engines(write_net, tmp_path, preci
     obtain(store, path)
     obtain(store, path, precision=precision, max_batch=max_batch)
     assert len(store.entries()) == 2
+
+
+def test_a_network_of_any_number_of_crops_is_built_for_up_to_sixteen_unless_told_otherwise(write_crop_net, tmp_path):
+    store, path = EngineStore(tmp_path / "engines"), write_crop_net()
+    assert obtain(store, path).key.max_batch == 16
+    assert obtain(store, path, max_batch=8).key.max_batch == 8
+    entry = obtain(store, path, max_batch=1)
+    assert entry.key.max_batch == 1 and entry.facts["input_shape"] == ["batch", 32, 32, 3]
 
 
 def test_a_network_quantised_for_tensorrt_builds_as_int8_by_itself(write_net, tmp_path):
