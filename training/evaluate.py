@@ -17,12 +17,10 @@ import cv2
 import numpy as np
 from rich.progress import Progress
 
-from hpe_core import model_store
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.actions import check_out, clear
 from hpe_core.evaluation.image_actions import NAMES, print_tables, write_tables
 from hpe_core.evaluation.image_evaluation import (
-    OURS,
     Absent,
     answers_of,
     labelled_images,
@@ -168,10 +166,8 @@ class _Timed:
 
 
 def _weights_mb(pipeline):
-    """Megabytes of every model that the pipeline's settings name."""
-    options = vars(pipeline.config.estimator)
-    names = {v for v in options.values() if isinstance(v, str) and (v in model_store.names() or v.endswith(".onnx"))}
-    return sum(model_store.path_of(name).stat().st_size for name in names) / 1e6
+    """Megabytes of every model file that a Pipeline uses."""
+    return sum(path.stat().st_size for path, _ in pipeline.models) / 1e6
 
 
 # --- the model card ------------------------------------------------------------------------------------------------
@@ -249,7 +245,7 @@ def _two(value):
 def main(argv=None):
     """Returns the exit code."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", action="append", help="model name or .onnx file, repeatable (default: the shipped ones)")
+    p.add_argument("--model", action="append", help="as `hpe run --model`, repeatable (default: all of ours)")
     p.add_argument("--data", type=Path, default=Path("../shared/data"))
     p.add_argument("--lfw-test", help="shard folder of the LFW test people")
     p.add_argument("--render-test", help="shard folder of rendered people that training never saw")
@@ -273,7 +269,7 @@ def main(argv=None):
 def _card(args):
     if args.model and len(args.model) > 1:
         raise HpeError(f"a card is of one model, got {len(args.model)}")
-    model = args.model[0] if args.model else next(iter(OURS))
+    model = args.model[0] if args.model else "head6dof"
     found = card_metrics(model, args.data, args.lfw_test, args.shards, args.limit, args.video is not False)
     text = json.dumps(found, indent=1)
     print(text)
@@ -307,9 +303,8 @@ def _evaluate(args):
 
 
 def _video(args, others):
-    settings = {Path(m).stem: {"estimator": {"model": m}} for m in args.model or ()} or None
     detect = next((p.detect for p in others.values() if p.faces_from == YUNET and not isinstance(p, Absent)), None)
-    methods = video_methods(others, settings)
+    methods = video_methods(others, args.model or ())
     found, video = evaluate_video(args.data / "video_headmove" / "demo.mp4", methods, detect)
     return {"methods": found, "video": video}
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from hpe_core.config import PipelineConfig, overridden
+from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.evaluation import stability
-from hpe_core.evaluation.image_evaluation import OURS, Absent, Ours
+from hpe_core.evaluation.image_evaluation import OURS, OWN_DETECTION, Absent, Ours, short_name, with_model
 from hpe_core.evaluation.time_offset import time_offset
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
@@ -64,15 +64,15 @@ class PerFrame:
         return self._peer.rotation(image, boxes[0]) if len(boxes) else np.full((3, 3), np.nan)
 
 
-def video_methods(peers, ours=None):
-    """dict name -> method or Absent. ours: dict name -> settings of the pipeline (default: OURS)."""
+def video_methods(peers, models=()):
+    """dict name -> method or Absent, each of our models with and without the filter; models: as in our_methods."""
     made = {}
-    for name, settings in (OURS if ours is None else ours).items():
-        for filtered, label in ((True, name), (False, f"{name}, no filter")):
+    for model in models or OURS:
+        for filtered, label in ((True, short_name(model)), (False, f"{short_name(model)}, no filter")):
             try:
-                made[label] = Tracked(overridden(PipelineConfig(), settings), filtered)
+                made[label] = Tracked(with_model(PipelineConfig(), model), filtered)
             except HpeError as error:
-                made[label] = Absent("", str(error))
+                made[label] = Absent(OWN_DETECTION, str(error))
     for name, peer in peers.items():
         if peer.faces_from == YUNET:
             made[name] = peer if isinstance(peer, Absent) else PerFrame(peer)

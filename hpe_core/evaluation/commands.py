@@ -153,7 +153,7 @@ def _add_images_arguments(p):
         "--model",
         action="append",
         metavar="NAME",
-        help="model name or .onnx file, repeatable (default: the shipped ones)",
+        help="as `hpe run --model`, repeatable (default: all of ours)",
     )
     p.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
     p.add_argument("--hfov", metavar="DEG", type=float, default=60.0, help="assumed where images have no calibration")

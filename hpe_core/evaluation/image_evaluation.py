@@ -10,6 +10,7 @@ from hpe_core.errors import HpeError
 from hpe_core.evaluation.answers import Answer, pipeline_answers
 from hpe_core.evaluation.image_scores import fitted_offset, score
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.methods import METHODS
 
 # what a dataset's folder holds -> its reader in hpe_core.evaluation.datasets
 MARKS = {
@@ -19,11 +20,8 @@ MARKS = {
     "biwi": ("[0-9][0-9]/rgb.cal",),
     "w300lp": ("AFW*/*.mat", "HELEN*/*.mat", "IBUG*/*.mat", "LFPW*/*.mat"),
 }
-# our methods: name -> settings of the pipeline that differ from the defaults
-OURS = {
-    "head6dof": {"estimator": {"model": "head6dof"}},
-    "head6dof_int8": {"estimator": {"model": "head6dof_int8"}},
-}
+# our methods: what `--model` takes; one that is not shipped (yet) is listed as absent
+OURS = (*METHODS, "head6dof", "head6dof_int8")
 OWN_DETECTION = "own detection"
 
 
@@ -52,21 +50,29 @@ class Ours:
 
 
 def our_methods(models=(), base=None):
-    """dict name -> method: those of OURS, or one for each of `models` (names or .onnx files); base: PipelineConfig.
+    """dict name -> method: those of OURS, or one for each of `models` (as `hpe run --model`); base: PipelineConfig.
 
     One of OURS that cannot run is an Absent; a model that was asked for raises HpeError.
     """
     base, made = base or PipelineConfig(), {}
-    for model in models:
-        made[Path(model).stem] = Ours(overridden(base, {"estimator": {"model": model}}))
-    if models:
-        return made
-    for name, settings in OURS.items():
+    for model in models or OURS:
         try:
-            made[name] = Ours(overridden(base, settings))
+            made[short_name(model)] = Ours(with_model(base, model))
         except HpeError as error:
-            made[name] = Absent(OWN_DETECTION, str(error))
+            if models:
+                raise
+            made[short_name(model)] = Absent(OWN_DETECTION, str(error))
     return made
+
+
+def with_model(config, model):
+    """The PipelineConfig with another model."""
+    return overridden(config, {"estimator": {"model": model}})
+
+
+def short_name(model):
+    """What a model is called in tables: files without folder and suffix."""
+    return "+".join(Path(part).stem for part in model.split("+"))
 
 
 def labelled_images(folder, limit=None):

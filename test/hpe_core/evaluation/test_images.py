@@ -361,7 +361,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, more, messag
 
 
 def test_our_methods_name_one_that_cannot_run(monkeypatch):
-    monkeypatch.setattr("hpe_core.evaluation.image_evaluation.OURS", {"later": {"estimator": {"model": "later"}}})
+    monkeypatch.setattr("hpe_core.evaluation.image_evaluation.OURS", ("later",))
     (found,) = our_methods().values()
     assert isinstance(found, Absent) and "unknown model 'later'" in found.reason
 
