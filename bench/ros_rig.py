@@ -48,7 +48,7 @@ class Rig:
     def __init__(self, **parameters):
         self._parameters = {"autostart": True} | parameters
         self.health, self.delays_s, self.faces = {}, [], []
-        self._camera, self._closing = None, False
+        self._camera, self._manager = None, None
 
     def __enter__(self):
         import rclpy
@@ -71,8 +71,26 @@ class Rig:
         self._executor.add_node(self._observer)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
-        self._until(lambda: self._observer.count_subscribers(f"{NAMESPACE}/image"), "the node does not become active")
+        if self._parameters["autostart"]:
+            self._until(self._active, "the node does not become active")
         return self
+
+    def _active(self):
+        return self._observer.count_subscribers(f"{NAMESPACE}/image") > 0
+
+    def transition(self, label):
+        """Make a lifecycle transition of the node."""
+        from lifecycle_msgs.srv import ChangeState
+
+        if self._manager is None:
+            self._manager = self._observer.create_client(ChangeState, f"{NAMESPACE}/pose_node/change_state")
+            self._until(self._manager.service_is_ready, "the node has no lifecycle services")
+        request = ChangeState.Request()
+        request.transition.label = label
+        future = self._manager.call_async(request)
+        self._until(future.done, f"no answer to {label}")
+        if not future.result().success:
+            raise SystemExit(f"{label} failed:\n{self.log}")
 
     def _until(self, condition, problem):
         end = time.monotonic() + READY_S

@@ -1,10 +1,11 @@
 """The pose node at a steady rate for a long time, with its memory and counts sampled: does anything grow?
 
     python -m bench.soak --minutes 30 [--rate 30] [--out hpe_out/soak.csv]
+    python -m bench.soak --cycles 50
 
 Needs a sourced ROS 2. One row per sample goes into the CSV; the summary at the end fits a line to the memory after
 warm-up. Exit status 1 when memory grows by more than --allowed-mb-per-hour, when an internal error was counted, or when
-images did not come through.
+images did not come through. With --cycles the lifecycle goes round instead, from unconfigured to active and back.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 from bench.ros_rig import ROOT, Rig
 
 WARM_UP_S = 60.0
+WARM_CYCLES, ALLOWED_CYCLE_MB = 5, 0.5
 
 
 def growth_mb_per_hour(times_s, rss_mb):
@@ -40,16 +42,36 @@ def sample(rig, start):
     return row | {"internal_errors": internal, "answers": len(rig.delays_s), "latency_p50_p95_ms": latency}
 
 
+def cycles(args):
+    """Go round args.cycles times; exit status."""
+    memory = []
+    with Rig(model=args.model, autostart=False) as rig:
+        for _ in range(args.cycles):
+            for label in ("configure", "activate", "deactivate", "cleanup"):
+                rig.transition(label)
+            memory.append(rig.process()["rss_mb"])
+        files = rig.process()["files"]
+        rig.transition("shutdown")
+    print("MB after each round:", " ".join(f"{mb:.0f}" for mb in memory))
+    late = memory[WARM_CYCLES:] or memory
+    grown_mb = late[-1] - late[0]
+    print(f"{grown_mb:+.1f} MB in {len(late) - 1} rounds after the first {WARM_CYCLES}; {files} open files")
+    return 1 if grown_mb > ALLOWED_CYCLE_MB * len(late) else 0
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--minutes", type=float, default=30.0)
     p.add_argument("--rate", type=float, default=30.0)
+    p.add_argument("--cycles", type=int, default=0)
     p.add_argument("--faces", type=int, default=1, choices=(1, 4))
     p.add_argument("--model", default="head6dof")
     p.add_argument("--every", type=float, default=5.0, help="seconds between samples")
     p.add_argument("--allowed-mb-per-hour", type=float, default=4.0)
     p.add_argument("--out", type=Path, default=ROOT / "hpe_out" / "soak.csv")
     args = p.parse_args()
+    if args.cycles:
+        return cycles(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     frames, rows, start = round(args.minutes * 60 * args.rate), [], time.monotonic()
     with Rig(model=args.model) as rig, open(args.out, "w", newline="") as file:

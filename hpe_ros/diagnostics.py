@@ -20,6 +20,11 @@ UNREADABLE = "unusable image"
 NO_CAMERA = "waiting for camera_info"
 FAILED = "internal error"
 
+# what happened to the stream, beside drops
+OTHER_IMAGES = "changes of image size or calibration"
+CLOCK_BACK = "stamps jumped back"
+GAP = "silences"  # of more than SILENCE_S
+
 
 @dataclass(frozen=True)
 class Status:
@@ -47,7 +52,8 @@ class Diagnostics:
             self._camera = Status("camera", "stale", "no image yet", {})
             self._qos_problems = {}
             self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
-            self._dropped, self._dropped_before = Counter(), Counter()
+            self._dropped, self._dropped_before, self._noted = Counter(), Counter(), Counter()
+            self._assumed = 0
             self._last_error = ""
             self._arrivals = deque(maxlen=WINDOW)
             self._times_ms = {}
@@ -59,7 +65,13 @@ class Diagnostics:
 
     def camera(self, pairing, width, height):
         """State of camera_info, from a hpe_ros.camera.Pairing. True when it is news."""
-        values = {"source": pairing.source, "image": f"{width}x{height}"}
+        with self._lock:
+            self._assumed += pairing.source == "assumed"
+            values = {
+                "source": pairing.source,
+                "image": f"{width}x{height}",
+                "images without calibration": self._assumed,
+            }
         if pairing.camera is not None:
             K, D = pairing.camera.K, pairing.camera.D
             values |= {"fx": f"{K[0, 0]:.2f}", "fy": f"{K[1, 1]:.2f}", "cx": f"{K[0, 2]:.2f}", "cy": f"{K[1, 2]:.2f}"}
@@ -78,12 +90,20 @@ class Diagnostics:
         """An image arrived."""
         with self._lock:
             self._received += 1
-            self._arrivals.append(time.monotonic())
+            now = time.monotonic()
+            if self._arrivals and now - self._arrivals[-1] > SILENCE_S:
+                self._noted[GAP] += 1
+            self._arrivals.append(now)
 
     def dropped(self, reason):
         """An image was not processed."""
         with self._lock:
             self._dropped[reason] += 1
+
+    def noted(self, event):
+        """Something happened to the stream that deserves a count."""
+        with self._lock:
+            self._noted[event] += 1
 
     def failed(self, error):
         """An image raised an exception. Text for the log: one line when the image is to blame, else the traceback."""
@@ -137,6 +157,7 @@ class Diagnostics:
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
         values |= {"faces": self._faces, "faces without a free id": self._untracked, "dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
+        values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}
         if self._last_error:
             values["last_error"] = self._last_error
         level, message = "ok", f"{values['rate_hz']} images/s"

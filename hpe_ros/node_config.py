@@ -27,6 +27,7 @@ class NodeConfig(Checked):
     overlay: bool = option(True, "draw `overlay` while somebody subscribes", live=True)
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
     tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
+    publish_humans: bool = option(True, "publish REP-155 topics below /humans/faces where hri_msgs is installed")
 
 
 @dataclass(frozen=True)

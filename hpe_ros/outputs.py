@@ -6,7 +6,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from hpe_core.io.overlay import draw
-from hpe_ros import messages, qos
+from hpe_ros import humans, messages, qos
 
 DEPTH = 10
 
@@ -26,13 +26,16 @@ class PoseOutputs:
             topic: node.create_lifecycle_publisher(kind, topic, DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS)
             for topic, kind in topics.items()
         }
+        self._humans = (
+            humans.HumansOutputs(node, config.tf_prefix) if config.publish_humans and humans.installed() else None
+        )
 
     def reconfigure(self, config):
         """Take over the live options of a NodeConfig."""
         self._overlay = config.overlay
 
-    def publish(self, result, header):
-        """Poses of one FrameResult under the image's header; without a face, empty arrays."""
+    def publish(self, result, camera, header):
+        """Poses of one FrameResult of a camera under the image's header; without a face, empty arrays."""
         faces, poses = result.faces, messages.face_poses(result.faces)
         self._publishers["head_poses"].publish(messages.pose_array(poses, header))
         if faces:
@@ -43,6 +46,8 @@ class PoseOutputs:
             self._publishers["heads"].publish(messages.detections(faces, poses, header))
         if self._wanted("markers"):
             self._publishers["markers"].publish(messages.markers(faces, poses, header))
+        if self._humans is not None:
+            self._humans.publish(faces, camera, header)
 
     def publish_overlay(self, image_bgr, camera, result, header):
         """The image with the faces drawn on it, only while somebody looks."""
@@ -60,6 +65,8 @@ class PoseOutputs:
 
     def destroy(self):
         """Take the topics off the graph."""
+        if self._humans is not None:
+            self._humans.destroy()
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers = {}

@@ -3,6 +3,7 @@
 import functools
 import time
 
+from hpe_core.tracking.tracker import MAX_BACKWARDS_S
 from hpe_ros import diagnostics, messages
 from hpe_ros.camera import CameraBook
 from hpe_ros.inputs import PoseInputs
@@ -19,7 +20,7 @@ class PoseStream:
     def __init__(self, node, config, pipeline, decode, outputs, health):
         self._node, self._pipeline, self._decode = node, pipeline, decode
         self._outputs, self._health = outputs, health
-        self._camera_kind, self._changed = None, None
+        self._camera_kind, self._newest_ns, self._changed = None, 0, None
         self._rate = RateLimit(config.max_rate_hz)
         self._cameras = CameraBook(config.image_is_rectified, config.hfov_deg, config.camera_info_wait_s)
         pipeline.reset()
@@ -42,9 +43,13 @@ class PoseStream:
         return self._inputs.qos_problems()
 
     def stop(self):
-        """Stop listening and finish the image in hand."""
+        """Stop listening, finish the image in hand, and let go of the model.
+
+        A callback that rclpy still holds leads back here: the model would stay until the garbage collector runs.
+        """
         self._inputs.destroy()
         self._worker.stop()
+        self._pipeline, self._worker = None, None
 
     def _on_camera_info(self, message):
         self._cameras.add(message, messages.ns_from_time(message.header.stamp))
@@ -72,15 +77,22 @@ class PoseStream:
             self._tell_camera(pairing)
         if pairing.camera is None:
             return self._health.dropped(diagnostics.NO_CAMERA)
-        camera_kind = (pairing.camera.assumed, width, height)
-        if camera_kind != self._camera_kind:  # poses measured before and after do not continue each other
-            self._pipeline.reset()
-            self._camera_kind = camera_kind
+        self._start_anew_after_a_break((pairing.camera.assumed, width, height), stamp_ns)
         result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
-        self._outputs.publish(result, header)
+        self._outputs.publish(result, pairing.camera, header)
         latency_s, now_ns = time.perf_counter() - arrived_s, self._node.get_clock().now().nanoseconds
         self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
         return self._health.processed(result, now_ns, latency_s)
+
+    def _start_anew_after_a_break(self, camera_kind, stamp_ns):
+        """Poses of another kind of image, or from before the clock went back, do not go on in this one."""
+        if self._camera_kind not in (None, camera_kind):
+            self._pipeline.reset()
+            self._health.noted(diagnostics.OTHER_IMAGES)
+        if stamp_ns < self._newest_ns - MAX_BACKWARDS_S * 1e9:  # the tracker starts anew by itself
+            self._health.noted(diagnostics.CLOCK_BACK)
+            self._newest_ns = stamp_ns
+        self._camera_kind, self._newest_ns = camera_kind, max(stamp_ns, self._newest_ns)
 
     def _tell_camera(self, pairing):
         if pairing.problem:

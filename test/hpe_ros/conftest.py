@@ -22,6 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BAG = ROOT / "assets" / "sample_bag"
 PUBLISHER = Path(__file__).parent / "publish_bag.py"
+START_NS, STEP_NS = 1_700_000_000_000_000_000, 66_666_667  # stamps of single images
 # another model file, or a shipped name, may be put to the same tests
 MODEL = os.environ.get("HPE_TEST_MODEL", "head6dof")
 
@@ -72,6 +73,21 @@ def until(condition, timeout_s=20.0, what="condition"):
 def bag():
     """Path of the sample bag."""
     return BAG
+
+
+@pytest.fixture(scope="session")
+def sample_images():
+    """Every tenth image (480, 640, 3) uint8 BGR of the sample bag: one head that turns."""
+    from hpe_core.io.sources import open_source
+
+    with open_source(str(BAG)) as source:
+        return [frame.image_bgr for frame in source][::10]
+
+
+@pytest.fixture(scope="session")
+def sample_image(sample_images):
+    """(480, 640, 3) uint8 BGR with one head."""
+    return sample_images[0]
 
 
 @pytest.fixture(scope="session")
@@ -193,6 +209,33 @@ def graph():
     rclpy.try_shutdown()
 
 
+@pytest.fixture(scope="session")
+def health(graph):
+    """Health of the nodes, from /diagnostics."""
+    return Health(graph)
+
+
+class Health:
+    """What the nodes say about themselves on /diagnostics."""
+
+    def __init__(self, graph):
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self._messages = graph.record(DiagnosticArray, "/diagnostics")
+
+    def of(self, namespace, part):
+        """Newest status (level, message, dict of values) of one part of the pose node below a namespace, or None."""
+        for message in reversed(self._messages):
+            for status in message.status:
+                if status.hardware_id == f"{namespace}/pose_node" and status.name.endswith(f": {part}"):
+                    return ord(status.level), status.message, {v.key: v.value for v in status.values}
+        return None
+
+    def until(self, namespace, part, condition, what, timeout_s=20.0):
+        """The first status of that part for which condition(level, message, values) holds."""
+        return until(lambda: (seen := self.of(namespace, part)) and condition(*seen) and seen, timeout_s, what)
+
+
 class Graph:
     """A node that records topics, publishes images and calls services, spun in a thread."""
 
@@ -202,6 +245,7 @@ class Graph:
         from rclpy.executors import SingleThreadedExecutor
 
         self.node = node
+        self._stamps_ns = iter(range(START_NS, START_NS + 10**15, STEP_NS))
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
         self._closing = False
@@ -258,6 +302,31 @@ class Graph:
         camera = Camera(self.node, namespace, compressed)
         until(lambda: camera.images.get_subscription_count() > 0, 30.0, f"subscriber of {namespace}/image")
         return camera
+
+    def show(self, camera, poses, image, **options):
+        """Publish an image, each time with a later stamp, until the node has answered it; returns the PoseArray.
+
+        The subscription takes the newest image, best effort: one alone may be lost on the way.
+        """
+        end = time.monotonic() + 20.0
+        while time.monotonic() < end:
+            stamp_ns = next(self._stamps_ns)
+            camera.show(image, stamp_ns, **options)
+            answer = self.answer(poses, stamp_ns)
+            if answer is not None:
+                return answer
+        return pytest.fail("the node answers no image")
+
+    @staticmethod
+    def answer(messages, stamp_ns, timeout_s=1.0):
+        """The message with a stamp, waited for; None when it does not come."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            for message in reversed(messages):
+                if (message.header.stamp.sec, message.header.stamp.nanosec) == divmod(stamp_ns, 10**9):
+                    return message
+            time.sleep(0.01)
+        return None
 
 
 class Camera:

@@ -1,5 +1,7 @@
 """What goes out for a frame, and what is not even computed while nobody subscribes."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,11 @@ class Node:
     def __init__(self, subscriptions):
         self.subscriptions, self.publishers = subscriptions, {}
 
-    def create_lifecycle_publisher(self, kind, topic, depth, **_):
+    def create_publisher(self, kind, topic, depth, **_):
         self.publishers[topic] = Publisher(self.subscriptions)
         return self.publishers[topic]
+
+    create_lifecycle_publisher = create_publisher
 
 
 def published(subscriptions, faces=(FACE,), frame_id="lens", **config):
@@ -43,8 +47,9 @@ def published(subscriptions, faces=(FACE,), frame_id="lens", **config):
 
     node, header = Node(subscriptions), Header(frame_id=frame_id)
     outputs, result = PoseOutputs(node, NodeConfig(**config)), FrameResult(0, tuple(faces))
-    outputs.publish(result, header)
-    outputs.publish_overlay(np.zeros((48, 64, 3), np.uint8), CameraModel.from_hfov(64, 48, 60.0), result, header)
+    camera = CameraModel.from_hfov(64, 48, 60.0)
+    outputs.publish(result, camera, header)
+    outputs.publish_overlay(np.zeros((48, 64, 3), np.uint8), camera, result, header)
     return {topic: publisher.sent for topic, publisher in node.publishers.items()}
 
 
@@ -52,6 +57,13 @@ def test_with_subscribers_every_topic_gets_one_message():
     sent = published(subscriptions=1)
     assert {"head_pose", "head_poses", "/tf"} | LAZY - {"heads"} <= set(sent)
     assert {len(messages) for messages in sent.values()} == {1}
+
+
+def test_rep_155_topics_of_the_faces_need_hri_msgs_and_can_be_switched_off():
+    humans = importlib.import_module("hpe_ros.humans")
+    topics = {topic for topic in published(subscriptions=1) if topic.startswith("/humans")}
+    assert topics == ({"/humans/faces/tracked", "/humans/faces/a/roi"} if humans.installed() else set())
+    assert not [t for t in published(subscriptions=1, publish_humans=False) if t.startswith("/humans")]
 
 
 def test_without_subscribers_pictures_and_markers_are_not_made():
