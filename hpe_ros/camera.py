@@ -59,21 +59,23 @@ class CameraBook:
             return None, str(error)
 
     def camera_for(self, frame_id, stamp_ns, width, height):
-        """Pairing for an image: exact stamp pair, else the newest of the same frame_id and size."""
+        """Pairing for an image: exact stamp pair, else the newest of the same frame_id and size, else of its shape."""
         with self._lock:
             infos = list(self._infos)
-        exact = [info for info in infos if info.stamp_ns == stamp_ns]
         same_frame = [info for info in infos if info.frame_id == frame_id]
-        for info in exact + same_frame:
-            if info.camera is None:
-                return self._assumed(width, height, info.problem)
-            if (info.camera.width, info.camera.height) == (width, height):
-                return Pairing(info.camera, "exact stamp" if info.stamp_ns == stamp_ns else "newest")
-        for info in same_frame:
-            if _same_shape(info.camera, width, height):
-                return Pairing(self._resized(info.camera, width, height), "resized")
+        exact = [info for info in infos if info.stamp_ns == stamp_ns]
+        # of another size, it still says more than an older one that fits: the camera may have changed since
+        exact_resized = [info for info in exact if info.frame_id == frame_id]
+        for group, resized in ((exact, False), (exact_resized, True), (same_frame, False), (same_frame, True)):
+            for info in group:
+                if info.camera is None:
+                    return self._assumed(width, height, info.problem)
+                if not resized and (info.camera.width, info.camera.height) == (width, height):
+                    return Pairing(info.camera, "exact stamp" if info.stamp_ns == stamp_ns else "newest")
+                if resized and _same_shape(info.camera, width, height):
+                    return Pairing(self._resized(info.camera, width, height), "resized")
         if infos:
-            return self._assumed(width, height, _mismatch(infos[0], bool(same_frame), frame_id, width, height))
+            return self._assumed(width, height, _mismatch((same_frame or infos)[0], frame_id, width, height))
         if self._first_image_ns is None or stamp_ns < self._first_image_ns:
             self._first_image_ns = stamp_ns
         if stamp_ns - self._first_image_ns < self._wait_ns:
@@ -102,7 +104,7 @@ def _same_shape(camera, width, height):
     return abs(width * camera.height / camera.width - height) <= 1.0
 
 
-def _mismatch(info, same_frame, frame_id, width, height):
-    if same_frame:
+def _mismatch(info, frame_id, width, height):
+    if info.frame_id == frame_id:
         return f"camera_info is for {info.camera.width}x{info.camera.height} but the image is {width}x{height}"
     return f"camera_info has frame_id '{info.frame_id}' but the image has '{frame_id}'"

@@ -15,6 +15,7 @@ import time
 import traceback
 from array import array
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -329,6 +330,30 @@ class Graph:
         return None
 
 
+def camera_info(focal_px, width=640, height=480):
+    """sensor_msgs/CameraInfo without distortion, of the 640x480 camera's principal point."""
+    from sensor_msgs.msg import CameraInfo
+
+    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
+    info.k = np.array([focal_px, 0.0, 319.5, 0.0, focal_px, 239.5, 0.0, 0.0, 1.0 if focal_px else 0.0])
+    return info
+
+
+def image_message(pixels, encoding, width=None, height=None):
+    """sensor_msgs/Image of an array whose first axis is its rows; width, height: when they are not the array's."""
+    from sensor_msgs.msg import Image
+
+    rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1).view(np.uint8)
+    height, width = height or pixels.shape[0], width or pixels.shape[1]
+    return Image(height=height, width=width, encoding=encoding, step=rows.shape[1], data=array("B", rows.tobytes()))
+
+
+@pytest.fixture(scope="session")
+def messages_of():
+    """Makers of sensor_msgs for the tests: `camera_info`, `image`."""
+    return SimpleNamespace(camera_info=camera_info, image=image_message)
+
+
 class Camera:
     """Publishes single images with their camera_info."""
 
@@ -344,17 +369,20 @@ class Camera:
         for publisher in (self.images, self.infos):
             self._node.destroy_publisher(publisher)
 
-    def show(self, image, stamp_ns, focal_px=500.0, width=640, height=480, frame_id="lens"):
-        """Publish an image: (H, W, 3) uint8 BGR, or the bytes of a JPEG. focal_px 0 is an uncalibrated camera."""
-        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+    def show(self, image, stamp_ns, focal_px=500.0, width=640, height=480, frame_id="lens", info=None):
+        """Publish an image: (H, W, 3) uint8 BGR, the bytes of a JPEG, or a sensor_msgs/Image.
 
-        info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
-        info.k = np.array([focal_px, 0.0, 319.5, 0.0, focal_px, 239.5, 0.0, 0.0, 1.0 if focal_px else 0.0])
+        Its camera_info is `info`, else made of focal_px (0 is an uncalibrated camera), width and height.
+        """
+        from sensor_msgs.msg import CompressedImage
+
+        info = info or camera_info(focal_px, width, height)
         if isinstance(image, bytes):
             message = CompressedImage(format="jpeg", data=array("B", image))
+        elif isinstance(image, np.ndarray):
+            message = image_message(image, "bgr8")
         else:
-            message = Image(height=height, width=width, encoding="bgr8", step=3 * width)
-            message.data = array("B", image.tobytes())
+            message = image
         for header in (info.header, message.header):
             header.frame_id = frame_id
             header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)

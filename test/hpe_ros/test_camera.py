@@ -55,6 +55,14 @@ def test_a_resized_image_uses_the_resized_camera(book):
     assert (choice.camera.K[0, 0], choice.source) == (250.0, "resized")
 
 
+def test_the_resized_camera_of_the_images_own_stamp_counts_more_than_an_older_one_of_its_size(book):
+    book.add(camera_info(300.0, width=320, height=240), 1)
+    book.add(camera_info(500.0), 2)
+    choice = book.camera_for("lens", 2, 320, 240)
+    assert (choice.camera.K[0, 0], choice.source) == (250.0, "resized")
+    assert book.camera_for("lens", 3, 320, 240).camera.K[0, 0] == 300.0
+
+
 def test_rectified_images_use_p_and_no_distortion():
     book = CameraBook(rectified=True, hfov_deg=60.0, wait_s=1.0)
     book.add(camera_info(500.0, p_focal_px=450.0, d=(0.1, 0, 0, 0, 0)), 1)
@@ -80,6 +88,12 @@ def test_without_a_usable_camera_info_the_field_of_view_is_assumed_and_the_reaso
     assert choice.camera.assumed
     assert choice.camera.K[0, 0] == pytest.approx(320.0 / np.tan(np.radians(30.0)))
     assert why in choice.problem
+
+
+def test_the_reason_is_about_the_images_own_camera_when_two_share_the_topic(book):
+    book.add(camera_info(500.0, width=1280, height=720), 1)
+    book.add(camera_info(0.0, frame_id="other"), 2)
+    assert "1280x720 but the image is 640x480" in book.camera_for("lens", 7, 640, 480).problem
 
 
 def test_frames_wait_one_second_of_stamps_for_the_first_camera_info(book):
