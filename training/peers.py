@@ -34,9 +34,9 @@ class Network:
 
 
 NETWORKS = {
-    "3DDFA_V2 mb05": Network("mb05", ("mb05_120x120.pth", "param_mean_std_62d_120x120.npz"), 1.25, 1.25),
-    "Lightweight b66": Network("b66", ("model-b66.pkl",), 1.4, 1.4),
-    "FSA-Net": Network("fsanet", ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"), 1.8, 1.8),
+    "3DDFA_V2 mb05": Network("mb05", ("mb05_120x120.pth", "param_mean_std_62d_120x120.npz"), 1.25, 1.0, 0.1),
+    "Lightweight b66": Network("b66", ("model-b66.pkl",), 1.4, 1.0),
+    "FSA-Net": Network("fsanet", ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"), 1.8, 1.4),
 }
 DETECTOR_FILES = ("yunet_n_dynamic.onnx", "version-RFB-320.onnx")
 
@@ -98,34 +98,33 @@ def peers(weights):
     """dict name -> Peer or Absent of every network, with faces from the labels and from YuNet, and of MediaPipe."""
     from training.peers_mediapipe import mediapipe_peer
 
-    weights = Path(weights)
+    weights, made, detect, teachers, lacking = Path(weights), {}, None, None, ""
     try:
         from training.photos.teachers import Teachers
     except ImportError as error:
-        reason, make = f"{error.name} is not installed", None
+        lacking = f"{error.name} is not installed"
     else:
-        make = Teachers(weights, threads=1)
-    made, detect = {}, None
+        teachers = Teachers(weights, threads=1)
     for source in (LANDMARKS, YUNET):
         for name, network in NETWORKS.items():
             needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
             missing = [file for file in needed if not (weights / file).is_file()]
-            if make is not None and missing:
-                reason = f"no {', '.join(missing)} in {weights}"
-            if make is None or missing:
-                made[f"{name}, {source}"] = Absent(source, reason)
-                continue
-            if source == YUNET:
-                detect = detect or _detector(weights)
-            made[f"{name}, {source}"] = Peer(network, _estimate(make, network), detect)
+            reason = lacking or (f"no {', '.join(missing)} in {weights}" if missing else "")
+            if not reason:
+                detect = detect or (_detector(weights) if source == YUNET else None)
+                estimate, reason = _loaded(teachers, network)
+            made[f"{name}, {source}"] = Absent(source, reason) if reason else Peer(network, estimate, detect)
     return made | {"MediaPipe mesh": mediapipe_peer()}
 
 
-def _estimate(teachers, network):
+def _loaded(teachers, network):
+    """The network's estimate function, or None and the reason."""
+    try:
+        getattr(teachers, f"net_{network.method}")
+    except Exception as error:  # torch, onnx and pickle each have their own
+        return None, f"cannot be loaded: {' '.join(str(error).split())}"
     method = getattr(teachers, network.method)
-    if network.method == "mb05":
-        return lambda *crops: method(*crops).R
-    return method
+    return (lambda *crops: method(*crops).R) if network.method == "mb05" else method, ""
 
 
 def _detector(weights):

@@ -154,6 +154,14 @@ def test_peers_without_weights_are_absent_and_named(tmp_path):
     assert {name.partition(",")[0] for name in found} == {*NETWORKS, "MediaPipe mesh"}
 
 
+def test_a_peer_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
+    pytest.importorskip("torch", reason="the peers need torch")
+    for name in NETWORKS["Lightweight b66"].files:
+        (tmp_path / name).write_bytes(b"no weights")
+    found = peers(tmp_path)[f"Lightweight b66, {LANDMARKS}"]
+    assert isinstance(found, Absent) and found.reason.startswith("cannot be loaded: ")
+
+
 def test_peers_without_torch_are_absent_and_say_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "training.photos.teachers", None)
     found = peers(tmp_path)
