@@ -1,34 +1,43 @@
 """INT8 for a shipped model: ranges from photographs, then what it gains and what it costs, on this machine.
 
     python -m training.quantise hpe_core/weights/head6dof.onnx --shards DIR [DIR ...] --out runs/head6dof_int8.onnx
+    python -m training.quantise hpe_core/weights/crop6dof.onnx --crops FILE.npz [FILE.npz ...] --out crop6dof_int8.onnx
 
 Latency: both models in turn, one thread, ratio of medians. Cost: best face of every frame of the sample bag, the change
 of its rotation and of its error against the truth in the bag; that is rendered, so judge the loss on photographs
-with training.evaluate, too. --target tensorrt writes what `hpe engine build` takes.
+with training.evaluate, too. A crop network's cost is also measured on crops that gave no ranges, against their labels.
+--target tensorrt writes what `hpe engine build` takes.
 """
 
 import argparse
 import json
 import time
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
 
-from hpe_core import backends, export_precision
-from hpe_core.config import PipelineConfig, overridden
+from hpe_core import backends, export_precision, model_store
+from hpe_core.config import EstimatorConfig, TrackerConfig
 from hpe_core.errors import HpeError
+from hpe_core.estimators import crop6dof, head6dof
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
 from hpe_core.io.sources import open_source
-from hpe_core.pipeline import Pipeline
 from hpe_core.preprocess import letterbox
+from training.crops import STORE_M, STORE_PX
+from training.scenes import similarity
 from training.shards import ShardSet
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_BAG = ROOT / "assets" / "sample_bag"
 HFOV_DEG = 60.0  # of the sample bag's camera
+DETECTOR = "head6dof"  # finds the faces that a crop network is measured on
+HELD_OUT = 512  # crops that no ranges are taken from
+SEVERAL = 8  # crops per call in the second measurement of a crop network's latency
 
 
 def images_of_shards(folders, count, seed=0):
@@ -38,6 +47,49 @@ def images_of_shards(folders, count, seed=0):
         yield shards.read(index)[0]
 
 
+def crops_of_files(paths, count, seed=0):
+    """`count` stored crops (192, 192, 3) uint8 BGR of training.crops, evenly from its files, and their labels.
+
+    Returns crops (N, ...), R_local (N, 3, 3), weight (N,). Files of gigabytes are read in passing, not into memory.
+    """
+    rng, crops, labels = np.random.default_rng(seed), [], []
+    for number, path in enumerate(paths):
+        share = count * (number + 1) // len(paths) - count * number // len(paths)
+        with np.load(path) as arrays:
+            R_local, weight = arrays["R_local"], arrays["weight"]
+        chosen = np.sort(rng.permutation(len(weight))[:share])
+        crops += rows_of_npz(path, "crops", chosen)
+        labels += [(R_local[i], weight[i]) for i in chosen]
+    order = rng.permutation(len(crops))
+    R_local, weight = (np.array([label[k] for label in labels])[order] for k in (0, 1))
+    return np.array(crops)[order], R_local, weight
+
+
+def rows_of_npz(path, key, indices):
+    """Rows (list of arrays) of one uncompressed array of an .npz at ascending indices."""
+    found = []
+    with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start, size = file.tell(), dtype.itemsize * int(np.prod(shape[1:]))
+        for index in indices:
+            file.seek(start + int(index) * size)
+            found.append(np.frombuffer(file.read(size), dtype).reshape(shape[1:]))
+    return found
+
+
+def views_of_crops(crops, side, crop_m, shift_m=0.012, seed=0):
+    """The network's inputs (N, side, side, 3) uint8 from stored crops, as wide and as far off the middle as in use."""
+    rng = np.random.default_rng(seed)
+    px = side / crop_m
+    views = []
+    for crop in crops:
+        shift = np.clip(rng.normal(0.0, shift_m, 2), -0.05, 0.05)
+        M = similarity(px * STORE_M / STORE_PX, 0.0, 2 * [(STORE_PX - 1) / 2], (side - 1) / 2 + shift * px)
+        views.append(cv2.warpAffine(crop, M, (side, side), borderMode=cv2.BORDER_REPLICATE))
+    return np.array(views)
+
+
 def frames_of_bag(bag):
     """Pairs (stamp_ns, image (H, W, 3) uint8 BGR) of a bag's images."""
     with open_source(str(bag)) as source:
@@ -45,8 +97,8 @@ def frames_of_bag(bag):
 
 
 def inputs_of(images, input_shape):
-    """The network's inputs (1, H, W, 3) uint8 of images of any size; input_shape (1, H, W, 3)."""
-    return (letterbox(image, input_shape[2], input_shape[1])[0][None] for image in images)
+    """The network's inputs (H, W, 3) uint8 of images of any size; input_shape (1, H, W, 3)."""
+    return (letterbox(image, input_shape[2], input_shape[1])[0] for image in images)
 
 
 def truth_of_bag(bag, topic="/truth/head_pose"):
@@ -62,17 +114,28 @@ def truth_of_bag(bag, topic="/truth/head_pose"):
     return truth
 
 
+def estimator_of(model_path):
+    """Estimator of a whole-image network, or of a crop network behind DETECTOR, on one thread of the CPU."""
+    backend, refiner = backends.create("onnxruntime", model_path, threads=1), None
+    if takes_crops(backend):
+        refiner = crop6dof.Refiner(backend, "crop")
+        backend = backends.create("onnxruntime", model_store.path_of(DETECTOR), threads=1)
+    return head6dof.Estimator(backend, EstimatorConfig(), refiner)
+
+
+def takes_crops(backend):
+    """Whether the model's input are face crops instead of whole images."""
+    return backend.card["estimator"] == "crop6dof"
+
+
 def rotations(model_path, frames):
-    """dict stamp_ns -> R_camera_head (3, 3) of the best face of each frame, unfiltered, on the CPU."""
-    settings = {"estimator": {"model": str(model_path), "backend": "onnxruntime", "threads": 1}}
-    pipeline = Pipeline(overridden(PipelineConfig(), settings))
-    found = {}
+    """dict stamp_ns -> R_camera_head (3, 3) of the best face of each frame, unfiltered; its score starts a track."""
+    estimator, found = estimator_of(model_path), {}
     for stamp_ns, image in frames:
-        pipeline.reset()
         camera = CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG)
-        faces = pipeline.process(image, camera, stamp_ns).faces
-        if faces:
-            found[stamp_ns] = max(faces, key=lambda face: face.score).pose.R_camera_head
+        faces, _ = estimator.estimate(image, camera)
+        if faces and faces[0].score >= TrackerConfig().new_face_score:
+            found[stamp_ns] = faces[0].pose.R_camera_head
     return found
 
 
@@ -98,6 +161,24 @@ def cost(reference, other, bag):
     }
 
 
+def cost_on_crops(reference, other, views, R_local, weight):
+    """What `other` (path) changes against `reference` (path) on crops (N, S, S, 3) with labels, in degrees."""
+    made = [backends.create("onnxruntime", path, threads=1) for path in (reference, other)]
+    sixd = slice(*made[0].card["spec"]["columns"]["sixd"])
+    before, after = (
+        so3.matrix_from_sixd(np.concatenate([backend.run(view[None])[:, sixd] for view in views])) for backend in made
+    )
+    change, known = np.degrees(so3.geodesic_angle(before, after)), weight > 0
+    errors = [np.degrees(so3.geodesic_angle(R[known], R_local[known])) for R in (before, after)]
+    return {
+        "crops": len(views),
+        "crops_change_deg_median": round(float(np.median(change)), 3),
+        "crops_change_deg_p95": round(float(np.percentile(change, 95)), 3),
+        "crops_error_before_deg_mean": round(float(errors[0].mean()), 3),
+        "crops_error_after_deg_mean": round(float(errors[1].mean()), 3),
+    }
+
+
 def gain(reference, other, image, rounds):
     """Latency of both models on one input, taken in turn with one thread: medians in ms and their ratio."""
     made = [backends.create("onnxruntime", path, threads=1) for path in (reference, other)]
@@ -115,13 +196,13 @@ def gain(reference, other, image, rounds):
     }
 
 
-def quantise(model, out, images, target, bag=SAMPLE_BAG, rounds=60, metrics=None):
-    """Write `out` from images; returns the report (dict), which its card holds, too.
+def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None, held_out=None):
+    """Write `out` with ranges from inputs (N, H, W, 3) uint8; returns the report (dict), which its card holds, too.
 
+    held_out: of a crop network, crops with their labels (crops, R_local, weight) that its cost is measured on.
     The float model's metrics are not its own: the card has `metrics` (dict of training.evaluate) or none.
     """
-    reference = backends.create("onnxruntime", model, threads=1)
-    inputs = list(inputs_of(images, reference.input_shape))
+    inputs = [image[None] for image in inputs]
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +214,10 @@ def quantise(model, out, images, target, bag=SAMPLE_BAG, rounds=60, metrics=None
         "mb": round(Path(out).stat().st_size / 1e6, 2),
     }
     report |= gain(model, out, inputs[0], rounds) | cost(model, out, bag)
+    if held_out is not None:
+        several = gain(model, out, np.concatenate(inputs[:SEVERAL]), rounds)
+        report |= {f"{name}_{SEVERAL}_crops": value for name, value in several.items()}
+        report |= cost_on_crops(model, out, *held_out)
     export_precision.write_card(out, card | {"quantisation": report})
     return report
 
@@ -143,18 +228,31 @@ def main():
     p.add_argument("--out", required=True)
     images = p.add_mutually_exclusive_group(required=True)
     images.add_argument("--shards", nargs="+", help="folders of training shards")
+    images.add_argument("--crops", nargs="+", help="files of training.crops, for a network that takes crops")
     images.add_argument("--bag", help="a bag with images, for trying out")
-    p.add_argument("--images", type=int, default=256)
+    p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
     p.add_argument("--metrics", help="JSON that training.evaluate wrote for the same INT8 model, for its card")
     p.add_argument("--target", choices=export_precision.TARGETS, default="cpu")
     args = p.parse_args()
-    if args.shards:
-        chosen = images_of_shards(args.shards, args.images)
-    else:
-        chosen = [image for _, image in frames_of_bag(args.bag)][: args.images]
     try:
+        reference = backends.create("onnxruntime", args.model, threads=1)
+        if takes_crops(reference) != bool(args.crops):
+            raise HpeError(f"{args.model} takes {'crops: use --crops' if takes_crops(reference) else 'whole images'}")
+        held_out = None
+        if args.crops:
+            crops, R_local, weight = crops_of_files(args.crops, args.images + HELD_OUT)
+            views = views_of_crops(crops, reference.input_shape[1], reference.card["spec"]["crop_m"])
+            chosen, held_out = (
+                views[: args.images],
+                (views[args.images :], R_local[args.images :], weight[args.images :]),
+            )
+        elif args.shards:
+            chosen = inputs_of(images_of_shards(args.shards, args.images), reference.input_shape)
+        else:
+            chosen = inputs_of([image for _, image in frames_of_bag(args.bag)][: args.images], reference.input_shape)
         metrics = json.loads(Path(args.metrics).read_text()) if args.metrics else None
-        print(json.dumps(quantise(args.model, args.out, chosen, args.target, metrics=metrics), indent=1))
+        report = quantise(args.model, args.out, chosen, args.target, metrics=metrics, held_out=held_out)
+        print(json.dumps(report, indent=1))
     except HpeError as error:
         raise SystemExit(f"quantise: error: {error}") from error
 

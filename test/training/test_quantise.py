@@ -25,8 +25,28 @@ def test_images_of_shards_are_drawn_once_each(tmp_path, write_shard):
 
 def test_inputs_are_letterboxed_to_the_network(tmp_path):
     (image,) = quantise.inputs_of([np.full((100, 50, 3), 7, np.uint8)], (1, 64, 96, 3))
-    assert image.shape == (1, 64, 96, 3)
-    assert (image[0, :, :32] == 7).all() and (image[0, :, 32:] == 0).all()
+    assert image.shape == (64, 96, 3)
+    assert (image[:, :32] == 7).all() and (image[:, 32:] == 0).all()
+
+
+def test_stored_crops_are_drawn_evenly_from_files_with_their_labels(tmp_path):
+    paths = []
+    for number in range(2):
+        values = np.arange(5) + 10 * number
+        crops = np.broadcast_to(values[:, None, None, None], (5, 192, 192, 3)).astype(np.uint8)
+        paths.append(tmp_path / f"{number}.npz")
+        R_local = values[:, None, None] * np.ones((1, 3, 3), np.float32)
+        np.savez(paths[-1], weight=values.astype(np.float32), R_local=R_local, crops=crops)
+    crops, R_local, weight = quantise.crops_of_files(paths, 6)
+    assert crops.shape == (6, 192, 192, 3) and sorted(weight < 10) == 3 * [False] + 3 * [True]
+    np.testing.assert_array_equal(crops[:, 5, 7, 1], weight)
+    np.testing.assert_array_equal(R_local[:, 2, 2], weight)
+
+
+def test_a_view_of_a_stored_crop_is_its_middle_when_nothing_is_shifted():
+    stored = np.random.default_rng(0).integers(0, 256, (1, 192, 192, 3)).astype(np.uint8)
+    (view,) = quantise.views_of_crops(stored, 128, 0.28, shift_m=0.0)
+    np.testing.assert_array_equal(view, stored[0, 32:160, 32:160])
 
 
 def test_angles_are_taken_between_the_same_stamps():
@@ -45,7 +65,7 @@ def test_truth_of_the_sample_bag_has_a_rotation_for_every_frame():
 @needs_weights
 def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
     path, out = model_store.path_of("head6dof"), tmp_path / "int8" / "head6dof.onnx"
-    images = [image for _, image in quantise.frames_of_bag(SAMPLE)[::10]]
+    images = quantise.inputs_of([image for _, image in quantise.frames_of_bag(SAMPLE)[::10]], (1, 256, 320, 3))
     report = quantise.quantise(path, out, images, "cpu", rounds=5)
     assert report["images"] == 15 and out.stat().st_size < 0.35 * path.stat().st_size
     assert report["found_after"] == report["found_before"]
