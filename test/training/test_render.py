@@ -116,7 +116,8 @@ def test_same_seed_gives_the_same_bytes_in_any_order(studio):
     studio.picture(5, 2, 96)
     again = studio.picture(5, 9, 96)
     assert np.array_equal(first.image, again.image) and np.array_equal(first.alpha, again.alpha)
-    assert np.array_equal(first.label.R_local, again.label.R_local)
+    assert np.array_equal(first.faces[0].label.R_local, again.faces[0].label.R_local)
+    assert np.array_equal(first.faces[0].landmarks.px, again.faces[0].landmarks.px)
 
 
 def test_missing_data_names_the_folder(tmp_path):

@@ -23,7 +23,7 @@ HELD_OUT = {  # what only test renders use; shards made before 21 November 2026 
     "old_darkskinned_female_diffuse",
     "young_lightskinned_female_diffuse3",
     "middleage_lightskinned_male_diffuse2",
-    "bob02",
+    "ponytail01",
     "short04",
     "kiara_1_dawn_1k",
     "st_fagans_interior_1k",

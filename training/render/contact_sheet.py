@@ -14,22 +14,24 @@ from training.render.studio import Picture, Studio
 
 def draw_axes(picture: Picture, length_m: float = 0.08) -> np.ndarray:
     """-> a copy of the image (h, w, 3) with axes; -z is drawn, so that blue points out of the face."""
-    image, lab = picture.image.copy(), picture.label
+    image = picture.image.copy()
     ends = np.array([[0, 0, 0], [length_m, 0, 0], [0, length_m, 0], [0, 0, -length_m]])
-    points = (ends @ lab.R_camera_head.T + lab.t_camera_head_m) @ lab.K.T
-    px = np.round(points[:, :2] / points[:, 2:] * 16).astype(int)
-    for end, colour in zip(px[1:], ((255, 40, 40), (40, 255, 40), (60, 90, 255)), strict=True):
-        cv2.line(image, tuple(map(int, px[0])), tuple(map(int, end)), colour, 1, cv2.LINE_AA, 4)
-    cv2.circle(image, tuple(map(int, np.round(lab.centre_px * 16))), 40, (255, 255, 0), -1, cv2.LINE_AA, 4)
+    for label in (face.label for face in picture.faces):
+        points = (ends @ label.R_camera_head.T + label.t_camera_head_m) @ label.K.T
+        px = np.round(points[:, :2] / points[:, 2:] * 16).astype(int)
+        for end, colour in zip(px[1:], ((255, 40, 40), (40, 255, 40), (60, 90, 255)), strict=True):
+            cv2.line(image, tuple(map(int, px[0])), tuple(map(int, end)), colour, 1, cv2.LINE_AA, 4)
+        cv2.circle(image, tuple(map(int, np.round(label.centre_px * 16))), 40, (255, 255, 0), -1, cv2.LINE_AA, 4)
     return image
 
 
 def draw_landmarks(picture: Picture) -> np.ndarray:
     """-> a copy of the image with the 68 landmarks: green where seen, red where not."""
     image = picture.image.copy()
-    for point, seen in zip(picture.landmarks.px, picture.landmarks.visible, strict=True):
-        colour = (60, 255, 60) if seen else (255, 40, 40)
-        cv2.circle(image, tuple(map(int, np.round(point * 16))), 20, colour, -1, cv2.LINE_AA, 4)
+    for landmarks in (face.landmarks for face in picture.faces):
+        for point, seen in zip(landmarks.px, landmarks.visible, strict=True):
+            colour = (60, 255, 60) if seen else (255, 40, 40)
+            cv2.circle(image, tuple(map(int, np.round(point * 16))), 20, colour, -1, cv2.LINE_AA, 4)
     return image
 
 
@@ -43,9 +45,18 @@ def main():
     parser.add_argument("--stride", type=int, default=1, help="take every n-th image")
     parser.add_argument("--draw", choices=["axes", "landmarks", "nothing"], default="axes")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
+    parser.add_argument("--view", type=int, nargs=2, metavar=("W", "H"), help="full frames, as for tests")
+    parser.add_argument("--people", type=int, nargs=2, default=(1, 1), help="least and most in a view")
+    parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
+    parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.skins")
+    parser.add_argument("--photo-share", type=float, default=0.5)
     args = parser.parse_args()
-    studio = Studio(args.data)
-    pictures = [studio.picture(args.seed, i * args.stride, args.size) for i in range(args.rows * args.columns)]
+    studio = Studio(args.data, args.split, skins=args.skins, photo_share=args.photo_share)
+    indices = [i * args.stride for i in range(args.rows * args.columns)]
+    if args.view:
+        pictures = [studio.view(args.seed, i, *args.view, tuple(args.people)) for i in indices]
+    else:
+        pictures = [studio.picture(args.seed, i, args.size) for i in indices]
     draw = {"axes": draw_axes, "landmarks": draw_landmarks, "nothing": lambda p: p.image}[args.draw]
     tiles = [draw(p) for p in pictures]
     rows = [np.hstack(tiles[i : i + args.columns]) for i in range(0, len(tiles), args.columns)]

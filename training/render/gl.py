@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 os.environ.setdefault("LP_NUM_THREADS", "0")  # llvmpipe: one process per core beats threads
 
@@ -16,6 +17,7 @@ from training.render.assets import load_texture
 from training.render.head import Part
 
 NEAR_M, FAR_M, SUPERSAMPLE = 0.05, 30.0, 2
+MAX_PHOTOS = 12  # textures of photos kept in memory
 KINDS = {"skin": 0, "eye": 1, "hair": 2, "brow": 3, "solid": 4, "lens": 5}
 
 VERTEX = """
@@ -124,6 +126,7 @@ class Scene:
 
 class Renderer:
     def __init__(self, textures: dict):
+        """textures: name -> file, or a function that returns what assets.load_texture does."""
         try:
             self.ctx = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:
@@ -141,7 +144,9 @@ class Renderer:
 
     def _texture(self, name):
         if name not in self._textures:
-            image = load_texture(self._paths[name])
+            source = self._paths[name]
+            image = load_texture(source) if isinstance(source, Path) else source()
+            self._drop_old_photos()
             t = self.ctx.texture(image.shape[1::-1], 4, image.tobytes())
             t.build_mipmaps()
             t.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
@@ -149,6 +154,11 @@ class Renderer:
             if np.any(solid := image[::4, ::4, 3] > 200):
                 self.paint[name] = float(np.median((image[::4, ::4, :3][solid] / 255) ** 2.2 @ [0.3, 0.6, 0.1])) + 1e-3
         return self._textures[name]
+
+    def _drop_old_photos(self):
+        photos = [n for n in self._textures if n.startswith("photo")]
+        for name in photos[: len(photos) - MAX_PHOTOS + 1]:
+            self._textures.pop(name).release()
 
     def _mesh(self, part: Part):
         key = (part.name, id(part.surface))
@@ -190,15 +200,17 @@ class Renderer:
 
     def draw(self, parts: list[Part], look, scene: Scene) -> np.ndarray:
         """-> (height, width, 4) uint8 RGBA, premultiplied, alpha = coverage by head, body and occluders."""
-        self._begin(scene)
-        self._draw_parts(parts, look, scene)
-        return self._read(scene)
+        self.begin(scene)
+        self.add(parts, look, scene)
+        return self.read(scene)
 
-    def _begin(self, scene: Scene):
+    def begin(self, scene: Scene):
+        """Start an empty picture."""
         self._target(scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE).use()
         self.ctx.clear(0, 0, 0, 0, depth=1.0)
 
-    def _read(self, scene: Scene) -> np.ndarray:
+    def read(self, scene: Scene) -> np.ndarray:
+        """What was drawn since `begin`: (height, width, 4) uint8 RGBA, premultiplied."""
         s = SUPERSAMPLE
         raw = self._target(scene.width * s, scene.height * s).read(components=4)
         raw = np.frombuffer(raw, np.uint8).reshape(scene.height * s, scene.width * s, 4)
@@ -218,8 +230,10 @@ class Renderer:
         drawn = 2 * NEAR_M * FAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M))
         return inside & (points_m[:, 2] < drawn + tolerance_m)
 
-    def _draw_parts(self, parts: list[Part], look, scene: Scene):
+    def add(self, parts: list[Part], look, scene: Scene):
+        """Draw one uploaded head into the picture; the farthest comes first."""
         ctx, target = self.ctx, self._target(scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE)
+        target.use()
         ctx.enable(moderngl.DEPTH_TEST)
         ctx.disable(moderngl.CULL_FACE | moderngl.BLEND)
         angle = float(np.linalg.norm(scene.body_rotvec))

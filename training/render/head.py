@@ -24,6 +24,7 @@ SELLION = [136, 132]  # base vertices around the deepest point of the nose root,
 CHIN = 5171
 FACE_HEIGHT_M = 0.1138  # sellion to chin of the mean mesh: its size is then that of the teachers' mean face
 BODY_LOW_DM, BODY_SIDE_DM = 1.5, 3.5  # what is kept of the body: hips and up, no hands
+TORSO_TOP_DM = 5.75  # shoulders below another head
 NECK_PIVOT_MESH_DM = np.array([0.0, 6.3, 0.25])  # the body turns about this point relative to the head
 
 RACES, GENDERS = ("african", "asian", "caucasian"), ("female", "male")
@@ -93,6 +94,8 @@ class Look:
     beard: float  # 0 none, 1 full
     extras: tuple[str, ...]  # of glasses, mask, hat, hand
     extras_seed: int
+    identity: np.ndarray | None = None  # (100,) of ICT-FaceKit instead of MakeHuman's shape
+    ict_expression: np.ndarray | None = None  # (57,)
 
 
 class HeadModel:
@@ -111,8 +114,14 @@ class HeadModel:
             keep = [obj.faces[f] for f in sorted(faces) if not any(low[v] for v, _ in obj.faces[f])]
             return assets.Obj(obj.vertices, obj.uv, keep).surface()
 
+        def below(y_dm):
+            faces = [obj.faces[f] for f in obj.groups["body"]]
+            keep = [f for f in faces if not any(low[v] or self.base[v, 1] > y_dm for v, _ in f)]
+            return assets.Obj(obj.vertices, obj.uv, keep).surface()
+
         self.surfaces = {
             "body": group("body"),
+            "torso": below(TORSO_TOP_DM),
             "teeth": group("helper-upper-teeth", "helper-lower-teeth"),
             "tongue": group("helper-tongue"),
         }
@@ -156,8 +165,6 @@ class HeadModel:
 
     def build(self, look: Look) -> Head:
         """Geometry of one person."""
-        from training.render import extras
-
         shape = self.targets.add(self.base, look.shape)
         to_head = self.mesh_to_head(shape, look.size)
         face = self.targets.add(shape, look.expression)
@@ -183,19 +190,15 @@ class HeadModel:
         parts[-1].colour = (0.012, 0.01, 0.008)
         if look.hair:
             parts.append(proxy_part(self.hair[look.hair], shape, to_head, "hair"))
-        rng, plane, skin = np.random.default_rng(look.extras_seed), np.array([0.0, 0.0, 0.0, 1.0]), v[self.visible]
-        if "glasses" in look.extras:
-            eyes = to_head(self.eyes.fit(face))
-            parts += extras.glasses(rng, skin, np.array([eyes[eyes[:, 0] * side > 0].mean(0) for side in (1, -1)]))
-        if "mask" in look.extras:
-            parts += extras.mask(rng, skin)
-        if "hat" in look.extras:
-            hat, plane = extras.hat(rng, skin, 0.008 if look.hair else 0.0)
-            parts += hat
-        if "hand" in look.extras:
-            colour = np.array([0.5, 0.3, 0.22]) * look.skin_tint * (0.2 if "dark" in look.skin else 1.0)
-            parts += extras.hand(rng, skin, np.clip(colour, 0, 1))
-        return Head(parts, plane, landmarks.at(self.landmark_index, self.landmark_weight, v))
+        eyes = to_head(self.eyes.fit(face))
+        eyes = np.array([eyes[eyes[:, 0] * side > 0].mean(0) for side in (1, -1)])
+        more, plane = wear(look, v[self.visible], eyes)
+        return Head(parts + more, plane, landmarks.at(self.landmark_index, self.landmark_weight, v))
+
+    def torso(self, look: Look) -> np.ndarray:
+        """Vertices (V, 3) of this body in its own head's frame."""
+        shape = self.targets.add(self.base, look.shape)
+        return self.mesh_to_head(shape, look.size)(shape)
 
     def sample(self, rng: np.random.Generator) -> Look:
         """A random person."""
@@ -247,6 +250,24 @@ class HeadModel:
         for name in rng.choice([n for n in self.targets.names if n.startswith("asym/asym-")], 6, replace=False):
             shape[str(name)] = float(rng.uniform(0, 0.5))
         return shape, male > 0.5, dark
+
+
+def wear(look: Look, skin: np.ndarray, eyes: np.ndarray) -> tuple[list[Part], np.ndarray]:
+    """What covers the head: skin (V, 3) vertices, eyes (2, 3) centres, left first -> parts, hat plane (4,)."""
+    from training.render import extras
+
+    rng, parts, plane = np.random.default_rng(look.extras_seed), [], np.array([0.0, 0.0, 0.0, 1.0])
+    if "glasses" in look.extras:
+        parts += extras.glasses(rng, skin, eyes)
+    if "mask" in look.extras:
+        parts += extras.mask(rng, skin)
+    if "hat" in look.extras:
+        hat, plane = extras.hat(rng, skin, 0.008 if look.hair else 0.0)
+        parts += hat
+    if "hand" in look.extras:
+        colour = np.array([0.5, 0.3, 0.22]) * look.skin_tint * (0.2 if "dark" in look.skin else 1.0)
+        parts += extras.hand(rng, skin, np.clip(colour, 0, 1))
+    return parts, plane
 
 
 def proxy_part(proxy: Proxy, base, to_head, kind, texture=None) -> Part:

@@ -12,6 +12,7 @@ from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.geometry.lookat import lookat_rotation
 from training.render.gl import Scene
 
+APART_M, MIN_SIZE_PX = 0.4, 14.0  # of test views: distance between face centres, smallest face
 BACK_OF_HEAD = 0.08  # share of images that show the back of a head; weight 0
 
 
@@ -81,6 +82,33 @@ def sample_label(rng, size: int) -> Label:
     angles, weight = sample_angles(rng)
     R_camera_head = lookat_rotation(ray).T @ aflw2000.to_matrix(angles)
     return label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M, weight)
+
+
+def sample_group(rng, width: int, height: int, count: int) -> list[Label]:
+    """Faces of a test view: one camera of 35 to 110 degrees, 0.4 to 2 m (a fifth up to 5 m), |yaw| <= 90, apart."""
+    K, labels = pinhole(rng.uniform(35, 110), width, height), []
+    for _ in range(2000):
+        d = np.exp(rng.uniform(np.log(0.4), np.log(2.0))) if rng.random() < 0.8 else rng.uniform(2.0, 5.0)
+        pixel = rng.uniform([0.06 * width, 0.08 * height], [0.94 * width, 0.92 * height])
+        ray = np.linalg.solve(K, [*pixel, 1.0])
+        ray /= np.linalg.norm(ray)
+        angles, _ = sample_angles(rng)
+        yaw = angles.yaw if abs(angles.yaw) <= 90 else rng.uniform(-90, 90)
+        R_camera_head = lookat_rotation(ray).T @ aflw2000.to_matrix(EulerDeg(yaw, angles.pitch, angles.roll))
+        new = label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M)
+        apart = all(np.linalg.norm(d * ray - _centre(a)) > APART_M for a in labels)
+        inside = (
+            np.abs(pixel - [(width - 1) / 2, (height - 1) / 2]) < np.array([width, height]) / 2 - 0.25 * new.size_px
+        )
+        if apart and inside.all() and new.size_px >= MIN_SIZE_PX:
+            labels.append(new)
+        if len(labels) == count:
+            break
+    return labels
+
+
+def _centre(lab: Label) -> np.ndarray:
+    return lab.R_camera_head @ FACE_CENTRE_M + lab.t_camera_head_m
 
 
 def sample_body(rng, R_local: np.ndarray) -> np.ndarray:

@@ -13,18 +13,12 @@ from training.render.gl import Renderer, Scene
 from training.render.head import Head, HeadModel, Look, mean_shape
 from training.render.light import encode, load_environments
 from training.render.occlusion import ambient_occlusion
-from training.render.sample import Label, sample_label, sample_scene
+from training.render.photo_head import PhotoHeads
+from training.render.sample import Label, sample_body, sample_group, sample_label, sample_scene
 
 IMAGES_PER_PERSON = 4
-
-
-@dataclass
-class Picture:
-    image: np.ndarray  # (h, w, 3) uint8 RGB
-    alpha: np.ndarray  # (h, w) uint8 coverage
-    label: Label
-    person: str
-    landmarks: Landmarks
+MAX_PEOPLE = 8
+MIN_SEEN = 0.25  # of the landmarks; a face that is covered more gets weight 0
 
 
 @dataclass
@@ -36,60 +30,80 @@ class Landmarks:
     visible: np.ndarray  # (68,) bool
 
 
+@dataclass
+class Face:
+    label: Label
+    landmarks: Landmarks
+    person: str
+
+
+@dataclass
+class Picture:
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    alpha: np.ndarray  # (h, w) uint8 coverage
+    faces: list[Face]
+
+
 class Studio:
-    def __init__(self, data: Path = assets.DEFAULT_DATA, split: str | None = None):
+    def __init__(
+        self,
+        data: Path = assets.DEFAULT_DATA,
+        split: str | None = None,
+        skins: Path | None = None,
+        photo_share: float = 0.5,
+    ):
+        """split: see assets.in_split; skins: a file of training.render.skins, for photo_share of the people."""
         self.model = HeadModel(data, split)
+        self.photo = PhotoHeads(self.model, skins, data) if skins else None
+        self.photo_share = photo_share if skins else 0.0
         self.environments = [e for e in load_environments(data) if assets.in_split(e.name, split)]
-        self.renderer = Renderer(self.model.textures)
+        self.renderer = Renderer(self.model.textures | (self.photo.textures if self.photo else {}))
         self._occlusion: dict = {}
         self._cached: tuple = (None, None, None)  # key, look, head
 
     def person(self, seed: int, number: int) -> tuple[Look, Head]:
         """Look and uploaded geometry of person `number` of this seed."""
         if self._cached[0] != (seed, number):
-            look = self.model.sample(np.random.default_rng([seed, 1, number]))
+            model = self.photo if np.random.default_rng([seed, 3, number]).random() < self.photo_share else self.model
+            look = model.sample(np.random.default_rng([seed, 1, number]))
             self._cached = ((seed, number), look, self.load(look))
         return self._cached[1:]
 
     def load(self, look: Look) -> Head:
-        head = self.model.build(look)
-        occlusion = self.occlusion(look.hair)
+        head = (self.model if look.identity is None else self.photo).build(look)
+        occlusion = self.occlusion(look)
         for part in head.parts:
             part.ao = occlusion.get(part.name)
         self.renderer.upload(head.parts)
         return head
 
-    def occlusion(self, hair: str | None) -> dict[str, np.ndarray]:
-        if hair not in self._occlusion:
-            mean = replace(
-                self.model.sample(np.random.default_rng(0)),
-                shape=mean_shape(),
-                expression={},
-                hair=hair,
-                size=1,
-                extras=(),
-            )
-            self._occlusion[hair] = ambient_occlusion(self.renderer, self.model.build(mean).parts)
-        return self._occlusion[hair]
+    def occlusion(self, look: Look) -> dict[str, np.ndarray]:
+        """Ambient occlusion on the mean head with this hair."""
+        key = (look.hair, look.identity is None)
+        if key not in self._occlusion:
+            mean = replace(look, shape=mean_shape(), expression={}, size=1, extras=())
+            model = self.model
+            if look.identity is not None:
+                mean, model = replace(mean, identity=np.zeros(100), ict_expression=np.zeros(57)), self.photo
+            self._occlusion[key] = ambient_occlusion(self.renderer, model.build(mean).parts)
+        return self._occlusion[key]
 
     def compose(
         self, look: Look, head: Head, scene: Scene, environment, R_world_camera
     ) -> tuple[np.ndarray, np.ndarray]:
         """-> (image (h, w, 3) uint8, alpha (h, w) uint8) before any camera effects."""
         rgba = self.renderer.draw(head.parts, look, replace(scene, hat_plane=head.hat_plane))
-        view = environment.view(scene.K, scene.width, scene.height, R_world_camera)
-        background = encode(view * scene.exposure) * 255
-        alpha = rgba[..., 3]
-        return np.clip(rgba[..., :3] + background * (1 - alpha[..., None] / 255) + 0.5, 0, 255).astype(np.uint8), alpha
+        return before_background(rgba, scene, environment, R_world_camera)
 
     def landmarks(self, head: Head, scene: Scene, label: Label) -> Landmarks:
-        """Of the face that was drawn last."""
+        """Of a face in the last drawing."""
         camera = head.landmarks @ label.R_camera_head.T + label.t_camera_head_m
         pixel = camera @ label.K.T
         z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
         return Landmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
 
     def picture(self, seed: int, index: int, size: int) -> Picture:
+        """A square training image of one person."""
         rng = np.random.default_rng([seed, 0, index])
         number = index // IMAGES_PER_PERSON
         look, head = self.person(seed, number)
@@ -97,5 +111,50 @@ class Studio:
         environment = self.environments[rng.integers(len(self.environments))]
         scene, R_world_camera = sample_scene(rng, label, size, environment, self.model.pivot_m)
         image, alpha = self.compose(look, head, scene, environment, R_world_camera)
-        landmarks = self.landmarks(head, scene, label)
-        return Picture(post.degrade(rng, image), alpha, label, f"mh{seed}_{number}", landmarks)
+        face = Face(label, self.landmarks(head, scene, label), name_of(look, seed, number))
+        return Picture(post.degrade(rng, image), alpha, [face])
+
+    def view(self, seed: int, index: int, width: int, height: int, people: tuple[int, int] = (1, 1)) -> Picture:
+        """A full frame with between people[0] and people[1] people, as a camera in a room sees them; for tests."""
+        rng = np.random.default_rng([seed, 4, index])
+        labels = sample_group(rng, width, height, int(rng.integers(people[0], people[1] + 1)))
+        environment = self.environments[rng.integers(len(self.environments))]
+        scene, R_world_camera = sample_scene(rng, labels[0], width, environment, self.model.pivot_m)
+        scene = replace(scene, height=height)
+        self.renderer.begin(scene)
+        drawn = []
+        for k in np.argsort([-np.linalg.norm(a.t_camera_head_m) for a in labels]):  # what blends comes last
+            number = index * MAX_PEOPLE + int(k)
+            look, head = self.person(seed, number)
+            own = replace(
+                scene,
+                R_camera_head=labels[k].R_camera_head,
+                t_camera_head_m=labels[k].t_camera_head_m,
+                body_rotvec=sample_body(rng, labels[k].R_local),
+                hat_plane=head.hat_plane,
+            )
+            self.renderer.add(head.parts, look, own)
+            drawn.append((labels[k], head, name_of(look, seed, number)))
+        image, alpha = before_background(self.renderer.read(scene), scene, environment, R_world_camera)
+        faces = []
+        for label, head, person in drawn:
+            landmarks = self.landmarks(head, scene, label)
+            weight = float(landmarks.visible.mean() >= MIN_SEEN)
+            faces.append(Face(replace(label, weight=weight), landmarks, person))
+        if rng.random() < 0.5:
+            image = post.degrade(rng, image)
+        return Picture(image, alpha, faces)
+
+
+def before_background(rgba: np.ndarray, scene: Scene, environment, R_world_camera) -> tuple[np.ndarray, np.ndarray]:
+    """What was drawn, (h, w, 4) premultiplied, before the environment -> (image (h, w, 3), alpha (h, w)) uint8."""
+    view = environment.view(scene.K, scene.width, scene.height, R_world_camera)
+    background = encode(view * scene.exposure) * 255
+    alpha = rgba[..., 3]
+    return np.clip(rgba[..., :3] + background * (1 - alpha[..., None] / 255) + 0.5, 0, 255).astype(np.uint8), alpha
+
+
+def name_of(look: Look, seed: int, number: int) -> str:
+    """Person id; with a photo texture it names the photographed person too."""
+    photo = "" if look.identity is None else f"_{look.skin.removeprefix('photo_')}"
+    return f"{'mh' if look.identity is None else 'ict'}{seed}_{number}{photo}"

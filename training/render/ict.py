@@ -1,0 +1,93 @@
+"""ICT-FaceKit heads (MIT): 100 identity modes, 57 expressions, 68 landmark vertices. Head frame, metres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from training.render import assets
+from training.render.assets import Surface
+
+# v_head = R_HEAD_ICT @ diag(1, -1, -1) @ v_ict: the tilt and the scale of the fit of ICT's neutral head to five points
+# of several thousand photos in the frame of 300W-LP (training/photos/calibrate.py).
+PITCH_ICT_DEG = 9.0
+METRES_PER_UNIT = 0.010092
+R_HEAD_ICT = Rotation.from_euler("x", PITCH_ICT_DEG, degrees=True).as_matrix() @ np.diag([1.0, -1.0, -1.0])
+LANDMARKS = np.array(
+    [1225, 1888, 1052, 367, 1719, 1722, 2199, 1447, 966, 3661, 4390, 3927, 3924, 2608, 3272, 4088, 3443]
+    + [268, 493, 1914, 2044, 1401, 3615, 4240, 4114, 2734, 2509, 978, 4527, 4942, 4857, 1140, 2075, 1147, 4269, 3360]
+    + [1507, 1542, 1537, 1528, 1518, 1511, 3742, 3751, 3756, 3721, 3725, 3732]
+    + [5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841]
+    + [5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966]
+)
+SELLION = 27  # landmark at the origin
+FACE_VERTICES, KEPT_VERTICES = 9409, 24591  # face; everything but eye films and lashes
+SKIN, MOUTH, TEETH, EYES = ("M_Face", "M_BackHead"), ("M_GumsTongue",), ("M_Teeth",), ("M_ScleraLeft", "M_ScleraRight")
+
+
+class IctModel:
+    def __init__(self, data: Path = assets.DEFAULT_DATA):
+        path = assets.require(Path(data) / "heads" / "ict_facekit" / "ict_facekit_2020.npz")
+        with np.load(path) as d:
+            neutral, identity, expression = d["neutral"], d["identity_delta"], d["expression_delta"]
+            uv, quads, quads_uv = d["uv"], d["faces_quad"], d["faces_uv"]
+            material = d["material_names"][d["face_material"]]
+            self.expression_names = [str(n) for n in d["expression_names"]]
+        n = KEPT_VERTICES
+        to_head = METRES_PER_UNIT * R_HEAD_ICT.T
+        origin = neutral[LANDMARKS[SELLION]].astype(float)
+        self.neutral = (neutral[:n] - origin) @ to_head  # (V, 3)
+        self.identity = identity[:, :n].astype(np.float32) @ to_head.astype(np.float32)  # (100, V, 3)
+        self.expression = expression[:, :n].astype(np.float32) @ to_head.astype(np.float32)  # (57, V, 3)
+        self.reference = self.neutral[:FACE_VERTICES]
+        eyes = np.unique(quads[np.isin(material, EYES)])
+        uv = uv.copy()
+        uv[:, 0] /= 2  # the face is the left half of the texture, the rest of the head the right half
+
+        def surface(names):
+            pick = np.isin(material, names)
+            return quad_surface(quads[pick], quads_uv[pick], uv, n)
+
+        self.surfaces = {"skin": surface(SKIN), "mouth": surface(MOUTH), "teeth": surface(TEETH)}
+        self.eye_balls = [eyes[self.neutral[eyes, 0] * side > 0] for side in (1, -1)]
+        self.surfaces["eyes"] = self._eye_surface(quads[np.isin(material, EYES)])
+
+    def _eye_surface(self, quads):
+        """The white of the eyes with plane texture coordinates around the pupil: radius 0.5 is the rim of the ball."""
+        uv = np.zeros((KEPT_VERTICES, 2), np.float32)
+        for ball in self.eye_balls:
+            v = self.neutral[ball]
+            centre = (v.max(0) + v.min(0)) / 2
+            uv[ball] = 0.5 + (v[:, :2] - centre[:2]) / 0.026
+            uv[ball[v[:, 2] > centre[2]]] = 0.02  # the back is white
+        return quad_surface(quads, quads, uv, KEPT_VERTICES)
+
+    def shape(self, identity: np.ndarray, size: float = 1.0):
+        """identity (100,) in standard deviations -> vertices (V, 3), and the map (R, scale, origin) that laid it there:
+        the face is turned and scaled onto the mean face, the sellion is at the origin."""
+        v = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
+        a, b = v[:FACE_VERTICES], self.reference
+        a0, b0 = a - a.mean(0), b - b.mean(0)
+        U, s, Vt = np.linalg.svd(b0.T @ a0)
+        R = U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
+        M = size * s.sum() / (a0**2).sum() * R
+        return (v - v[LANDMARKS[SELLION]]) @ M.T, M
+
+    def face(self, identity, expression, size=1.0) -> np.ndarray:
+        """expression (57,) mostly 0..1 -> vertices (V, 3)."""
+        v, M = self.shape(identity, size)
+        used = np.flatnonzero(expression)
+        return v + np.tensordot(expression[used].astype(np.float32), self.expression[used], 1) @ M.T
+
+
+def quad_surface(quads, quads_uv, uv, n_vertices) -> Surface:
+    """(F, 4) quads, -1 in the last place of a triangle."""
+    corners = np.stack([quads, quads_uv], -1)  # (F, 4, 2)
+    full = quads[:, 3] >= 0
+    triangles = np.concatenate([corners[:, [0, 1, 2]], corners[full][:, [0, 2, 3]]]).reshape(-1, 2)
+    unique, inverse = np.unique(triangles, axis=0, return_inverse=True)
+    return Surface(
+        unique[:, 0], uv[unique[:, 1]].astype(np.float32), inverse.reshape(-1, 3).astype(np.int32), n_vertices
+    )
