@@ -214,6 +214,32 @@ def test_a_video_that_is_none_is_one_line(tmp_path):
         list(evaluate_video.frames_of(tmp_path / "gone.mp4"))
 
 
+def test_every_frame_of_a_video_goes_through_every_method(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (1280, 720))
+    for i in range(40):
+        writer.write(np.full((720, 1280, 3), 5 * i, np.uint8))
+    writer.release()
+    sizes, crops = set(), []
+
+    def detect(image):
+        sizes.add(image.shape[:2])
+        return np.array([[9.5, 9.5, 19.5, 19.5], [99.5, 99.5, 199.5, 219.5]])
+
+    def still(images, centre, side):
+        crops.append((*centre[0], side[0]))
+        return np.eye(3)[None]
+
+    methods = evaluate_video.video_methods(
+        {"P, YuNet": Peer(NETWORKS["FSA-Net"], still, detect), "Q, YuNet": Absent(YUNET, "not here")}, ("gone",)
+    )
+    found, video = evaluate_video.evaluate_video(tmp_path / "clip.avi", methods, detect, limit=35)
+    assert found["P, YuNet"]["found"] == video["frames"] == 35 and found["P, YuNet"]["jitter_deg_per_axis"] < 1e-6
+    assert found["gone"]["status"] == found["Q, YuNet"]["status"] == "absent" and "gone" in found["gone"]["reason"]
+    # the detector sees half of 1280 pixels; the larger of its boxes comes back in the pixels of the frame
+    assert sizes == {(360, 640)}
+    assert crops[0] == pytest.approx((299.5, 319.5, 240 * NETWORKS["FSA-Net"].of_yunet))
+
+
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +249,9 @@ def results_of(error_deg, missed=0, R_true=None, **more):
         sample(R=turned(yaw=yaw) if R_true is None else R_true, name=str(yaw), **more) for yaw in range(5 + missed)
     ]
     answers = [Answer(s, s.R @ turned(yaw=error_deg)) for s in labels[:5]]
-    return score(answers + [Answer(s, reason="no face found") for s in labels[5:]])
+    result = score(answers + [Answer(s, reason="no face found") for s in labels[5:]])
+    result.summary["faces_from"] = "own detection"
+    return result
 
 
 def measured(**more):
@@ -248,8 +276,9 @@ def test_targets_of_photographs_by_hand():
     assert found["found faces, aflw2000_dev16"] == evaluate_targets.Got("5 of 6", False)
     mae = found["Euler MAE, aflw2000_dev16 without image02773, own detection"]
     assert mae.text.startswith("2.00 deg") and mae.met  # 6 of yaw, 0, 0
-    ratio = found["the same against the best peer of this run"]
+    ratio = found["the same against the best peer of this run, any source of faces"]
     assert ratio.text.startswith("0.50 x peer (4.00 deg) (0.50 to 0.50)") and ratio.met
+    assert found["the same against the best peer of this run, crops from true landmarks"].met is None
 
 
 def test_targets_of_conditions_by_hand():
