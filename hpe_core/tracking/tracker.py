@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from hpe_core.geometry import so3
+from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilter
 
 FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
@@ -88,14 +88,14 @@ class Tracker:
         track.box_px, track.stamp_ns = face.box_px, self._stamp_ns
 
     def _associate(self, faces):
-        """Dict from face index to the track that it continues (Hungarian assignment, gated)."""
+        """Dict from face index to the track that it continues (cheapest assignment, gated)."""
         if not faces or not self._tracks:
             return {}
         poses = [track.filter.pose for track in self._tracks]
         pairs = list(zip(self._tracks, poses, strict=True))
         cost = np.array([[_cost(face, track.box_px, pose) for track, pose in pairs] for face in faces])
-        rows, columns = linear_sum_assignment(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
-        return {r: self._tracks[c] for r, c in zip(rows, columns, strict=True) if cost[r, c] < MAX_COST}
+        found = cheapest_pairs(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
+        return {r: self._tracks[c] for r, c in found if cost[r, c] < MAX_COST}
 
 
 def _cost(face, box_px, pose):

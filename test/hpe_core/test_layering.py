@@ -27,7 +27,7 @@ ALLOWED = {
     ),
     "models": ({"errors", "models"}, {"torch"}),
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
-    "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy", "scipy"}),
+    "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
     "pipeline": (
         {"backends", "errors", "geometry", "methods", "model_store", "registry", "tracking", "types"},
