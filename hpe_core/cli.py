@@ -106,9 +106,11 @@ def _parser():
 
     from hpe_core.engines import commands as engine_commands
     from hpe_core.evaluation.commands import add_parsers
+    from hpe_core.nlml import commands as nlml_commands
 
     add_parsers(commands)
     engine_commands.add_parsers(commands)
+    nlml_commands.add_parsers(commands)
     models = commands.add_parser("models", help="list the models and their cards")
     models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
     models.set_defaults(command=_models)

@@ -29,6 +29,8 @@ ALLOWED = {
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
+    # its commands import training.nlml by name, when build, fit, train or evaluate run
+    "nlml": ({"errors", "geometry", "nlml"}, {"numpy"}),
     "pipeline": (
         {"backends", "errors", "geometry", "methods", "model_store", "registry", "tracking", "types"},
         {"numpy"},
@@ -96,9 +98,9 @@ def test_training_knows_nothing_of_ros(path):
 def test_importing_the_inference_path_loads_no_framework():
     code = (
         "import sys, hpe_core.pipeline, hpe_core.config, hpe_core.backends, hpe_core.backends.onnxruntime\n"
-        "import hpe_core.backends.tensorrt, hpe_core.engines.commands\n"
+        "import hpe_core.backends.tensorrt, hpe_core.engines.commands, hpe_core.nlml, hpe_core.nlml.commands\n"
         "import hpe_core.estimators.head6dof\n"
-        "frameworks = ('rclpy', 'torch', 'tensorrt', 'tensorrt_rtx', 'cuda', 'onnx', 'onnxruntime')\n"
+        "frameworks = ('rclpy', 'torch', 'tensorly', 'training', 'tensorrt', 'tensorrt_rtx', 'cuda', 'onnx', 'onnxruntime')\n"
         "print([m for m in frameworks if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

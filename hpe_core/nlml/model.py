@@ -1,0 +1,150 @@
+"""One NLML model: the folded tensor on a basis of rotations, in one .npz file with its card inside."""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core.errors import HpeError
+from hpe_core.nlml import angles as euler
+from hpe_core.nlml.bases import BASES, _array
+
+FORMAT = 1
+NORMALISATIONS = ("free", "original")
+_NUMBERS = {
+    "weights": (None, None, None),
+    "features": (None, None),
+    "noise_std": (None,),
+    "limits_deg": (3, 2),
+    "hidden_noise": (),
+    "log_scale_std": (),
+    "covariance_scale": (),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """x(z, R) = features @ sum_k basis_k(R) (weights_0k + sum_i z_i weights_ik), identity z ~ N(0, 1) per entry.
+
+    basis: see bases.py; weights: (1 + identities, K, P); features: (3 M, P), orthonormal columns, rows in the order
+    x, y, z of each of M landmarks; noise_std: (3 M,) of one seen landmark coordinate; hidden_noise: factor >= 1 on it
+    where a landmark is hidden; normalisation: "free" (metres, size and place are solved for) or "original" (nose at 0,
+    unit distance of the eyes); log_scale_std: prior of ln(size); limits_deg: (3, 2) range of yaw, pitch, roll in
+    `order` that the training grid covers; covariance_scale: measured ratio of squared error to predicted variance.
+    """
+
+    basis: object
+    weights: np.ndarray
+    features: np.ndarray
+    noise_std: np.ndarray
+    limits_deg: np.ndarray
+    order: str = "yaw_first"
+    normalisation: str = "free"
+    hidden_noise: float = 3.0
+    log_scale_std: float = 0.1
+    covariance_scale: float = 1.0
+    card: dict = field(default_factory=dict)
+    folded: np.ndarray = field(init=False, repr=False)  # (K, (1 + identities) P): one product per evaluation
+
+    def __post_init__(self):
+        for name, shape in _NUMBERS.items():
+            value = np.array(_array({name: getattr(self, name)}, name, shape), float)
+            if not np.all(np.isfinite(value)):
+                raise HpeError(f"'{name}' of the NLML model is not finite")
+            object.__setattr__(self, name, value if shape else float(value))
+        euler.check_order(self.order)
+        if self.normalisation not in NORMALISATIONS:
+            raise HpeError(f"normalisation '{self.normalisation}' is unknown, known: {', '.join(NORMALISATIONS)}")
+        rows, directions = self.features.shape
+        if rows % 3 or rows < 12:
+            raise HpeError(f"an NLML model needs at least 4 landmarks of 3 coordinates, got {rows} rows")
+        if self.weights.shape[1:] != (self.basis.size, directions) or len(self.noise_std) != rows:
+            raise HpeError(
+                f"weights {self.weights.shape}, features {self.features.shape}, noise {self.noise_std.shape} and a "
+                f"basis of {self.basis.size} functions do not fit together"
+            )
+        if np.any(self.noise_std <= 0) or self.hidden_noise < 1 or min(self.log_scale_std, self.covariance_scale) <= 0:
+            raise HpeError("noise, log_scale_std and covariance_scale must be positive, hidden_noise at least 1")
+        i, k, p = self.weights.shape
+        object.__setattr__(self, "folded", np.ascontiguousarray(self.weights.transpose(1, 0, 2)).reshape(k, i * p))
+
+    @property
+    def landmarks(self):
+        """Number M of landmarks."""
+        return len(self.noise_std) // 3
+
+    @property
+    def identities(self):
+        """Number of identity directions."""
+        return len(self.weights) - 1
+
+    def points(self, R, identity=None):
+        """Landmarks (N, M, 3) of rotations (N, 3, 3) with identities (N, r), the mean identity by default."""
+        phi = self.basis.evaluate(self.basis.from_rotation(np.asarray(R, float)))[:, 0]
+        parts = np.einsum("nk,ikp->nip", phi, self.weights)
+        identity = np.zeros((len(phi), self.identities)) if identity is None else np.asarray(identity, float)
+        c = parts[:, 0] + np.einsum("ni,nip->np", identity, parts[:, 1:])
+        return (c @ self.features.T).reshape(len(phi), -1, 3)
+
+    def save(self, path):
+        """Write the model and, beside it, its card as JSON. Numbers are kept as float32."""
+        arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _NUMBERS}
+        arrays |= {f"basis_{name}": value for name, value in self.basis.arrays().items()}
+        arrays |= {name: np.array(getattr(self, name)) for name in ("order", "normalisation")}
+        arrays |= {"format": np.array(FORMAT), "basis": np.array(self.basis.kind)}
+        arrays["card"] = np.array(json.dumps(self.card))
+        path = Path(path)
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        path.with_suffix(".json").write_text(json.dumps(self.card, indent=1) + "\n")
+
+
+def load(path):
+    """The Model in a file that `Model.save` wrote. Raises HpeError, in one line, when it is none."""
+    arrays = read_npz(path)
+    try:
+        return _from_arrays(arrays)
+    except HpeError as error:
+        raise HpeError(f"{path} is not an NLML model: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise HpeError(f"{path} is not an NLML model: {' '.join(str(error).split())}") from error
+
+
+def _from_arrays(arrays):
+    if int(_array(arrays, "format", ())) != FORMAT:
+        raise HpeError(f"its format is {arrays['format']}, this version reads {FORMAT}")
+    kind = str(_array(arrays, "basis", ()))
+    if kind not in BASES:
+        raise HpeError(f"basis '{kind}' is unknown, known: {', '.join(BASES)}")
+    own = {name.removeprefix("basis_"): value for name, value in arrays.items() if name.startswith("basis_")}
+    numbers = {name: np.array(_array(arrays, name, shape), float) for name, shape in _NUMBERS.items()}
+    texts = {name: str(_array(arrays, name, ())) for name in ("order", "normalisation")}
+    card = json.loads(str(_array(arrays, "card", ())))
+    return Model(basis=BASES[kind].from_arrays(own), card=card, **numbers, **texts)
+
+
+def read_npz(path):
+    """dict of the arrays in a .npz file; objects that would need pickle are refused. Raises HpeError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise HpeError(f"{path} is a single array, needed is an .npz file")
+            return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise HpeError(f"{path} cannot be read: {error.strerror or 'not an .npz file'}") from error
+    except HpeError:
+        raise
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise HpeError(f"{path} cannot be read as .npz without pickle: {' '.join(str(error).split())[:120]}") from error
+    except Exception as error:  # zipfile and zlib leak RuntimeError, struct.error, zlib.error ... on damaged files
+        raise HpeError(f"{path} is a damaged .npz file: {type(error).__name__}") from error
+
+
+def shipped():
+    """Path of the model that comes with the package. Raises HpeError when there is none."""
+    path = Path(__file__).parents[1] / "weights" / "nlml.npz"
+    if not path.is_file():
+        raise HpeError(f"no NLML model comes with this installation ({path} is missing); name one")
+    return path
