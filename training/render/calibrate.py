@@ -1,7 +1,7 @@
 """Measure the constant rotation between the mesh axes and the teachers' (BFM) frame on near-frontal renders.
 
-Prints the x rotation to write into head.PITCH_MESH_DEG (y and z must be zero by symmetry; they are printed as a check),
-and how position and size labels agree with 3DDFA's camera.
+Prints the x rotation to write into head.PITCH_MESH_DEG (with --skins: ict.PITCH_ICT_DEG; y and z must be zero by
+symmetry; they are printed as a check), and how position and size labels agree with 3DDFA's camera.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.render.studio import Studio
 def near_frontal(studio: Studio, seed: int, number: int, limit_deg: float, size: int = 256):
     """-> (image BGR, label): a random person without occluders in mid-image, every angle within limit_deg."""
     rng = np.random.default_rng([seed, 2, number])
-    look = replace(studio.model.sample(rng), extras=())
+    look = replace((studio.photo or studio.model).sample(rng), extras=())
     head = studio.load(look)
     K = sample.pinhole(25, size, size)
     yaw, pitch, roll = rng.uniform(-limit_deg, limit_deg, 3)
@@ -42,9 +42,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--limit", type=float, default=20.0)
+    parser.add_argument("--skins", type=Path, help="measure ICT-FaceKit heads with these photo textures instead")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
-    studio, detector = Studio(args.data), Detector(args.data / "weights")
+    studio, detector = Studio(args.data, skins=args.skins), Detector(args.data / "weights")
     teachers, frame = Teachers(args.data / "weights"), BfmFrame.load()
     images, boxes, labels = [], [], []
     for number in range(args.images):

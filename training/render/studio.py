@@ -102,6 +102,12 @@ class Studio:
         z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
         return Landmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
 
+    def face(self, head: Head, scene: Scene, label: Label, person: str) -> Face:
+        """A face in the last drawing; its weight is 0 where too little of it is seen."""
+        landmarks = self.landmarks(head, scene, label)
+        seen = float(landmarks.visible.mean() >= MIN_SEEN)
+        return Face(replace(label, weight=min(label.weight, seen)), landmarks, person)
+
     def picture(self, seed: int, index: int, size: int) -> Picture:
         """A square training image of one person."""
         rng = np.random.default_rng([seed, 0, index])
@@ -111,7 +117,7 @@ class Studio:
         environment = self.environments[rng.integers(len(self.environments))]
         scene, R_world_camera = sample_scene(rng, label, size, environment, self.model.pivot_m)
         image, alpha = self.compose(look, head, scene, environment, R_world_camera)
-        face = Face(label, self.landmarks(head, scene, label), name_of(look, seed, number))
+        face = self.face(head, scene, label, name_of(look, seed, number))
         return Picture(post.degrade(rng, image), alpha, [face])
 
     def view(self, seed: int, index: int, width: int, height: int, people: tuple[int, int] = (1, 1)) -> Picture:
@@ -136,11 +142,7 @@ class Studio:
             self.renderer.add(head.parts, look, own)
             drawn.append((labels[k], head, name_of(look, seed, number)))
         image, alpha = before_background(self.renderer.read(scene), scene, environment, R_world_camera)
-        faces = []
-        for label, head, person in drawn:
-            landmarks = self.landmarks(head, scene, label)
-            weight = float(landmarks.visible.mean() >= MIN_SEEN)
-            faces.append(Face(replace(label, weight=weight), landmarks, person))
+        faces = [self.face(head, scene, label, person) for label, head, person in drawn]
         if rng.random() < 0.5:
             image = post.degrade(rng, image)
         return Picture(image, alpha, faces)
