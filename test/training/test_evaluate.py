@@ -401,6 +401,25 @@ def test_what_is_not_there_is_one_line(tmp_path, capsys):
     assert error.startswith("error: ") and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_cost_is_the_size_of_all_files_and_a_time_beside_the_peers(frontal_model, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    from bench import latency
+    from hpe_core.evaluation.image_evaluation import our_methods
+
+    class Peer:
+        def run(self, frame):
+            return 1, {"pose": 0.0}
+
+    monkeypatch.setattr(latency, "sample_frames", lambda count: [np.full((48, 64, 3), 90, np.uint8)] * 4)
+    monkeypatch.setattr(latency, "with_faces", lambda frame, faces: frame)
+    monkeypatch.setattr(latency, "pipelines", lambda data, threads: {"hpe_ros": None, "some peer": Peer()})
+    found = evaluate.cost_of(our_methods([frontal_model]) | {"gone": Absent("x", "y")}, tmp_path)
+    assert found["weights_mb"] == {"fixed": Path(frontal_model).stat().st_size / 1e6}
+    assert found["frame_ms"]["fixed"] > 0 and set(found["peers_ms"]) == {"some peer"}
+    assert found["fastest_peer_ms"] == found["peers_ms"]["some peer"]
+
+
 def test_ours_on_an_image_is_the_pipeline(frontal_model):
     from hpe_core.config import EstimatorConfig, PipelineConfig
 

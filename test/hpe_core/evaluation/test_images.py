@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -358,6 +360,23 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, more, messag
     assert main(["eval", "images", str(folder), "--out", str(tmp_path / "out"), *more]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error and not (tmp_path / "out").exists()
+
+
+def test_the_command_without_peers_loads_neither_torch_nor_training():
+    code = (
+        "import sys, hpe_core.evaluation.image_actions\n"
+        "print([m for m in ('torch', 'training', 'onnx') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
+    folder = write_labels(tmp_path / "set", [("a.png", 0, 0, 0, 22, 14, 42, 34)])
+    monkeypatch.setitem(sys.modules, "training", None)
+    arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--peers", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "needs the project's folder `training`" in capsys.readouterr().err
 
 
 def test_our_methods_name_one_that_cannot_run(monkeypatch):
