@@ -4,6 +4,7 @@ import fnmatch
 import importlib.util
 import json
 import os
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.ros
 
 POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 HUMANS = "/humans/"  # REP-155, only where hri_msgs is
+LANDMARKS = "/humans/faces/*/landmarks"  # only with a model that measures them, so it may be unused
 QUERIES = {
     ("topic", "subscribe"): "get_subscriber_names_and_types_by_node",
     ("topic", "publish"): "get_publisher_names_and_types_by_node",
@@ -52,8 +54,8 @@ def used(graph, node_name, namespaces):
 
 
 @pytest.fixture(scope="module")
-def secured(start, ros_environment, graph, model):
-    """Nodes in every configuration that uses another topic: dict node -> namespaces."""
+def secured(start, ros_environment, model, bag, publisher):
+    """Nodes in every configuration that uses another topic, at work on a face: dict node -> namespaces."""
     prefix = ros_environment["AMENT_PREFIX_PATH"].split(os.pathsep)[0]
 
     def begin(node_name, namespace, **parameters):
@@ -65,6 +67,7 @@ def secured(start, ros_environment, graph, model):
     begin("pose_node", "/secured", model=model)
     begin("pose_node", "/secured_jpeg", model=model, image_transport="compressed")
     begin("attention_node", "/secured", targets=["tablet frame=tablet_link"])
+    start([sys.executable, publisher, bag, "--rate", "3", "--loops", "0", "--ros-args", "-r", "__ns:=/secured"])
     return {"pose_node": ["/secured", "/secured_jpeg"], "attention_node": ["/secured"]}
 
 
@@ -81,7 +84,7 @@ def test_the_policy_allows_what_the_node_uses_and_nothing_else(secured, graph, n
     def differences():
         found = used(graph, node_name, secured[node_name])
         extra = {key: {n for n in found[key] if not fits(n, policy[key])} for key in QUERIES}
-        missing = {key: {p for p in policy[key] if not fnmatch.filter(found[key], p)} for key in QUERIES}
+        missing = {key: {p for p in policy[key] - {LANDMARKS} if not fnmatch.filter(found[key], p)} for key in QUERIES}
         return {"not allowed": _filled(extra), "not used": _filled(missing)}
 
     nothing = {"not allowed": {}, "not used": {}}
