@@ -24,6 +24,7 @@ NAMESPACE = "/bench"
 FRAME_ID = "camera_optical_frame"
 GRIDS = {1: (1, 1), 4: (2, 2)}
 NODE = [sys.executable, "-m", "hpe_ros.pose_node"]
+CAMERA_LIKE_NODE = {"image_transport": "raw", "reliability": "best_effort"}  # the node's parameters, their defaults
 READY_S = 60.0
 
 
@@ -76,7 +77,7 @@ class Rig:
         return self
 
     def _active(self):
-        return self._observer.count_subscribers(f"{NAMESPACE}/image") > 0
+        return self._observer.count_subscribers(f"{NAMESPACE}/camera_info") > 0
 
     def transition(self, label):
         """Make a lifecycle transition of the node."""
@@ -120,6 +121,7 @@ class Rig:
     def start_camera(self, width, height, rate_hz, faces, frames):
         """Start publishing `frames` images; the process says at its end how many it sent."""
         options = {"width": width, "height": height, "rate": rate_hz, "faces": faces, "frames": frames}
+        options |= {name: self._parameters.get(name, default) for name, default in CAMERA_LIKE_NODE.items()}
         given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         command = [sys.executable, "-m", "bench.ros_rig", *given, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
         self._camera = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -168,19 +170,24 @@ def camera():
     p = argparse.ArgumentParser()
     for name, kind in (("width", int), ("height", int), ("rate", float), ("faces", int), ("frames", int)):
         p.add_argument(f"--{name}", type=kind, required=True)
+    for name, default in CAMERA_LIKE_NODE.items():
+        p.add_argument(f"--{name}", default=default)
     args, ros_args = p.parse_known_args()
 
     import rclpy
-    from rclpy.qos import qos_profile_sensor_data
-    from sensor_msgs.msg import CameraInfo, Image
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
     from bench.latency import sample_frames
 
-    pictures = []
+    pictures, compressed = [], args.image_transport == "compressed"
     for frame in sample_frames(30):  # there and back again, so that the head does not jump
         picture = scene(frame, args.width, args.height, args.faces)
-        message = Image(height=args.height, width=args.width, encoding="bgr8", step=3 * args.width)
-        message.data = array("B", picture.tobytes())
+        if compressed:
+            message = CompressedImage(format="jpeg", data=array("B", cv2.imencode(".jpg", picture)[1].tobytes()))
+        else:
+            message = Image(height=args.height, width=args.width, encoding="bgr8", step=3 * args.width)
+            message.data = array("B", picture.tobytes())
         message.header.frame_id = FRAME_ID
         pictures.append(message)
     pictures += pictures[-2:0:-1]
@@ -191,8 +198,9 @@ def camera():
 
     rclpy.init(args=ros_args)
     node = rclpy.create_node("camera")
-    images = node.create_publisher(Image, "image", qos_profile_sensor_data)
-    infos = node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+    qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[args.reliability.upper()])
+    images = node.create_publisher(*((CompressedImage, "image/compressed") if compressed else (Image, "image")), qos)
+    infos = node.create_publisher(CameraInfo, "camera_info", qos)
     while not (images.get_subscription_count() and infos.get_subscription_count()):
         time.sleep(0.05)
     time.sleep(0.5)

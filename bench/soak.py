@@ -17,14 +17,19 @@ import numpy as np
 
 from bench.ros_rig import ROOT, Rig
 
-WARM_UP_S = 60.0
+WARM_UP_S = 600.0  # or a third of a shorter run: allocators settle for some minutes
 WARM_CYCLES, ALLOWED_CYCLE_MB = 5, 0.5
+
+
+def warm_up_s(seconds):
+    """How much of a run of so many seconds does not count."""
+    return min(WARM_UP_S, seconds / 3.0)
 
 
 def growth_mb_per_hour(times_s, rss_mb):
     """(slope in MB/h, its standard error) of a line through the memory after warm-up."""
     times_h, rss_mb = np.array(times_s) / 3600.0, np.array(rss_mb)
-    late = times_h >= WARM_UP_S / 3600.0
+    late = times_h >= warm_up_s(times_s[-1]) / 3600.0
     if late.sum() < 3:
         return float("nan"), float("nan")
     (slope, _), covariance = np.polyfit(times_h[late], rss_mb[late], 1, cov="unscaled")
@@ -53,7 +58,10 @@ def cycles(args):
         files = rig.process()["files"]
         rig.transition("shutdown")
     print("MB after each round:", " ".join(f"{mb:.0f}" for mb in memory))
-    late = memory[WARM_CYCLES:] or memory
+    if args.cycles < WARM_CYCLES + 2:
+        print(f"too few rounds for a growth; {files} open files")
+        return 0
+    late = memory[WARM_CYCLES:]
     grown_mb = late[-1] - late[0]
     print(f"{grown_mb:+.1f} MB in {len(late) - 1} rounds after the first {WARM_CYCLES}; {files} open files")
     return 1 if grown_mb > ALLOWED_CYCLE_MB * len(late) else 0
@@ -92,7 +100,7 @@ def main():
     received, processed = int(values["received"]), int(values["processed"])
     times, rss = [row["seconds"] for row in rows], [row["rss_mb"] for row in rows]
     slope, error = growth_mb_per_hour(times, rss)
-    warm = [mb for second, mb in zip(times, rss, strict=True) if second >= WARM_UP_S] or rss
+    warm = [mb for second, mb in zip(times, rss, strict=True) if second >= warm_up_s(times[-1])]
     print(f"{sent['sent']} images sent in {sent['seconds']:.0f} s, the latest {sent['latest_ms']:.0f} ms late")
     print(f"{received} received, {processed} processed; dropped: " + _reasons(values))
     print(
