@@ -59,7 +59,7 @@ def test_shares_are_parts_of_the_way_from_stamp_to_publish(bench):
 
 
 @pytest.mark.ros
-@pytest.mark.parametrize("options", [["--minutes", "0.1"], ["--cycles", "2"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["--minutes", "0.1", "--answered", "0.3"], ["--cycles", "2"]])
 def test_a_short_soak_on_a_real_graph_ends_well(options, tmp_path):
     if importlib.util.find_spec("rclpy") is None:
         pytest.skip("no rclpy in this Python")
