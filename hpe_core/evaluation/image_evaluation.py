@@ -56,12 +56,13 @@ def our_methods(models=(), base=None):
     """
     base, made = base or PipelineConfig(), {}
     for model in models or OURS:
+        name = model if short_name(model) in made else short_name(model)
         try:
-            made[short_name(model)] = Ours(with_model(base, model))
+            made[name] = Ours(with_model(base, model))
         except HpeError as error:
             if models:
                 raise
-            made[short_name(model)] = Absent(OWN_DETECTION, str(error))
+            made[name] = Absent(OWN_DETECTION, str(error))
     return made
 
 
