@@ -63,12 +63,16 @@ def fitted_offset(answers):
 
 
 def rotation(scores):
-    """dict of rotation errors in degrees with intervals, and with missed faces counted as the mean pose."""
+    """dict of rotation errors in degrees with intervals, and with missed faces counted as the mean pose.
+
+    euler_bias_deg: medians of the signed yaw, pitch, roll errors; one that all methods share is the labels' own.
+    """
     out = summaries.rotation(scores)
     out["geodesic_deg"]["ci95"] = interval(np.mean, scores.geodesic_deg)
     out["geodesic_deg"]["median_ci95"] = interval(np.median, scores.geodesic_deg)
     out["euler_mae_deg"]["ci95"] = interval(np.mean, np.abs(scores.euler_deg).mean(-1))
     out["euler_mae_deg"]["mean_failures_as_mean_pose"] = _euler_failures_counted(scores)
+    out["euler_bias_deg"] = np.median(scores.euler_deg, axis=0).tolist() if len(scores) else None
     out["maev_deg"]["ci95"] = interval(np.mean, scores.maev_deg)
     return out
 

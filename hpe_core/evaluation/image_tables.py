@@ -11,6 +11,7 @@ COLUMNS = (
     ("roll", "rotation.euler_mae_deg.roll"),
     ("MAE", "rotation.euler_mae_deg.mean"),
     ("95 %", "rotation.euler_mae_deg.ci95"),
+    ("bias y/p/r", "rotation.euler_bias_deg"),
     ("MAE, missed=mean", "rotation.euler_mae_deg.mean_failures_as_mean_pose"),
     ("MAE aligned", "aligned.rotation.euler_mae_deg.mean"),
     ("MAEV", "rotation.maev_deg.mean"),
@@ -91,7 +92,7 @@ def _cell(summary, path):
     if value is None:
         return ""
     if isinstance(value, list):
-        return "-".join(f"{v:.2f}" for v in value)
+        return "-".join(f"{v:.2f}" for v in value) if len(value) == 2 else "/".join(f"{v:+.1f}" for v in value)
     return f"{100 * value:.0f} %" if level else f"{value:.2f}"
 
 

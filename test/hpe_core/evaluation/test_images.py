@@ -94,6 +94,7 @@ def test_five_degrees_of_yaw_too_much_are_5_0_0_and_gone_when_aligned():
     found = score(answers(range(-40, 40, 8)), fitted_offset(answers(range(-45, 45, 6))))
     euler_mae = found.summary["rotation"]["euler_mae_deg"]
     np.testing.assert_allclose([euler_mae[k] for k in ("yaw", "pitch", "roll", "mean")], [5, 0, 0, 5 / 3], atol=1e-9)
+    np.testing.assert_allclose(found.summary["rotation"]["euler_bias_deg"], [5, 0, 0], atol=1e-9)
     aligned = found.summary["aligned"]
     assert aligned["frame_offset_deg"] == pytest.approx(5)
     assert aligned["rotation"]["euler_mae_deg"]["yaw"] == pytest.approx(0, abs=1e-6)
