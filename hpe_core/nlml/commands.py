@@ -38,7 +38,7 @@ def add_parsers(subparsers):
         "--shards", metavar="DIR", nargs="+", help="measure training shards instead: landmarks with poses"
     )
     build.add_argument("--images", metavar="DIR", help="measure labelled images (labels.csv and images) instead")
-    build.add_argument("--limit", metavar="N", type=int, help="with --shards: at most N faces")
+    build.add_argument("--limit", metavar="N", type=int, help="with --shards: at most N faces of each")
     build.set_defaults(command=_later("build"))
 
     fit = commands.add_parser("fit", help="decompose the tensor, fit the basis, write the model, a report and plots")

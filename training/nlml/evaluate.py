@@ -4,6 +4,7 @@ import numpy as np
 
 from hpe_core.evaluation.protocols import PROTOCOLS
 from hpe_core.geometry import euler, so3
+from hpe_core.nlml import angles as order
 from hpe_core.nlml import infer
 
 WINDOW_DEG = np.array(PROTOCOLS["nlml-window"].limits_deg)  # 50/40/30 of the paper
@@ -51,7 +52,10 @@ def model_scores(model, samples, window="all"):
     good = found.converged
     error = so3.rotvec_from_matrix(samples.R_local[good] @ np.swapaxes(R[good], 1, 2))
     squared = np.einsum("ni,nij,nj->n", error, np.linalg.inv(found.covariance_rad2[good]), error)
+    # in the grid's own order of turns: AFLW2000's pitch and roll mean little at profiles
+    turned = [np.degrees(order.angles_from_matrix(x, model.order)) for x in (R[good], samples.R_local[good])]
     return result | {
+        "grid_mae_deg": np.round(np.abs(turned[0] - turned[1]).mean(0), 3).tolist() if good.any() else None,
         "iterations_mean": round(float(found.iterations[good].mean()), 2) if good.any() else None,
         "iterations_max": int(found.iterations.max(initial=0)),
         "out_of_range": int((~found.in_range).sum()),

@@ -51,12 +51,16 @@ class IctHeads:
             names = [str(name) for name in file["expression_names"]]
             normals = vertex_normals(neutral, file["faces_quad"])[LANDMARK_VERTICES]
         self._index = {name: i for i, name in enumerate(names)}
-        self.normals = normals @ self._onto_reference(self._mean)[1].T
+        scale, R = self._onto_reference(self._mean)
+        self.normals = normals @ R.T
+        mean = (self._mean - self._mean[27]) @ (scale * R).T
+        self._to_photographs = REFERENCE_LANDMARKS_M - REFERENCE_LANDMARKS_M[27] - mean
 
     def sample(self, rng, expressive=0.6):
         """Landmarks (68, 3) in metres of a random adult; a share `expressive` of them is not neutral.
 
-        The sellion of the person lies at the origin, brows, nose and eyes in the orientation of the reference face.
+        The sellion of the person lies at the origin, brows, nose and eyes in the orientation of the reference face. How
+        people differ is ICT-FaceKit's, their mean that of photographs: landmark networks are taught those.
         """
         identity = np.tensordot(rng.normal(size=len(self._identity)), self._identity, 1) + self._mean
         scale, R = self._onto_reference(identity)
@@ -66,8 +70,8 @@ class IctHeads:
                 amount = rng.uniform(0.0, most) if rng.random() < 0.3 else 0.0
                 for unit in units.split():
                     shape += amount * self._expression[self._index[unit]]
-        size = scale * np.exp(rng.normal(0.0, SIZE_SPREAD))
-        return (shape - identity[27]) @ (size * R).T
+        size = np.exp(rng.normal(0.0, SIZE_SPREAD))
+        return size * ((shape - identity[27]) @ (scale * R).T + self._to_photographs)
 
     def _onto_reference(self, shape):
         """Scale and rotation that lay the stable landmarks of a shape (68, 3) on those of the reference face."""

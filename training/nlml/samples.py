@@ -86,33 +86,39 @@ def synthetic(count, limits_deg, seed=7, data=heads.DATA, noise=None, order="yaw
 
 
 def from_shards(folders, detector, limit=None):
-    """Samples of the labelled faces of training shards, cut at their true place and measured by a CropDetector."""
+    """Samples of labelled faces of training shards, cut at their true place and measured by a CropDetector.
+
+    limit: most faces per folder, spread evenly over its images.
+    """
     from training.shards import ShardSet
 
-    shards, rows = ShardSet(folders), []
-    for index in tqdm(range(len(shards)), unit="image"):
-        image, faces, *_ = shards.read(index)
-        for f in range(len(faces)):
-            if faces.weight[f] > 0:
+    rows = []
+    for folder in folders:
+        shards, people = ShardSet([folder]), _people(folder)
+        count, order = 0, range(len(shards))
+        if limit:
+            order = np.linspace(0, len(shards) - 1, min(len(shards), 3 * limit)).astype(int)
+            order = np.random.default_rng(0).permutation(np.unique(order))
+        for index in tqdm(order, unit="image", desc=Path(folder).name):
+            image, faces, *_ = shards.read(int(index))
+            for f in np.flatnonzero(faces.weight > 0):
                 points, visible = detector.measure(image, faces.centre_px[f], faces.size_px[f])
-                rows.append((points, visible, faces.R_local[f], index))
-        if limit and len(rows) >= limit:
-            break
+                rows.append((points, visible, faces.R_local[f], people[index], f"{Path(folder).name} {index}"))
+                count += 1
+            if limit and count >= limit:
+                break
     if not rows:
         raise HpeError(f"no labelled face in {', '.join(map(str, folders))}")
-    points, visible, R, index = (np.array(column) for column in zip(*rows, strict=True))
-    people = _people(folders)
-    person = people[index] if len(people) == len(shards) else np.array([str(i) for i in index])
-    return Samples(points, visible, R, person, np.array([f"image {i}" for i in index]))
+    return Samples(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _people(folders):
+def _people(folder):
+    """Person of every image of a folder of shards."""
     parts = []
-    for folder in folders:
-        for path in sorted(Path(folder).glob("shard_*.npz")):
-            with np.load(path) as shard:
-                parts.append(shard["person"])
-    return np.concatenate(parts) if parts else np.zeros(0, str)
+    for path in sorted(Path(folder).glob("shard_*.npz")):
+        with np.load(path) as shard:
+            parts.append(shard["person"])
+    return np.concatenate(parts)
 
 
 def from_images(folder, detector):

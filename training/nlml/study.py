@@ -119,7 +119,7 @@ TABLE_HEADING = (
 
 
 def table_row(row):
-    known, unseen = (row[k]["euler_mae_deg"][:3] for k in ("floor_known", "floor_unseen"))
+    known, unseen = (row[k]["grid_mae_deg"] for k in ("floor_known", "floor_unseen"))
     beyond = row["beyond_15_deg"]
     return (
         f"{row['name']:26} {row['functions']:4} {row['identities']:3} {row['residual_mm']:9.2f}  "
