@@ -49,7 +49,7 @@ def node_description(executable, arguments, remapped, overridable=None, beside=l
             namespace=value["namespace"],
             parameters=[value["params_file"], overrides],
             remappings=[(name, value[name]) for name in remapped],
-            ros_arguments=["--enclave", value["enclave"]] if value["enclave"] else [],
+            ros_arguments=["--enclave", value["enclave"]] if value["enclave"] else None,
             prefix=value["python"],
             respawn=is_true(value["respawn"]),
             respawn_delay=1.0,

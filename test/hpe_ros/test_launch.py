@@ -94,8 +94,11 @@ def test_a_camera_that_cannot_be_opened_ends_the_launch_with_its_reason(start):
     assert "camera_node-2 has ended" in launched.text
 
 
-def test_rviz_gets_its_configuration_namespace_and_frame(fake_rviz, start, graph):
-    command = launch("pose.launch.py", "rviz:=true", "fixed_frame:=lens", "namespace:=seen", "autostart:=false")
+def test_rviz_gets_its_configuration_namespace_and_frame_and_the_node_its_enclave(fake_rviz, start, graph):
+    enclaves = graph.node.get_node_names_and_namespaces_with_enclaves
+    command = launch(
+        "pose.launch.py", "rviz:=true", "fixed_frame:=lens", "namespace:=seen", "enclave:=/hpe_ros/pose_node"
+    )
     running = start(["env", f"AMENT_PREFIX_PATH={fake_rviz['AMENT_PREFIX_PATH']}", *command])
     graph.until(lambda: "fake rviz2:" in running.text, 60.0, "rviz2")
     (line,) = [line for line in running.text.splitlines() if "fake rviz2:" in line]
@@ -104,6 +107,7 @@ def test_rviz_gets_its_configuration_namespace_and_frame(fake_rviz, start, graph
     assert config.read_text() == RVIZ_FILE.read_text()
     assert words[words.index("-f") + 1] == "lens"
     assert "__ns:=/seen" in words and "/overlay:=overlay" in words
+    graph.until(lambda: ("pose_node", "/seen", "/hpe_ros/pose_node") in enclaves(), 60.0, "the node in its enclave")
 
 
 def test_rviz_shows_topics_that_the_node_has(start_node, graph):
