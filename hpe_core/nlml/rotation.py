@@ -3,6 +3,7 @@
 import numpy as np
 
 from hpe_core.nlml.infer import infer
+from hpe_core.nlml.landmarks import LEAST_SEEN
 from hpe_core.nlml.model import load, shipped
 
 LEAST_VISIBLE = 0.1  # a hidden landmark of a network is a guess, but not nothing
@@ -21,7 +22,8 @@ class LandmarkRotation:
         self.faces = self.rigid = self.out_of_range = 0
 
     def __call__(self, points_m, visible):
-        found = infer(self.model, points_m, np.maximum(visible, LEAST_VISIBLE))
+        least = max(LEAST_VISIBLE, 1.01 * LEAST_SEEN / self.model.landmarks)
+        found = infer(self.model, points_m, np.maximum(visible, least))
         lost = ~found.converged
         covariance = np.where(lost[:, None, None], UNKNOWN_STD_RAD**2 * np.eye(3), found.covariance_rad2)
         self.faces += len(found)
