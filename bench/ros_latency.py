@@ -28,6 +28,7 @@ RESULTS = ROOT / "bench" / "results_ros.csv"
 SIZES = ((640, 480), (1280, 720))
 RATES_HZ = (15, 30, 60)
 WARM_UP = 30
+CYCLONE_BUFFER = '<CycloneDDS><Domain><Internal><SocketReceiveBufferSize max="{}"/></Internal></Domain></CycloneDDS>'
 NETWORK, CORE = ("inference", "refinement"), ("preprocess", "postprocess", "tracking")
 
 
@@ -92,6 +93,12 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--image_transport", default="raw", choices=("raw", "compressed"))
     p.add_argument("--reliability", default="best_effort", choices=("best_effort", "reliable"))
+    p.add_argument(
+        "--receive_buffer",
+        default="",
+        help="most that Cyclone DDS asks for its sockets, as 4MB; cut by the"
+        " kernel's net.core.rmem_max; empty: its default",
+    )
     p.add_argument("--sizes", nargs="+", default=SIZES, type=lambda text: tuple(map(int, text.split("x"))))
     p.add_argument("--no-append", action="store_true")
     p.add_argument("--out", type=Path, default=RESULTS)
@@ -101,11 +108,14 @@ def main():
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
     ros = {"ros": os.environ.get("ROS_DISTRO", ""), "rmw": get_rmw_implementation_identifier()}
+    if args.receive_buffer:
+        os.environ["CYCLONEDDS_URI"] = CYCLONE_BUFFER.format(args.receive_buffer)
     parameters = {name: getattr(args, name) for name in ("model", "threads", "image_transport", "reliability")}
     rows = []
     for (width, height), faces, rate_hz in itertools.product(args.sizes, GRIDS, RATES_HZ):
         where = {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "cores": os.cpu_count()}
         where |= ros | {"load": round(os.getloadavg()[0], 1)} | parameters
+        where["receive_buffer"] = args.receive_buffer
         row = measure(parameters, width, height, rate_hz, faces, args.frames)
         rows.append(where | row)
         print(_told(row), flush=True)

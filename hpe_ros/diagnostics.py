@@ -53,7 +53,7 @@ class Diagnostics:
             self._qos_problems = {}
             self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
             self._dropped, self._dropped_before, self._noted = Counter(), Counter(), Counter()
-            self._assumed = 0
+            self._assumed, self._camera_infos = 0, 0
             self._last_error = ""
             self._arrivals = deque(maxlen=WINDOW)
             self._times_ms = {}
@@ -94,6 +94,11 @@ class Diagnostics:
             if self._arrivals and now - self._arrivals[-1] > SILENCE_S:
                 self._noted[GAP] += 1
             self._arrivals.append(now)
+
+    def camera_info_received(self):
+        """A camera_info arrived. Cameras send one with every image: many more than images means lost images."""
+        with self._lock:
+            self._camera_infos += 1
 
     def dropped(self, reason):
         """An image was not processed."""
@@ -155,6 +160,7 @@ class Diagnostics:
         fresh = self._dropped - self._dropped_before
         self._dropped_before = self._dropped.copy()
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
+        values |= {"camera_info received": self._camera_infos}
         values |= {"faces": self._faces, "faces without a free id": self._untracked, "dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
         values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}

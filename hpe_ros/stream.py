@@ -52,6 +52,7 @@ class PoseStream:
         self._pipeline, self._worker = None, None
 
     def _on_camera_info(self, message):
+        self._health.camera_info_received()
         self._cameras.add(message, messages.ns_from_time(message.header.stamp))
 
     def _on_image(self, message):

@@ -50,6 +50,32 @@ def test_losses_are_counted_by_reason_and_warned_about_once(health):
     assert second.values["last_error"] == "step is 3 bytes"
 
 
+def test_more_camera_infos_than_images_tell_of_images_lost_on_the_way(health):
+    for _ in range(3):
+        health.camera_info_received()
+    health.received()
+    values = status(health, "input").values
+    assert (values["camera_info received"], values["received"]) == (3, 1)
+
+
+def test_what_happens_to_the_stream_is_counted(health, monkeypatch):
+    now = diagnostics.time.monotonic()
+    health.received()
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now + 5.0)
+    health.received()
+    health.noted(diagnostics.CLOCK_BACK)
+    values = status(health, "input").values
+    assert (values["silences"], values["stamps jumped back"]) == (1, 1)
+    assert values["changes of image size or calibration"] == 0
+
+
+def test_images_without_a_calibration_are_counted(health):
+    camera = CameraModel.from_hfov(640, 480, 60.0)
+    for pairing in (Pairing(camera, "assumed", "uncalibrated"), Pairing(camera, "newest")):
+        health.camera(pairing, 640, 480)
+    assert status(health, "camera").values["images without calibration"] == 1
+
+
 def test_an_error_of_our_own_comes_with_its_traceback(health):
     try:
         raise ZeroDivisionError("division by zero")

@@ -262,6 +262,6 @@ def test_diagnostics_tell_rate_age_latency_drops_camera_model_and_qos(eye, sampl
     parts["latency"] = health.until("/eye", "latency", lambda *s: "latency_ms" in s[2], "latency")
     assert "head6dof" in parts["model"][1] and "onnxruntime" in parts["model"][1]
     assert {"source", "image", "fx", "fy", "cx", "cy", "distortion"} <= set(parts["camera"][2])
-    assert {"rate_hz", "received", "processed", "dropped", "faces"} <= set(parts["input"][2])
+    assert {"rate_hz", "received", "processed", "dropped", "faces", "camera_info received"} <= set(parts["input"][2])
     assert {"stamp_age_ms", "latency_ms", "stamp_to_publish_ms", "inference_ms", "node_ms"} <= set(parts["latency"][2])
     assert parts["qos"][1] == "all publishers fit"
