@@ -3,6 +3,8 @@
 Only where hri_msgs is installed. The frame `face_<id>` of REP-155 is ours, so the id of `face_a` is `a`.
 """
 
+import functools
+
 import numpy as np
 
 from hpe_ros import qos
@@ -56,20 +58,21 @@ class HumansOutputs:
     def publish(self, faces, camera, header):
         """The faces of one image; without any, an empty list of ids."""
         ids = [face_id(face, self._prefix) for face in faces]
-        self._publisher(IdsList, "tracked").publish(IdsList(header=header, ids=ids))
+        self._publish(IdsList, "tracked", lambda: IdsList(header=header, ids=ids))
         for name, face in zip(ids, faces, strict=True):
-            self._publisher(NormalizedRegionOfInterest2D, f"{name}/roi").publish(region(face, camera, header))
+            made = functools.partial(region, face, camera, header)
+            self._publish(NormalizedRegionOfInterest2D, f"{name}/roi", made)
             if face.landmarks is not None:
-                publisher = self._publisher(FacialLandmarks, f"{name}/landmarks")
-                if publisher.get_subscription_count() > 0:
-                    publisher.publish(landmarks(face, camera, header))
+                self._publish(FacialLandmarks, f"{name}/landmarks", functools.partial(landmarks, face, camera, header))
 
-    def _publisher(self, kind, topic):
+    def _publish(self, kind, topic, make):
+        """Publish make() while somebody subscribes; the topic comes into being at its first time."""
         if topic not in self._publishers:
             self._publishers[topic] = self._node.create_publisher(
                 kind, f"{FACES}/{topic}", DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS
             )
-        return self._publishers[topic]
+        if self._publishers[topic].get_subscription_count() > 0:
+            self._publishers[topic].publish(make())
 
     def destroy(self):
         """Take the topics off the graph."""

@@ -35,12 +35,16 @@ class PoseOutputs:
         self._overlay = config.overlay
 
     def publish(self, result, camera, header):
-        """Poses of one FrameResult of a camera under the image's header; without a face, empty arrays."""
+        """Poses of one FrameResult of a camera under the image's header; without a face, empty arrays.
+
+        What nobody subscribes to is not made: each message costs 0.1 to 0.3 ms.
+        """
         faces, poses = result.faces, messages.face_poses(result.faces)
-        self._publishers["head_poses"].publish(messages.pose_array(poses, header))
-        if faces:
+        if self._wanted("head_poses"):
+            self._publishers["head_poses"].publish(messages.pose_array(poses, header))
+        if faces and self._wanted("head_pose"):
             self._publishers["head_pose"].publish(messages.primary_pose(faces, poses, header))
-        if faces and "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
+        if faces and header.frame_id and self._wanted("/tf"):  # tf2 refuses a transform without a parent
             self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix))
         if self._wanted("heads"):
             self._publishers["heads"].publish(messages.detections(faces, poses, header))

@@ -59,7 +59,7 @@ def test_an_image_without_a_face_gives_an_empty_array_with_its_stamp_and_frame(p
 def test_zero_k_falls_back_to_the_assumed_field_of_view_and_says_so_once(plain, graph, health, poses_of):
     poses, camera = poses_of("/plain"), graph.camera("/plain")
     for _ in range(5):
-        graph.show(camera, poses, BLANK, focal_px=0.0, frame_id="uncalibrated_lens")
+        graph.show(camera, poses, BLANK, focal_px=0.0, frame_id="zero_lens")
     _, _, values = health.until(
         "/plain", "camera", lambda level, text, _: level == 1 and "uncalibrated" in text, "camera warning"
     )
@@ -67,7 +67,7 @@ def test_zero_k_falls_back_to_the_assumed_field_of_view_and_says_so_once(plain, 
     assert float(values["fx"]) == pytest.approx(320.0 / np.tan(np.radians(35.0)), abs=0.01)
     assert plain.text.count("uncalibrated") == 1
 
-    graph.show(camera, poses, BLANK, focal_px=500.0, frame_id="uncalibrated_lens")
+    graph.show(camera, poses, BLANK, focal_px=500.0, frame_id="zero_lens")
     graph.until(lambda: health.of("/plain", "camera")[0] == 0, what="camera valid again")
     assert health.of("/plain", "camera")[2]["fx"] == "500.00"
 
