@@ -131,7 +131,9 @@ class Renderer:
             self.ctx = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:
             raise HpeError(f"no EGL context ({error}); install libegl1 and libgl1-mesa-dri") from error
+        self.ctx.front_face = "cw"  # image rows go down
         self.program = self.ctx.program(VERTEX, FRAGMENT)
+        self._uniforms = set(self.program)
         self._paths, self._textures, self._meshes, self._targets, self._depth = textures, {}, {}, {}, {}
         self.paint = {}  # median luminance of each texture, linear
 
@@ -191,7 +193,7 @@ class Renderer:
 
     def set(self, **uniforms):
         for name, value in uniforms.items():
-            if name in self.program:
+            if name in self._uniforms:
                 value = np.ascontiguousarray(value, "f4") if isinstance(value, np.ndarray) else value
                 if isinstance(value, np.ndarray):
                     self.program[name].write(value.tobytes())
@@ -285,4 +287,7 @@ class Renderer:
             bias=0.004 if part.kind == "brow" else 0.0,
             paint=self.paint.get(part.texture, 1.0),
         )
+        if part.kind == "skin":  # closed surfaces: half of the triangles need no shading
+            self.ctx.enable(moderngl.CULL_FACE)
         self._mesh(part)[1].render()
+        self.ctx.disable(moderngl.CULL_FACE)

@@ -16,7 +16,7 @@ from training.render.ict import LANDMARKS, IctModel
 
 HEAD_VERTICES = 11248  # face, head and neck
 SKULL_CENTRE_M, HAIR_LIFT_M = np.array([0.0, -0.01, 0.09]), 0.003
-TORSO_LIFT_M = 0.045  # MakeHuman's neck is longer
+TORSO_LIFT_M = 0.03  # MakeHuman's neck is longer
 IRIS_COLOURS = {  # linear RGB
     **{"brown": (0.06, 0.025, 0.01), "black": (0.015, 0.009, 0.006), "blue": (0.12, 0.22, 0.38)},
     **{"green": (0.13, 0.18, 0.08), "grey": (0.2, 0.23, 0.26)},

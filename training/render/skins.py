@@ -20,8 +20,9 @@ from scipy.spatial.transform import Rotation
 
 from training.photos.shards import read_shards
 from training.render import assets
-from training.render.ict import LANDMARKS, IctModel
+from training.render.ict import LANDMARKS, PITCH_ICT_DEG, IctModel
 
+BAKE_TILT_DEG = 9.0  # tilt of ICT's axes in which the limits of the texture are given
 TEXTURE_PX, JPEG_QUALITY = 512, 92
 MAX_YAW_DEG, MAX_PITCH_DEG, MIN_SIZE_PX = 22, 18, 90
 MODES, PRIOR, EXPRESSION_PRIOR, NOISE_M = 50, 1.0, 0.25, 0.0015
@@ -95,7 +96,8 @@ class Baker:
         self.weights = np.clip(np.column_stack([1 - a - b, a, b]), 0, 1)
         self.weights /= self.weights.sum(1, keepdims=True)
         self.rows, self.columns = rows, columns
-        corners = model.neutral[self.triangles[self.triangle[rows, columns]]]
+        upright = model.neutral @ Rotation.from_euler("x", BAKE_TILT_DEG - PITCH_ICT_DEG, degrees=True).as_matrix().T
+        corners = upright[self.triangles[self.triangle[rows, columns]]]
         self.x, y, z = np.einsum("nk,nkd->dn", self.weights, corners)
         self.y = y
         self.use = np.clip((y + 0.062) / 0.015, 0, 1)  # not what is above the forehead,
