@@ -52,11 +52,11 @@ def _listed(item):
 
 
 class Run:
-    """What one call measures, set by set; results in `tables` (title -> name -> result) and `conditions`."""
+    """What one call measured so far: `tables` (title -> name -> result), `conditions`, `video`, `cost`."""
 
     def __init__(self, methods):
         self.methods, self.offsets = methods, {}
-        self.tables, self.conditions = {}, {}
+        self.tables, self.conditions, self.video, self.cost = {}, {}, {}, {}
 
     def measure(self, name, samples, without=(), align=False):
         """Tables of a set, with and without some images; align: the set fits the methods' constant rotations."""
@@ -82,7 +82,7 @@ class Run:
         if not large:
             raise HpeError(f"{name} has no face of {MIN_CONDITION_PX} px")
         self.conditions[name] = {}
-        for condition in conditions():
+        for condition in conditions(calibrated=large[0].camera is not None):
             methods = condition.methods(self.methods)
             answers = answers_of(methods, large, DEFAULT_HFOV_DEG, condition.change)
             self.conditions[name][condition.name] = scored(methods, answers)
@@ -90,22 +90,20 @@ class Run:
 
 
 def condition_table(results):
-    """Header and rows of dict condition -> dict method -> result: median geodesic error (found faces in per cent)."""
-    methods = next(iter(results.values()))
-    header = ["geodesic median, deg (found)", *methods]
-    rows = []
-    for condition, by_method in results.items():
-        cells = []
-        for name in methods:
-            result = by_method[name]
-            if isinstance(result, Absent):
-                cells.append(result.reason)
-                continue
-            median = result.summary["rotation"]["geodesic_deg"]["median"]
-            recall = result.summary["detection"]["recall"]
-            cells.append(f"{'-' if median is None else f'{median:.2f}'} ({100 * recall:.0f} %)")
-        rows.append([condition, *cells])
-    return header, rows
+    """Header and rows of dict condition -> dict method -> result: median geodesic error (found faces in per cent), for
+    the methods that are not absent throughout."""
+    methods = [n for n in next(iter(results.values())) if not all(isinstance(r[n], Absent) for r in results.values())]
+    rows = [
+        [condition, *(_condition_cell(by_method[name]) for name in methods)] for condition, by_method in results.items()
+    ]
+    return ["geodesic median, deg (found)", *methods], rows
+
+
+def _condition_cell(result):
+    if isinstance(result, Absent):
+        return result.reason
+    median = result.summary["rotation"]["geodesic_deg"]["median"]
+    return f"{'-' if median is None else f'{median:.2f}'} ({100 * result.summary['detection']['recall']:.0f} %)"
 
 
 def video_table(results):
@@ -283,22 +281,33 @@ def _evaluate(args):
     ours = our_methods(args.model or ())
     others = peers(args.data / "weights") if args.peers else {}
     run = Run(ours | others)
-    if args.lfw_test:
-        run.measure("lfw_test", main_faces(labelled_images(args.lfw_test, args.limit)), align=True)
     dev = labelled_images(args.data / "real_labelled" / DEV)
-    run.measure(DEV, dev, without=[GIMBAL_LOCK])
+    lfw = main_faces(labelled_images(args.lfw_test, args.limit)) if args.lfw_test else []
     rendered = labelled_images(args.render_test, args.limit) if args.render_test else []
+    further = {Path(folder).name: labelled_images(folder, args.limit) for folder in args.shards}
+    clear(out, FILES)
+    if lfw:
+        run.measure("lfw_test", lfw, align=True)
+    run.measure(DEV, dev, without=[GIMBAL_LOCK])
+    save(out, run, ours)
     if rendered:
         run.measure("render_test", rendered)
-    for folder in args.shards:
-        run.measure(Path(folder).name, labelled_images(folder, args.limit))
+    for name, samples in further.items():
+        run.measure(name, samples)
+    if args.cost:
+        run.cost = cost_of(ours, args.data)
+    save(out, run, ours)
     if args.conditions:
         run.measure_conditions(DEV, [sample for sample in dev if sample.name != GIMBAL_LOCK])
-        if rendered:
-            run.measure_conditions("render_test", labelled_images(args.render_test, args.condition_limit))
-    video = _video(args, others) if args.video else {}
-    cost = cost_of(ours, args.data) if args.cost else {}
-    _finish(out, run, tuple(ours), video, cost)
+        save(out, run, ours)
+    if args.conditions and rendered:
+        run.measure_conditions("render_test", rendered[: args.condition_limit])
+        save(out, run, ours)
+    if args.video:
+        run.video = _video(args, others)
+    text = save(out, run, ours)
+    print_tables(run.tables)
+    print(text)
     return 0
 
 
@@ -309,34 +318,36 @@ def _video(args, others):
     return {"methods": found, "video": video}
 
 
-def _finish(out, run, ours, video, cost):
-    """Files and what is printed."""
+def save(out, run, ours):
+    """Write everything that was measured so far (a long run that is broken off has its results); returns the text of
+    what is no table of a set."""
+    present = tuple(name for name, method in ours.items() if not isinstance(method, Absent))
     rows = evaluate_targets.targets(
         evaluate_targets.Measurements(
-            ours,
+            present,
             run.tables[DEV],
             run.tables[f"{DEV} without {GIMBAL_LOCK}"],
             run.tables.get("render_test", {}),
             run.conditions,
-            video,
-            cost,
+            run.video,
+            run.cost,
         )
     )
-    clear(out, FILES)
     plain = {name: {c: _medians(r) for c, r in by.items()} for name, by in run.conditions.items()}
-    write_tables(out, run.tables, extra={"conditions": plain, "video": video, "cost": cost, "targets": _plain(rows)})
-    parts = [(out / "tables.md").read_text("utf-8")]
-    for name, results in run.conditions.items():
-        parts.append(f"## {name}, made harder\n\n{markdown(*condition_table(results))}")
-    if video:
-        parts.append(f"## Video\n\n{markdown(*video_table(video['methods']))}\n{json.dumps(video['video'])}\n")
-    if cost:
-        parts.append(f"## Cost\n\n```\n{json.dumps(cost, indent=1)}\n```\n")
-    (out / "tables.md").write_text("\n".join(parts), encoding="utf-8")
-    text = evaluate_targets.table(rows, ours)
+    extra = {"conditions": plain, "video": run.video, "cost": run.cost, "targets": _plain(rows)}
+    write_tables(out, run.tables, extra=extra)
+    parts = [f"## {name}, made harder\n\n{markdown(*condition_table(r))}" for name, r in run.conditions.items()]
+    if run.video:
+        video = "; ".join(f"{key} {value:.4g}" for key, value in run.video["video"].items())
+        parts.append(f"## Video\n\n{markdown(*video_table(run.video['methods']))}\n{video}\n")
+    if run.cost:
+        parts.append(f"## Cost\n\n```\n{json.dumps(run.cost, indent=1)}\n```\n")
+    with open(out / "tables.md", "a", encoding="utf-8") as file:
+        file.write("\n".join(["", *parts]))
+    absent = [f"absent: {n} ({m.reason})" for n, m in run.methods.items() if isinstance(m, Absent)]
+    text = evaluate_targets.table(rows, present) + "".join(f"\n{line}\n" for line in absent)
     (out / "targets.md").write_text(text, encoding="utf-8")
-    print_tables(run.tables)
-    print("\n".join(parts[1:]), text, sep="\n")
+    return "\n".join([*parts, text])
 
 
 def _plain(rows):

@@ -33,8 +33,8 @@ class Condition:
     methods: Callable = dict
 
 
-def conditions():
-    """List of Condition, the unchanged images first."""
+def conditions(calibrated=True):
+    """List of Condition, the unchanged images first. calibrated: they have a true camera, which can be told wrong."""
     out = [
         Condition("as they are"),
         Condition(f"box jitter {100 * JITTER:.0f} %", None, with_jitter),
@@ -42,8 +42,9 @@ def conditions():
         Condition(f"noise, sigma {NOISE:.0f}", noisy),
         Condition(f"JPEG {JPEG_QUALITY}", compressed),
         Condition(f"dark, gain {DARK_GAIN}", dark),
-        *(Condition(f"focal length x {factor}", focal_error(factor)) for factor in FOCAL),
     ]
+    if calibrated:
+        out += [Condition(f"focal length x {factor}", focal_error(factor)) for factor in FOCAL]
     for width, height in SMALL_IMAGES:
         out += [Condition(f"{px} px face in {width}x{height}", shrunk(px, width, height)) for px in SMALL_PX]
     for angle in OFF_AXIS_DEG:

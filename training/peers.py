@@ -13,7 +13,7 @@ import numpy as np
 
 from hpe_core.evaluation.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
 from hpe_core.evaluation.image_evaluation import Absent
-from hpe_core.geometry.lookat import global_from_local
+from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 
 LANDMARKS, YUNET = "true landmarks", "YuNet"
 
@@ -90,8 +90,10 @@ class Peer:
     def _rotation(self, image, box_px, camera, sample):
         """R (3, 3) as the Sample's label has it."""
         centre, side = self.crop(box_px)
-        R = self._in_crop(image, centre, side)
-        return R if sample.local or self._as_published else global_from_local(R, camera.rays(centre), 1.0)[0]
+        R, ray = self._in_crop(image, centre, side), camera.rays(centre)
+        if self._as_published:  # the crop's camera is taken for the image's
+            return lookat_rotation(ray) @ R if sample.local else R
+        return R if sample.local else global_from_local(R, ray, 1.0)[0]
 
 
 def peers(weights):

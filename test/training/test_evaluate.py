@@ -106,7 +106,7 @@ def test_every_condition_keeps_every_face_of_an_image():
         assert out.dtype == np.uint8 and out.shape[:2] == (camera.height, camera.width)
         assert [label.name for label in labels] == ["a"] and so3.geodesic_angle(labels[0].R, sample().R) < 1e-6
         names.add(condition.name)
-    assert len(names) == len(conditions()) > 15
+    assert len(names) == len(conditions()) == len(conditions(calibrated=False)) + 2 > 15
 
 
 # --- peers -----------------------------------------------------------------------------------------------------------
@@ -138,6 +138,12 @@ def test_a_peer_sees_the_crop_and_answers_for_the_camera():
     (published,) = peer.variant(as_published=True).answers(image, CAMERA, [label])
     assert np.degrees(so3.geodesic_angle(corrected.R, published.R)) == pytest.approx(np.degrees(np.arctan(0.5)))
     assert np.array_equal(published.R, np.eye(3))
+    # a label in the look-at camera: there the crop is right, and taken as published it is turned by the ray
+    local = Sample("a", None, "", 0, np.eye(3), True, label.box_px)
+    (corrected,) = peer.answers(image, CAMERA, [local])
+    (published,) = peer.variant(as_published=True).answers(image, CAMERA, [local])
+    assert np.array_equal(corrected.R, np.eye(3))
+    assert np.degrees(so3.geodesic_angle(published.R, np.eye(3))) == pytest.approx(np.degrees(np.arctan(0.5)))
 
 
 def test_a_peer_behind_a_detector_misses_what_it_misses():
