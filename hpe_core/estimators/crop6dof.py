@@ -1,5 +1,7 @@
 """crop6dof at inference: a look-at crop of every face found -> better pose, covariance and 68 landmarks. NumPy only."""
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -92,9 +94,7 @@ def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
     Sampled through the camera's own projection, distortion included, on a grid of GRID x GRID nodes; pixels beyond the
     image repeat its border.
     """
-    offset = (np.linspace(0, side - 1, GRID) - (side - 1) / 2.0) * crop_m / side / range_m
-    x, y = np.meshgrid(offset, offset)
-    nodes = camera.project(np.stack([x, y, np.ones_like(x)], -1) @ lookat_rotation(ray))
+    nodes = camera.project(_node_directions(side) * [crop_m / range_m, crop_m / range_m, 1.0] @ lookat_rotation(ray))
     low = np.floor(nodes.min((0, 1))).astype(int) - 2
     high = np.ceil(nodes.max((0, 1))).astype(int) + 3
     x0, y0 = np.clip(low, 0, [camera.width - 1, camera.height - 1])
@@ -111,9 +111,24 @@ def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
 
 def _between_nodes(nodes, side):
     """Sampling map (side, side, 2) float32 of nodes (GRID, GRID, 2), which lie evenly from edge to edge."""
+    B, sampling = _interpolation(side), np.empty((side, side, 2), np.float32)
+    sampling[..., 0], sampling[..., 1] = B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T
+    return sampling
+
+
+@functools.cache
+def _node_directions(side):
+    """Nodes (GRID, GRID, 3) of a crop one metre wide, one metre away."""
+    offset = (np.linspace(0, side - 1, GRID) - (side - 1) / 2.0) / side
+    x, y = np.meshgrid(offset, offset)
+    return np.stack([x, y, np.ones_like(x)], -1)
+
+
+@functools.cache
+def _interpolation(side):
+    """Weights (side, GRID) of linear interpolation between nodes."""
     position = np.linspace(0, GRID - 1, side)
-    B = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(GRID)))  # side GRID, linear interpolation
-    return np.stack([B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T], -1).astype(np.float32)
+    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(GRID)))
 
 
 def covariance_from_factor(factor):

@@ -91,24 +91,29 @@ class Tracker:
         """Dict from face index to the track that it continues (cheapest assignment, gated)."""
         if not faces or not self._tracks:
             return {}
-        poses = [track.filter.pose for track in self._tracks]
-        pairs = list(zip(self._tracks, poses, strict=True))
-        cost = np.array([[_cost(face, track.box_px, pose) for track, pose in pairs] for face in faces])
+        seen = [(face.box_px, face.pose) for face in faces]
+        cost = pair_costs(seen, [(track.box_px, track.filter.pose) for track in self._tracks])
         found = cheapest_pairs(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
         return {r: self._tracks[c] for r, c in found if cost[r, c] < MAX_COST}
 
 
-def _cost(face, box_px, pose):
-    """How unlike a sighting and a track (its last box, its pose) are: image distance, depth ratio and turn.
-
-    Below MAX_COST they may match.
+def pair_costs(faces, tracks):
+    """How unlike sightings (N) and tracks (M) are, each a pair of box and pose: (N, M) from image distance, depth ratio
+    and turn. Below MAX_COST they may match.
     """
-    size = max(*(face.box_px[2:] - face.box_px[:2]), *(box_px[2:] - box_px[:2]))
-    centre = 0.5 * (face.box_px[:2] + face.box_px[2:] - box_px[:2] - box_px[2:])
-    ranges = np.linalg.norm(face.pose.t_camera_head_m), np.linalg.norm(pose.t_camera_head_m)
-    terms = (
-        np.linalg.norm(centre) / size / GATE_BOX,
-        abs(np.log(ranges[0] / ranges[1])) / GATE_DEPTH,
-        so3.geodesic_angle(face.pose.R_camera_head, pose.R_camera_head) / GATE_TURN_RAD,
-    )
-    return max(terms[:2]) if max(terms[:2]) >= MAX_COST else np.linalg.norm(terms) / np.sqrt(3.0)
+    (boxes_a, R_a, range_a), (boxes_b, R_b, range_b) = (_stacked(side) for side in (faces, tracks))
+    boxes_a, R_a, range_a = boxes_a[:, None], R_a[:, None], range_a[:, None]
+    size = np.maximum((boxes_a[..., 2:] - boxes_a[..., :2]).max(-1), (boxes_b[:, 2:] - boxes_b[:, :2]).max(-1))
+    centre = 0.5 * (boxes_a[..., :2] + boxes_a[..., 2:] - boxes_b[:, :2] - boxes_b[:, 2:])
+    apart = np.linalg.norm(centre, axis=-1) / size / GATE_BOX
+    deeper = np.abs(np.log(range_a / range_b)) / GATE_DEPTH
+    turned = so3.geodesic_angle(R_a, R_b) / GATE_TURN_RAD
+    worst = np.maximum(apart, deeper)
+    return np.where(worst >= MAX_COST, worst, np.sqrt((apart**2 + deeper**2 + turned**2) / 3.0))
+
+
+def _stacked(pairs):
+    """Boxes (N, 4), rotations (N, 3, 3) and ranges (N,) m of pairs of box and pose."""
+    boxes, poses = zip(*pairs, strict=True)
+    t = np.array([pose.t_camera_head_m for pose in poses])
+    return np.array(boxes), np.array([pose.R_camera_head for pose in poses]), np.linalg.norm(t, axis=-1)

@@ -6,7 +6,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.tracking.tracker import FACE_IDS, Tracker
+from hpe_core.tracking.tracker import FACE_IDS, GATE_BOX, GATE_DEPTH, GATE_TURN_RAD, Tracker, pair_costs
 from hpe_core.types import Face, HeadPose
 
 CAMERA = CameraModel(1280, 720, [[900.0, 0, 640], [0, 900.0, 360], [0, 0, 1]])
@@ -180,3 +180,22 @@ def test_a_walking_person_keeps_the_id(speed_mps):
         x = -0.9 + speed_mps * i / 30
         tracked, _ = tracker.update([face(x, 2.0)], i * FRAME_NS)
         assert ids(tracked) == ["face_a"]
+
+
+def cost_of_one_pair(box_a, pose_a, box_b, pose_b):
+    """The plain twin of pair_costs."""
+    size = max(*(box_a[2:] - box_a[:2]), *(box_b[2:] - box_b[:2]))
+    centre = 0.5 * (box_a[:2] + box_a[2:] - box_b[:2] - box_b[2:])
+    ranges = [np.linalg.norm(pose.t_camera_head_m) for pose in (pose_a, pose_b)]
+    turn = so3.geodesic_angle(pose_a.R_camera_head, pose_b.R_camera_head) / GATE_TURN_RAD
+    terms = (np.linalg.norm(centre) / size / GATE_BOX, abs(np.log(ranges[0] / ranges[1])) / GATE_DEPTH, turn)
+    return max(terms[:2]) if max(terms[:2]) >= 1.0 else np.linalg.norm(terms) / np.sqrt(3.0)
+
+
+def test_costs_of_all_pairs_are_those_of_each():
+    rng = np.random.default_rng(0)
+    made = [face(x, z, yaw=yaw) for x, z, yaw in rng.uniform([-0.3, 0.6, -60], [0.3, 1.4, 60], (11, 3))]
+    seen = [(one.box_px, one.pose) for one in made]
+    found = pair_costs(seen[:4], seen[4:])
+    assert found.shape == (4, 7) and (found < 1.0).any() and (found > 1.0).any()
+    np.testing.assert_allclose(found, [[cost_of_one_pair(*a, *b) for b in seen[4:]] for a in seen[:4]])
