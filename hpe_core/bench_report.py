@@ -1,0 +1,168 @@
+"""`hpe bench`: every shipped network on every backend that works here, and the whole pipeline, as one small JSON."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+import hpe_core
+from hpe_core.errors import HpeError
+
+DESCRIPTION = """\
+Measures the shipped networks on every inference backend that works on this machine, compares their poses with
+ONNX Runtime, and times the whole pipeline. --report writes it all, with hardware and versions, to a small JSON file
+that can be sent to the project; nothing else is collected and nothing is sent."""
+FORMAT = 1
+PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "tensorrt")
+PACKAGES += ("tensorrt_rtx", "cuda-python", "torch", "onnx")
+BATCHES = (1, 8)  # of networks that take any number of images
+WARM_UP, FEWEST = 5, 20  # calls
+PIPELINES = ("head6dof", "fusion")
+SIZE = (640, 480)
+
+
+def add_parsers(subparsers):
+    """Hang `bench` under an argparse subparsers object."""
+    bench = subparsers.add_parser("bench", help="measure the networks on this machine", description=DESCRIPTION)
+    bench.add_argument("--report", metavar="FILE", help="write the results as JSON")
+    bench.add_argument("--seconds", metavar="S", type=float, default=2.0, help="time per measurement (default: 2)")
+    bench.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (default: 1; 0 takes all)")
+    bench.set_defaults(command=_bench)
+
+
+def _bench(args):
+    if args.report and not Path(args.report).absolute().parent.is_dir():
+        raise HpeError(f"folder {Path(args.report).absolute().parent} for the report does not exist")
+    report = {
+        "format": FORMAT,
+        "hpe": hpe_core.__version__,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "hardware": hardware(),
+        "versions": versions(),
+        "threads": args.threads,
+        "networks": [],
+        "pipelines": [],
+    }
+    for row in networks(args.seconds, args.threads):
+        report["networks"].append(row)
+        print(_text(f"{row['model']} {row['backend']}" + (f" batch {row['batch']}" if "batch" in row else ""), row))
+    for row in pipelines(args.seconds, args.threads):
+        report["pipelines"].append(row)
+        print(_text(f"pipeline {row['model']}", row))
+    if args.report:
+        Path(args.report).write_text(json.dumps(report, indent=1) + "\n")
+        print(f"written   {args.report}")
+    return 0
+
+
+def networks(seconds, threads):
+    """Rows (dicts): model, backend, batch and what was found, or why it could not be."""
+    from hpe_core import backends, model_store, registry
+    from hpe_core.engines import parity
+
+    for model in model_store.names():
+        path = model_store.path_of(model)
+        reference = backends.create("onnxruntime", path, threads)
+        columns = reference.card["spec"]["columns"]
+        for name in registry.available("hpe_core.backends"):
+            row = {"model": model, "backend": name}
+            try:
+                start = time.perf_counter()
+                backend = backends.create(name, path, threads, lambda text: print(f"  {text}", flush=True))
+                row["load_s"] = round(time.perf_counter() - start, 2)
+                row["precision"] = backend.key.precision if hasattr(backend, "key") else None
+                row["parity"] = parity.measure(reference.run, backend.run, backend.input_shape, columns).as_dict()
+                free = isinstance(backend.input_shape[0], str)
+                images = parity.inputs(backend.input_shape, columns)[-1]
+                for batch in BATCHES if free else (1,):
+                    yield row | {"batch": batch} | latency(seconds, backend.run, images[:batch])
+            except HpeError as error:
+                yield row | {"left_out": str(error)}
+
+
+def pipelines(seconds, threads):
+    """Rows (dicts) of the whole way from one image with one face to its pose, by the backend that `auto` takes."""
+    import cv2
+
+    from hpe_core.config import EstimatorConfig, PipelineConfig
+    from hpe_core.engines import parity
+    from hpe_core.geometry.camera import CameraModel
+    from hpe_core.pipeline import Pipeline
+
+    image = cv2.resize(parity.frames(240, 320)[0][0], SIZE)
+    camera = CameraModel.from_hfov(*SIZE, 60.0)
+    for model in PIPELINES:
+        try:
+            pipeline = Pipeline(PipelineConfig(EstimatorConfig(model=model, threads=threads)), lambda text: None)
+        except HpeError as error:
+            yield {"model": model, "left_out": str(error)}
+            continue
+        found = latency(seconds, pipeline.process, image, camera, 0)
+        yield {"model": model, "backends": [backend.name for _, backend in pipeline.models]} | found
+
+
+def latency(seconds, call, *given):
+    """p50, p95 and p99 in ms of call(*given), repeated for so long after a warm-up, and how often that was."""
+    import numpy as np
+
+    for _ in range(WARM_UP):
+        call(*given)
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < FEWEST:
+        start = time.perf_counter()
+        call(*given)
+        times.append(1e3 * (time.perf_counter() - start))
+    p50, p95, p99 = (round(float(value), 3) for value in np.percentile(times, (50, 95, 99)))
+    return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "calls": len(times)}
+
+
+def hardware():
+    """dict of what the numbers depend on; on a Jetson also its release and power mode."""
+    from hpe_core.engines import gpu
+
+    device, reason = gpu.find()
+    found = {"machine": platform.machine(), "cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()}
+    found["gpu"] = vars(device) if device else reason
+    release = Path("/etc/nv_tegra_release")
+    if release.is_file():
+        found["jetson"] = release.read_text().splitlines()[0]
+        try:
+            mode = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, timeout=10)
+            found["power_mode"] = " ".join(mode.stdout.split())
+        except (OSError, subprocess.TimeoutExpired) as error:
+            found["power_mode"] = f"unknown ({error})"
+    return found
+
+
+def cpu_name():
+    """Model name of the processor, as Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.processor()
+
+
+def versions():
+    """dict of Python's version and those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _text(title, row):
+    if "left_out" in row:
+        return f"{title}: left out ({row['left_out']})"
+    text = f"{title}: p50 {row['p50_ms']:.2f} ms, p95 {row['p95_ms']:.2f} ms, p99 {row['p99_ms']:.2f} ms"
+    if "parity" in row:
+        text += f", {row['parity']['rotation_deg_median']:.3f} deg from ONNX Runtime"
+    return text

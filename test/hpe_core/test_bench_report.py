@@ -1,0 +1,35 @@
+import json
+
+import pytest
+
+from hpe_core import bench_report, cli, model_store
+
+
+def test_a_report_has_every_network_and_pipeline_with_hardware_and_versions(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    if not model_store.names():
+        pytest.skip("no shipped model here")
+    path = tmp_path / "report.json"
+    assert cli.main(["bench", "--report", str(path), "--seconds", "0"]) == 0
+    report = json.loads(path.read_text())
+    assert report["hardware"]["cores"] >= 1 and report["versions"]["numpy"]
+    measured = [row for row in report["networks"] if row["backend"] == "onnxruntime"]
+    assert {row["model"] for row in measured} == set(model_store.names())
+    for row in measured:
+        assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] and row["calls"] >= 20
+        assert row["parity"]["rotation_deg_median"] == 0.0
+    assert all(row.get("left_out") or row["p50_ms"] > 0 for row in report["networks"] + report["pipelines"])
+    assert [row["model"] for row in report["pipelines"]] == list(bench_report.PIPELINES)
+    assert path.stat().st_size < 20_000
+    assert f"written   {path}" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_missing_is_told_before_anything_is_measured(tmp_path, capsys):
+    assert cli.main(["bench", "--report", str(tmp_path / "no" / "report.json")]) == 2
+    assert "for the report does not exist" in capsys.readouterr().err
+
+
+def test_latency_is_percentiles_of_the_calls():
+    calls = []
+    found = bench_report.latency(0.0, calls.append, 1)
+    assert found["calls"] == 20 and len(calls) == 25 and found["p50_ms"] <= found["p99_ms"]
