@@ -32,13 +32,18 @@ WARM_UP_S = 0.5
 
 
 def work_of(model):
-    """What one image costs a network (ModelProto, batch 1): dict of flop, weights, activations (values) and io_bytes.
+    """What one image costs a network (ModelProto): dict of flop, weights, activations (values) and io_bytes.
 
-    flop: two per multiplication of the convolutions. activations: values that convolutions read and write, each layer
-    for itself. io_bytes: image in, rows out.
+    flop: two per multiplication of the convolutions and dense layers. activations: values that these read and write,
+    each layer for itself. io_bytes: image in, rows out.
     """
     import onnx
 
+    from hpe_core import export_precision
+
+    model = export_precision.with_initializers(model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
@@ -47,9 +52,10 @@ def work_of(model):
     weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     work = {"flop": 0, "weights": 0, "activations": 0}
     for node in graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in ("Conv", "Gemm"):
             kernel, out = weights[node.input[1]], shapes[node.output[0]]
-            work["flop"] += 2 * int(np.prod(kernel[1:])) * int(np.prod(out))
+            ins = int(np.prod(kernel)) // out[1]  # products per output value
+            work["flop"] += 2 * ins * int(np.prod(out))
             work["weights"] += sum(int(np.prod(weights[name])) for name in node.input[1:])
             work["activations"] += int(np.prod(shapes[node.input[0]])) + int(np.prod(out))
     image, rows = shapes[graph.input[0].name], shapes[graph.output[0].name]
@@ -94,25 +100,29 @@ class TorchNetwork:
         import torch
         from onnx import numpy_helper
 
-        from hpe_core import registry
+        from hpe_core import export_precision, registry
 
         module = registry.load("hpe_core.models", card["name"])
         net = module.Deployed(module.build(module.Config(**card["config"]))).eval()
         known = net.state_dict()
-        found = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in known}
+        weights = export_precision.with_initializers(model).graph.initializer
+        found = {t.name: numpy_helper.to_array(t) for t in weights if t.name in known}
         net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in found.items()}, strict=True)
         if precision == "fp16":
             net = net.half()
             net.net.stem.register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
-            for output in net.net.outputs:
-                output.register_forward_hook(lambda _, inputs, out: out.float())
+            if hasattr(net.net, "outputs"):
+                for output in net.net.outputs:
+                    output.register_forward_hook(lambda _, inputs, out: out.float())
+            else:  # its last layer is dense and stays float32
+                net.net.output.float().register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
         self._net = net.to(device, memory_format=torch.channels_last)
         if compiled:
             self._net = torch.compile(self._net, mode="reduce-overhead")
         self._torch, self._device = torch, device
 
     def run(self, images):
-        """Rows (B, locations, 14) float32 of images (B, H, W, 3) uint8."""
+        """Rows (B, ...) float32 of images (B, H, W, 3) uint8."""
         with self._torch.inference_mode():
             return self._net(self._torch.from_numpy(images).to(self._device)).cpu().numpy()
 
@@ -135,7 +145,7 @@ class OnnxRuntimeCuda:
         self._name = typed.graph.input[0].name
 
     def run(self, images):
-        """Rows (B, locations, 14) float32 of images (B, H, W, 3) uint8."""
+        """Rows (B, ...) float32 of images (B, H, W, 3) uint8."""
         return self._session.run(None, {self._name: images})[0]
 
 
@@ -197,9 +207,10 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
     model = export_precision.read(path)
     card, work = export_precision.card_of(model, path), work_of(model)
     reference = backends.create("onnxruntime", path)
-    frames = np.concatenate(parity.frames(*reference.input_shape[1:3]))
-    expected = np.concatenate([reference.run(frame[None]) for frame in frames])
     columns = card["spec"]["columns"]
+    frames = np.concatenate(parity.inputs(reference.input_shape, columns))
+    width = max(end for _, end in columns.values())
+    expected = np.stack([reference.run(frame[None]).reshape(-1, width) for frame in frames])
     for precision in PRECISIONS:
         for batch in BATCHES:
             chosen = np.arange(batch) % len(frames)
@@ -209,7 +220,7 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
                 try:
                     runner = runner_of()
                     found = parity.compare(
-                        np.concatenate(expected[chosen]), np.concatenate(runner.run(images)), columns
+                        np.concatenate(expected[chosen]), runner.run(images).reshape(-1, width), columns
                     )
                     numbers = summary(timed(runner.run, images, seconds), batch)
                 except Exception as error:  # one runner must not cost the others their turn

@@ -1,17 +1,22 @@
 """Latency of this project and of peer pipelines on the same frames in the same run, as ratios.
 
-    python -m bench.latency [--data ../shared/data] [--frames 60] [--no-append]
+    python -m bench.latency [--data ../shared/data] [--frames 60] [--threads 1 2] [--no-append]
 
 Frames are 640x480, made from the sample bag: one face, or four or eight copies on a grid. Pipelines take turns of ten
-frames, so that a busy moment hits all of them. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
+frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop network, both
+also in INT8. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
 averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose weights are absent is left out
-and named. Rows are appended to bench/results.csv; times are medians and 95th percentiles in milliseconds.
+and named. Rows are appended to bench/results.csv; times are medians and 95th percentiles in milliseconds. Start-up (a
+new process from before its imports to the first pose) and the memory of that process after 100 frames go to
+bench/results_start.csv.
 """
 
 import argparse
 import csv
+import json
 import platform
 import subprocess
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -21,6 +26,7 @@ import numpy as np
 import onnxruntime as ort
 
 from hpe_core import config as cfg
+from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
 
@@ -28,6 +34,32 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = "hpe_ros"
 RESULTS = ROOT / "bench" / "results.csv"
 WIDTH, HEIGHT = 640, 480
+STARTS = ROOT / "bench" / "results_start.csv"
+METHODS = {  # of ours
+    OURS: "head6dof",
+    f"{OURS} int8": "head6dof_int8",
+    f"{OURS} fusion": "fusion",
+    f"{OURS} fusion int8": "head6dof_int8+crop6dof_int8",
+}
+START_RUNS = 5
+START = """
+import json, resource, sys, time
+start = time.perf_counter()
+import cv2
+from hpe_core.config import EstimatorConfig, PipelineConfig
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.pipeline import Pipeline
+cv2.setNumThreads(1)
+pipeline = Pipeline(PipelineConfig(EstimatorConfig(model=sys.argv[1], backend="onnxruntime")))
+image = cv2.resize(cv2.imread(sys.argv[2]), (640, 480))
+camera = CameraModel.from_hfov(640, 480, 60.0)
+pipeline.process(image, camera, 0)
+first_s, cpu_s = time.perf_counter() - start, time.process_time()
+for stamp_ns in range(1, 101):
+    pipeline.process(image, camera, 30_000_000 * stamp_ns)
+pages = int(open("/proc/self/statm").read().split()[1])
+print(json.dumps([first_s, cpu_s, pages * resource.getpagesize() / 1e6]))
+"""
 BLOCK, WARM_UP = 10, 3  # in turns: long enough that another pipeline's threads and caches are gone
 GRIDS = {1: (1, 1), 4: (2, 2), 8: (4, 2)}
 
@@ -128,8 +160,7 @@ def pipelines(data, threads):
     """Name -> pipeline; a peer that cannot run here is named and left out."""
     weights = data / "weights"
     makers = {
-        OURS: lambda: Ours("head6dof", threads),
-        f"{OURS} int8": lambda: Ours("head6dof_int8", threads),
+        **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},
         "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
         "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
         "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),
@@ -141,7 +172,7 @@ def pipelines(data, threads):
             continue
         try:
             made[name] = make()
-        except ImportError as error:
+        except (ImportError, HpeError) as error:
             print(f"left out: {name} ({error})")
     return made
 
@@ -175,6 +206,27 @@ def measure(made, frames):
     return rows
 
 
+def start_up(model):
+    """Medians over START_RUNS new processes: seconds to the first pose (wall, CPU), then MB of memory in use."""
+    image = ROOT / "hpe_core" / "engines" / "parity_frames" / "0.jpg"
+    runs = []
+    for _ in range(START_RUNS):
+        command = [sys.executable, "-c", START, model, str(image)]
+        runs.append(json.loads(subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout))
+    wall_s, cpu_s, memory_mb = np.median(runs, 0)
+    return {"start_up_s": round(wall_s, 2), "start_up_cpu_s": round(cpu_s, 2), "memory_mb": round(memory_mb, 1)}
+
+
+def append(path, rows):
+    """Write rows (dicts) to the end of a CSV, which is made if need be."""
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
 def hardware():
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -186,12 +238,15 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     p.add_argument("--frames", type=int, default=60)
+    p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
     frames = sample_frames(args.frames)
     rows = []
-    for threads in (1, 2):
+    METHODS.update({f"{OURS} {model}": model for model in args.also})
+    for threads in args.threads:
         cv2.setNumThreads(threads)
         made = pipelines(args.data, threads)
         for faces in GRIDS:
@@ -210,13 +265,24 @@ def main():
                         f"{threads} thread(s) {faces} face(s) {row['pipeline']:>20} {row['stage']:>11}"
                         f" p50 {row['p50_ms']:7.2f} ms p95 {row['p95_ms']:7.2f} found {row['faces_found']:.2f} {ratio}"
                     )
+    for name in made:
+        totals = {
+            r["faces"]: r["p50_ms"]
+            for r in rows
+            if (r["pipeline"], r["stage"], r["threads"]) == (name, "total", args.threads[0])
+        }
+        print(f"{name}: 8 faces take {totals[8] / totals[1]:.2f} x the time of one")
+    starts = []
+    for name, model in METHODS.items():
+        if name in made:
+            where = {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "pipeline": name}
+            starts.append(where | start_up(model))
+            row = starts[-1]
+            print(f"{name}: first pose after {row['start_up_s']} s ({row['start_up_cpu_s']} s CPU), ", end="")
+            print(f"{row['memory_mb']} MB after 100 frames")
     if not args.no_append:
-        new = not RESULTS.exists()
-        with open(RESULTS, "a", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        append(RESULTS, rows)
+        append(STARTS, starts)
 
 
 if __name__ == "__main__":
