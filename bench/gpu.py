@@ -35,7 +35,7 @@ def work_of(model):
     """What one image costs a network (ModelProto): dict of flop, weights, activations (values) and io_bytes.
 
     flop: two per multiplication of the convolutions and dense layers. activations: values that these read and write,
-    each layer for itself. io_bytes: image in, rows out.
+    each layer for itself. io_bytes: image in, rows out. Quantised weights count like others.
     """
     import onnx
 
@@ -50,6 +50,9 @@ def work_of(model):
         for value in (*graph.value_info, *graph.input, *graph.output)
     }
     weights = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
     work = {"flop": 0, "weights": 0, "activations": 0}
     for node in graph.node:
         if node.op_type in ("Conv", "Gemm"):
