@@ -10,6 +10,7 @@ of LFW's test people also fit the one constant rotation per method with which al
 import argparse
 import json
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -129,23 +130,33 @@ def video_table(results):
 
 
 def cost_of(ours, data):
-    """dict weights_mb, frame_ms, peers_ms (name -> number), fastest_peer_ms: one face in 640x480, one thread."""
+    """dict weights_mb, cpu_ms, peers_cpu_ms (name -> number), fastest_peer_cpu_ms: one face in 640x480, one thread.
+
+    Processor time, so that other work on the machine does not count; frames and turns are those of bench.latency.
+    """
     from bench import latency
 
     cv2.setNumThreads(1)
     frames = [latency.with_faces(frame, 1) for frame in latency.sample_frames(60)]
-    made = latency.pipelines(data, 1)
-    made = {name: made[name] for name in made if not name.startswith(latency.OURS)}
-    for name, method in ours.items():
-        if not isinstance(method, Absent):
-            made[name] = _Timed(method.pipeline)
-    rows = [row for row in latency.measure(made, frames) if row["stage"] == "total"]
-    times = {row["pipeline"]: row["p50_ms"] for row in rows}
+    made = {n: p for n, p in latency.pipelines(data, 1).items() if not n.startswith(latency.OURS)}
+    present = {name: method.pipeline for name, method in ours.items() if not isinstance(method, Absent)}
+    made |= {name: _Timed(pipeline) for name, pipeline in present.items()}
+    times = {name: [] for name in made}
+    for first in range(0, len(frames), latency.BLOCK):
+        block = frames[first : first + latency.BLOCK]
+        for name, pipeline in made.items():
+            for number, frame in enumerate(block[: latency.WARM_UP] + block):
+                start = time.process_time()
+                pipeline.run(frame)
+                if number >= latency.WARM_UP:
+                    times[name].append(1e3 * (time.process_time() - start))
+    cpu_ms = {name: float(np.median(values)) for name, values in times.items()}
+    peers_ms = {name: ms for name, ms in cpu_ms.items() if name not in ours}
     return {
-        "weights_mb": {n: _weights_mb(m.pipeline) for n, m in ours.items() if not isinstance(m, Absent)},
-        "frame_ms": {name: times[name] for name in ours if name in times},
-        "peers_ms": {name: ms for name, ms in times.items() if name not in ours},
-        "fastest_peer_ms": min((ms for name, ms in times.items() if name not in ours), default=None),
+        "weights_mb": {name: _weights_mb(pipeline) for name, pipeline in present.items()},
+        "cpu_ms": {name: cpu_ms[name] for name in present},
+        "peers_cpu_ms": peers_ms,
+        "fastest_peer_cpu_ms": min(peers_ms.values(), default=None),
     }
 
 

@@ -257,11 +257,11 @@ def weights(cost, name):
 
 
 def cost(cost, name):
-    """Median time for a frame with one face, and the ratio to the fastest peer."""
-    found = cost.get("frame_ms", {}).get(name)
+    """Median processor time for a frame with one face, and the ratio to the fastest peer."""
+    found, fastest = cost.get("cpu_ms", {}).get(name), cost.get("fastest_peer_cpu_ms")
     if found is None:
         return NOT_MEASURED
-    ratio = "" if cost.get("fastest_peer_ms") is None else f", {found / cost['fastest_peer_ms']:.2f} x the fastest peer"
+    ratio = "" if fastest is None else f", {found / fastest:.2f} x the fastest peer"
     return Got(f"{found:.2f} ms{ratio}", found <= COST_MS)
 
 

@@ -422,8 +422,8 @@ def test_cost_is_the_size_of_all_files_and_a_time_beside_the_peers(frontal_model
     monkeypatch.setattr(latency, "pipelines", lambda data, threads: {"hpe_ros": None, "some peer": Peer()})
     found = evaluate.cost_of(our_methods([frontal_model]) | {"gone": Absent("x", "y")}, tmp_path)
     assert found["weights_mb"] == {"fixed": Path(frontal_model).stat().st_size / 1e6}
-    assert found["frame_ms"]["fixed"] > 0 and set(found["peers_ms"]) == {"some peer"}
-    assert found["fastest_peer_ms"] == found["peers_ms"]["some peer"]
+    assert found["cpu_ms"]["fixed"] > 0 and set(found["peers_cpu_ms"]) == {"some peer"}
+    assert found["fastest_peer_cpu_ms"] == found["peers_cpu_ms"]["some peer"]
 
 
 def test_ours_on_an_image_is_the_pipeline(frontal_model):
