@@ -358,10 +358,14 @@ def _models(args):
 
     from hpe_core import backends, model_store
     from hpe_core.io.summary import sha256_of
+    from hpe_core.methods import METHODS
 
     names = [args.name] if args.name else model_store.names()
     if not names:
         print(f"no models in {model_store.WEIGHTS}")
+    if not args.name:
+        for name, method in METHODS.items():
+            print(f"{name}: {method.detector} finds faces, {method.refiner} refines them, rotation: {method.rotation}")
     for name in names:
         path = model_store.path_of(name)
         backend, sha256 = backends.create("onnxruntime", path, 1), sha256_of(path)

@@ -4,10 +4,13 @@ import logging
 import time
 from dataclasses import fields, replace
 
+import numpy as np
+
 from hpe_core import backends, model_store, registry
 from hpe_core.errors import HpeError
-from hpe_core.geometry.head import head_size_covariance
+from hpe_core.geometry.head import HEAD_FRAME_STD_RAD, head_size_covariance
 from hpe_core.methods import method_of
+from hpe_core.nlml.rotation import LandmarkRotation
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
@@ -29,7 +32,8 @@ class Pipeline:
         refiner = None
         if method.refiner:
             backend, refining = self._loaded(method.refiner, progress)
-            refiner = refining.Refiner(backend, method.rotation)
+            rotation = LandmarkRotation() if method.rotation == "nlml" else method.rotation
+            refiner = refining.Refiner(backend, rotation)
         self._estimator = module.Estimator(self.backend, options, refiner)
         self._tracker = Tracker(config.tracker)
 
@@ -68,13 +72,14 @@ class Pipeline:
         faces, stage_s = self._estimator.estimate(image_bgr, camera)
         start = time.perf_counter()
         tracked, untracked = self._tracker.update(faces, stamp_ns)
-        published = tuple(replace(face, pose=with_head_size(face.pose)) for face in tracked)
+        published = tuple(replace(face, pose=with_person_spread(face.pose)) for face in tracked)
         stage_s["tracking"] = time.perf_counter() - start
         return FrameResult(stamp_ns, published, stage_s, untracked)
 
 
-def with_head_size(pose):
-    """The pose with the spread of adult head sizes in its covariance."""
+def with_person_spread(pose):
+    """The pose with what no filter may average away in its covariance: the size and the frame of this person's head."""
     covariance = pose.covariance.copy()
     covariance[:3, :3] += head_size_covariance(pose.t_camera_head_m)
+    covariance[3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
     return replace(pose, covariance=covariance)

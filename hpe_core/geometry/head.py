@@ -2,7 +2,8 @@
 
 Numbers are rounded adult means (outer eye corners 90 mm apart, sellion to chin 118 mm, ears 145 mm apart).
 A monocular camera cannot tell a small near head from a large far one, so depth rests on this size; its spread between
-adults is about 5 % (1 sigma), which every published depth uncertainty includes.
+adults is about 5 % (1 sigma), which every published depth uncertainty includes. Likewise no two faces, and no two
+data sets, agree to better than some 2 degrees on where "straight ahead" is; every published rotation includes that.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from hpe_core.geometry.lookat import lookat_rotation
 
 REFERENCE_LENGTH_M = 0.2
 HEAD_SIZE_REL_STD = 0.05
+HEAD_FRAME_STD_RAD = np.radians(2.0)
 FACE_CENTRE_M = np.array([0.0, 0.03, 0.05])
 REFERENCE_POINTS_M = np.array(
     [

@@ -18,7 +18,7 @@ ALLOWED = {
     "config": ({"errors"}, set()),
     "registry": ({"errors"}, set()),
     "model_store": ({"errors"}, set()),
-    "methods": (set(), set()),
+    "methods": ({"errors", "model_store"}, set()),
     "preprocess": ({"errors"}, {"numpy", "cv2"}),
     "backends": ({"backends", "engines", "errors", "registry"}, {"numpy"}),
     "engines": (
@@ -32,7 +32,7 @@ ALLOWED = {
     # its commands import training.nlml by name, when build, fit, train or evaluate run
     "nlml": ({"errors", "geometry", "nlml"}, {"numpy"}),
     "pipeline": (
-        {"backends", "errors", "geometry", "methods", "model_store", "registry", "tracking", "types"},
+        {"backends", "errors", "geometry", "methods", "model_store", "nlml", "registry", "tracking", "types"},
         {"numpy"},
     ),
     "export_precision": ({"backends", "engines", "errors"}, {"onnx", "onnxruntime", "numpy"}),

@@ -14,8 +14,9 @@ from tensorly.decomposition import tucker as tensorly_tucker
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.nlml import infer, load
 from hpe_core.nlml.angles import matrix_from_angles
+from hpe_core.nlml.infer import infer
+from hpe_core.nlml.model import load
 from training.nlml import curves, sources, tensor, tucker
 from training.nlml.fit import fit
 from training.nlml.settings import FitSettings, TensorSettings, grid_deg

@@ -6,7 +6,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.nlml import infer
+from hpe_core.nlml.infer import infer
 
 RIDGE = 0.02  # of the bias regression, relative to the number of faces
 LEAST_FACES = 200

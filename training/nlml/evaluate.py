@@ -5,7 +5,7 @@ import numpy as np
 from hpe_core.evaluation.protocols import PROTOCOLS
 from hpe_core.geometry import euler, so3
 from hpe_core.nlml import angles as order
-from hpe_core.nlml import infer
+from hpe_core.nlml.infer import infer
 
 WINDOW_DEG = np.array(PROTOCOLS["nlml-window"].limits_deg)  # 50/40/30 of the paper
 

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe_core.geometry import so3
-from hpe_core.nlml import infer
+from hpe_core.nlml.infer import infer
 from training.nlml import evaluate
 from training.nlml.fit import fit
 from training.nlml.heads import DetectorNoise

@@ -8,8 +8,7 @@ from scipy.spatial.transform import Rotation
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml import angles as euler
-from hpe_core.nlml import infer
-from hpe_core.nlml.infer import BEYOND_DEG
+from hpe_core.nlml.infer import BEYOND_DEG, infer
 
 KINDS = ("so3", "cosine", "fourier")
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.nlml import infer, load
+from hpe_core.nlml.infer import infer
 from hpe_core.nlml.landmarks import centred_and_scaled, isotropic, original_normalised
+from hpe_core.nlml.model import load
 
 
 @pytest.mark.parametrize("kind", ["so3", "cosine", "fourier"])

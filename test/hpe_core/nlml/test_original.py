@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.nlml import infer
 from hpe_core.nlml.angles import matrix_from_angles
+from hpe_core.nlml.infer import infer
 from hpe_core.nlml.landmarks import original_normalised
 from hpe_core.nlml.original import GRIDS_DEG, load_original
 
