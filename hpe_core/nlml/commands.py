@@ -117,7 +117,8 @@ def _infer(args):
     import numpy as np
 
     from hpe_core.geometry import euler
-    from hpe_core.nlml import infer, load
+    from hpe_core.nlml.infer import infer
+    from hpe_core.nlml.model import load
     from hpe_core.nlml.model import read_npz, shipped
 
     model = load(args.model or shipped())
