@@ -121,14 +121,14 @@ class Diagnostics:
     def processed(self, result, now_ns, latency_s):
         """A FrameResult was published at now_ns (node clock), latency_s after the image's callback.
 
-        stamp_age is how old the image was when it arrived, overhead the latency less the network's own time, node the
+        stamp_age is how old the image was when it arrived, overhead the latency less the networks' own time, node the
         latency less all that hpe_core spent.
         """
         stamp_to_publish_s = (now_ns - result.stamp_ns) * 1e-9
         times_s = {
             "stamp_age": stamp_to_publish_s - latency_s,
             "latency": latency_s,
-            "overhead": latency_s - result.stage_s["inference"],
+            "overhead": latency_s - result.stage_s["inference"] - result.stage_s.get("refinement", 0.0),
             "node": latency_s - sum(result.stage_s.values()),
             "stamp_to_publish": stamp_to_publish_s,
             **result.stage_s,
