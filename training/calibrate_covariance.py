@@ -3,13 +3,11 @@
     python -m training.calibrate_covariance --head head6dof.onnx --crop crop6dof.onnx --shards DIR [DIR ...] --out DIR
 
 Each scale makes 95 % of the held-out errors lie inside the published 95 % region on the shard set that needs the most.
-Writes DIR/head6dof.json and DIR/crop6dof.json for `hpe_core.export --calibration`; with --nlml the scale of that model
-goes into its own card, in place.
+Writes DIR/head6dof.json and DIR/crop6dof.json for `hpe_core.export --calibration`.
 """
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +21,6 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import lookat_rotation
-from hpe_core.nlml.model import load
-from hpe_core.nlml.rotation import LandmarkRotation
 from training.shards import ShardSet
 
 HFOV_DEG = 60.0
@@ -115,7 +111,6 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--head", required=True)
     p.add_argument("--crop", required=True)
-    p.add_argument("--nlml", help="NLML model file, calibrated in place")
     p.add_argument("--shards", nargs="+", required=True, help="of people who are in no training shard")
     p.add_argument("--limit", type=int, default=1000, help="images per shard set")
     p.add_argument("--out", required=True)
@@ -124,32 +119,26 @@ def main():
     for backend in (head, crop):
         backend.card.pop("calibration", None)
     config = EstimatorConfig()
-    estimators = [
+    estimators = (
         head6dof.Estimator(head, config),
         head6dof.Estimator(head, config, crop6dof.Refiner(crop, "crop")),
-    ]
-    if args.nlml:
-        nlml = load(args.nlml)
-        estimators.append(head6dof.Estimator(head, config, crop6dof.Refiner(crop, LandmarkRotation(nlml))))
+    )
     found = {}
     for folder in args.shards:
         results, total = measure(folder, estimators, args.limit)
-        shared = correlation(results[0].rotation, results[1].rotation)
-        found[folder] = [r.scales() for r in results], shared
-        print(f"{folder}: {len(results[0].size)} of {total} faces, scales {found[folder][0]}, correlation {shared:.2f}")
+        found[Path(folder).name] = [r.scales() for r in results] + [
+            correlation(results[0].rotation, results[1].rotation)
+        ]
+        print(f"{folder}: {len(results[0].size)} of {total} faces, scales {found[Path(folder).name]}")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
+    names = ("rotation_std", "centre_std", "size_std")
     for k, name in enumerate(("head6dof", "crop6dof")):
-        keys = ("rotation_std", "centre_std", "size_std")
-        scales = {key: round(max(scales[k][key] for scales, _ in found.values()), 3) for key in keys}
+        scales = {key: round(float(max(value[k][key] for value in found.values())), 3) for key in names}
         if name == "crop6dof":
-            scales["correlation"] = round(max(shared for _, shared in found.values()), 3)
+            scales["correlation"] = round(float(max(value[2] for value in found.values())), 3)
         (out / f"{name}.json").write_text(json.dumps(scales, indent=1) + "\n")
         print(name, scales)
-    if args.nlml:
-        scale = max(scales[2]["rotation_std"] for scales, _ in found.values())
-        replace(nlml, covariance_scale=nlml.covariance_scale * scale**2).save(args.nlml)
-        print(f"nlml: standard deviations grow by {scale:.3f}")
 
 
 if __name__ == "__main__":

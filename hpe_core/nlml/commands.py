@@ -118,7 +118,8 @@ def _infer(args):
 
     from hpe_core.geometry import euler
     from hpe_core.nlml.infer import infer
-    from hpe_core.nlml.model import load, read_npz, shipped
+    from hpe_core.nlml.model import load
+    from hpe_core.nlml.model import read_npz, shipped
 
     model = load(args.model or shipped())
     arrays = read_npz(args.landmarks)
