@@ -45,3 +45,34 @@ def write_shard():
         )
 
     return write
+
+
+@pytest.fixture
+def rigid_model():
+    """rigid_model(noise_std) -> NLML model of a rigid face of 12 landmarks with two ways to differ, exact."""
+    from hpe_core.nlml.bases import RotationBasis
+    from hpe_core.nlml.model import Model
+
+    def make(noise_std=0.001):
+        rng, m = np.random.default_rng(0), 12
+        shapes = np.stack([rng.uniform(-1, 1, (m, 3)) * [0.06, 0.08, 0.05], *(0.003 * rng.normal(size=(2, m, 3)))])
+        weights = np.zeros((3, 10, m, 3))
+        for a in range(3):
+            for b in range(3):
+                weights[:, 1 + 3 * a + b, :, a] = shapes[:, :, b]
+        limits = [[-90.0, 90.0], [-60.0, 60.0], [-60.0, 60.0]]
+        return Model(RotationBasis(1), weights.reshape(3, 10, -1), np.eye(3 * m), np.full(3 * m, noise_std), limits)
+
+    return make
+
+
+@pytest.fixture
+def as_samples():
+    """as_samples(points, visible, R) -> NLML Samples, each face another person."""
+    from training.nlml.samples import Samples
+
+    def make(points, visible, R):
+        names = np.array([f"p{i:04d}" for i in range(len(points))])
+        return Samples(points, visible, R, names, names)
+
+    return make
