@@ -79,6 +79,7 @@ def add_parsers(subparsers):
     evaluate.add_argument("--feed-forward", metavar="FILE.onnx", help="compare with a feed-forward network")
     evaluate.add_argument("--window", choices=("all", "original"), default="all", help="original: 50/40/30 degrees")
     evaluate.add_argument("--tensor", metavar="DIR", help="plot the error against the number of identities of a tensor")
+    evaluate.add_argument("--adapt", metavar="FILE.npz", help="with --tensor: learn the detector from these each time")
     evaluate.add_argument("--faces", metavar="N", type=int, default=500, help="synthetic test faces (default: 500)")
     evaluate.add_argument("--data", metavar="DIR", help="folder with heads/ for synthetic test faces")
     evaluate.add_argument("--out", metavar="DIR", help="folder for results.json and plots")
@@ -118,8 +119,7 @@ def _infer(args):
 
     from hpe_core.geometry import euler
     from hpe_core.nlml.infer import infer
-    from hpe_core.nlml.model import load
-    from hpe_core.nlml.model import read_npz, shipped
+    from hpe_core.nlml.model import load, read_npz, shipped
 
     model = load(args.model or shipped())
     arrays = read_npz(args.landmarks)

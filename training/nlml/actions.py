@@ -13,7 +13,7 @@ from training.nlml import evaluate as ev
 from training.nlml import heads, samples, sources, study, tensor
 from training.nlml import settings as settings_module
 
-IDENTITY_COUNTS = (10, 20, 40, 80, 160, 240)
+IDENTITY_COUNTS = (10, 20, 60, 120, 240)
 
 
 def build(args):
@@ -178,12 +178,21 @@ def feed_forward(backend, faces):
 
 def _identities(args, faces, folder):
     built, settings = tensor.load(args.tensor), settings_module.FitSettings()
-    rows = study.against_identities(built, settings, faces, IDENTITY_COUNTS)
-    print("identities  directions  geodesic median  mean")
+    learn = None
+    if args.adapt:
+        from training.nlml.adapt import adapt
+
+        measured = samples.load(args.adapt)
+
+        def learn(model):
+            return adapt(model, measured)
+
+    rows = study.against_identities(built, settings, faces, IDENTITY_COUNTS, learn)
+    print("identities  directions  geodesic median   mean  failures")
     for row in rows:
         print(
             f"{row['identities']:10}  {row['directions']:10}  {row['geodesic_median_deg']:15.2f}  "
-            f"{row['geodesic_mean_deg']:.2f}"
+            f"{row['geodesic_mean_deg']:5.2f}  {row['failures']} of {row['faces']}"
         )
     if folder:
         from training.nlml import plots

@@ -50,7 +50,7 @@ class FitSettings(Checked):
     noise_z_m: float = option(0.0035, "detector noise along the line of sight", 1e-6, 0.1)
     hidden_noise: float = option(2.0, "factor on the noise of hidden landmarks", 1.0, 100.0)
     log_scale_std: float = option(0.1, "prior of ln(size of the head)", 1e-3, 2.0)
-    memory_gb: float = option(2.0, "larger tensors are read in pieces of identities", 0.05, 1000.0)
+    memory_gb: float = option(0.05, "tensors are read in pieces of identities of this size", 0.001, 1000.0)
     rounds: int = option(30, "most rounds that fill missing cells", 1, 1000)
 
 

@@ -22,7 +22,7 @@ class Pieces:
     is measured; memory_gb: the share of memory that one piece with its copies may take; prepare(rows, piece) -> piece.
     """
 
-    def __init__(self, points, weights=None, memory_gb=2.0, prepare=None):
+    def __init__(self, points, weights=None, memory_gb=0.05, prepare=None):
         self.shape, self.weights = points.shape, weights
         self._points, self._prepare = points, prepare
         row = int(np.prod(self.shape[1:])) * 4 * 6  # float32, with temporaries
@@ -109,8 +109,9 @@ def projected(pieces, Q):
 
 
 def squares(array):
-    """Sum of the squares of a float32 array, added up in float64 per row."""
-    return float(sum(np.dot(row, row) for row in (r.ravel().astype(float) for r in array)))
+    """Sum of the squares of a float32 array, added up in float64 without a copy of it."""
+    flat = array.reshape(-1)
+    return float(np.einsum("i,i->", flat, flat, dtype=float))
 
 
 def identity_mode(Z, rank, energy, mean_first):
