@@ -22,19 +22,21 @@ from hpe_core.backends.onnxruntime import CARD_KEY
 OPSET = 17
 
 
-def export(checkpoint_path, card, out):
-    """Write `out` (ONNX) from a checkpoint's averaged weights; returns the complete card (dict).
+def export(checkpoint_paths, card, out):
+    """Write `out` (ONNX) from the averaged weights of one checkpoint, or the mean of several; returns the card (dict).
+
+    Several checkpoints must continue one another (model soup: Wortsman et al., ICML 2022); the last one's facts count.
 
     Weights are stored as float16 (half the size); they are computed with in float32.
     card: dict with name, estimator, licence, data, metrics; spec, config, commit, seed and steps are added here.
     The same card is written beside the model as JSON.
     """
-    saved = torch.load(checkpoint_path, weights_only=True, map_location="cpu")
+    runs = [torch.load(path, weights_only=True, map_location="cpu") for path in checkpoint_paths]
+    saved = runs[-1]
     module = registry.load("hpe_core.models", card["name"])
     config = module.Config(**saved["config"])
     net = module.build(config)
-    average = {k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"}
-    net.load_state_dict(average, strict=True)
+    net.load_state_dict(_mean_weights([run["average"] for run in runs]), strict=True)
     deployed = module.Deployed(net.eval()).eval()
     free = {"image": {0: "batch"}, "rows": {0: "batch"}} if module.FREE_BATCH else None
     with warnings.catch_warnings():
@@ -52,7 +54,7 @@ def export(checkpoint_path, card, out):
     card = card | {
         "spec": module.SPEC,
         "config": saved["config"],
-        "training": {"commit": saved["commit"], "step": saved["step"]}
+        "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
     model = export_precision.with_half_storage(export_precision.with_initializers(onnx.load(out)))
@@ -64,9 +66,16 @@ def export(checkpoint_path, card, out):
     return card
 
 
+def _mean_weights(averages):
+    """Mean of the moving averages of some runs, as a state dict of the network itself."""
+    names = [name for name in averages[0] if name != "n_averaged"]
+    mean = {name: torch.stack([average[name].double() for average in averages]).mean(0) for name in names}
+    return {name.removeprefix("module."): mean[name].to(averages[0][name].dtype) for name in names}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("checkpoint")
+    p.add_argument("checkpoints", nargs="+", help="one, or several whose weights are averaged")
     p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data")
     p.add_argument("--metrics", help="JSON written by training.evaluate, stored in the card")
     p.add_argument("--calibration", help="JSON written by training.calibrate_covariance, stored in the card")
@@ -76,7 +85,7 @@ def main():
     for key, path in (("metrics", args.metrics), ("calibration", args.calibration)):
         if path:
             card[key] = json.loads(Path(path).read_text())
-    card = export(args.checkpoint, card, args.out)
+    card = export(args.checkpoints, card, args.out)
     data = Path(args.out).read_bytes()
     print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")
 

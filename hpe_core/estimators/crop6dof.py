@@ -82,9 +82,9 @@ class Refiner:
                 correlation,
             )
         elif callable(self._rotation):
-            refined["R_local"], refined["rotation_covariance"] = self._rotation(
-                refined["landmarks_m"], refined["visible"]
-            )
+            R, covariance = self._rotation(refined["landmarks_m"], refined["visible"])
+            # the network's own covariance tells how hard the image is, the landmarks' how well they fix a pose
+            refined["R_local"], refined["rotation_covariance"] = R, covariance + refined["rotation_covariance"]
         return found | refined
 
 

@@ -22,7 +22,7 @@ class Estimator:
         self._backend, self._config, self._refiner = backend, config, refiner
         self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
         _, self._height, self._width, _ = backend.input_shape
-        self._rotation_scale = backend.card.get("calibration", {}).get("rotation_std", 1.0)
+        self._calibration = backend.card.get("calibration", {})
 
     def reconfigure(self, config):
         """Go on with other thresholds."""
@@ -46,7 +46,7 @@ class Estimator:
         rows = self._backend.run(canvas[None])[0]
         inferred = time.perf_counter()
         found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
-        found = with_rotation_covariance(on_image(found, camera), self._rotation_scale)
+        found = calibrated(on_image(found, camera), self._calibration)
         merged = time.perf_counter()
         stage_s = {"preprocess": resized - start, "inference": inferred - resized}
         if self._refiner is not None:
@@ -110,11 +110,19 @@ def on_image(found, camera):
     return {name: values[inside] for name, values in found.items()}
 
 
-def with_rotation_covariance(found, scale=1.0):
-    """The entries with rotation_covariance (N, 3, 3) rad^2 about the look-at camera's axes, scale * std on each."""
-    variance = (scale * found["rotation_std_rad"]) ** 2
+def calibrated(found, calibration):
+    """The entries with rotation_covariance (N, 3, 3) rad^2 about the look-at camera's axes, the same on each.
+
+    calibration: dict of factors on the standard deviations, `rotation_std`, `centre_std`, `size_std`, 1 by default.
+    """
+    scale = {key: calibration.get(key, 1.0) for key in ("rotation_std", "centre_std", "size_std")}
+    variance = (scale["rotation_std"] * found["rotation_std_rad"]) ** 2
     rest = {name: values for name, values in found.items() if name != "rotation_std_rad"}
-    return rest | {"rotation_covariance": variance[:, None, None] * np.eye(3)}
+    return rest | {
+        "rotation_covariance": variance[:, None, None] * np.eye(3),
+        "centre_rel_std": scale["centre_std"] * found["centre_rel_std"],
+        "size_rel_std": scale["size_std"] * found["size_rel_std"],
+    }
 
 
 def faces_from_candidates(found, camera):

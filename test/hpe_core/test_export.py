@@ -42,7 +42,7 @@ def exported(tmp_path_factory):
         "commit": "abc1234",
     }
     torch.save(checkpoint, folder / "last.pt")
-    card = export.export(folder / "last.pt", CARD, folder / "head6dof.onnx")
+    card = export.export([folder / "last.pt"], CARD, folder / "head6dof.onnx")
     return folder / "head6dof.onnx", average.module.eval(), card
 
 
@@ -67,7 +67,7 @@ def test_the_model_carries_its_card(exported):
     assert backend.card["spec"] == head6dof.SPEC
     assert backend.card["licence"] == "Apache-2.0"
     assert backend.card["config"]["widths"] == [8, 8, 12, 16]
-    assert backend.card["training"] == {"commit": "abc1234", "step": 7} | {
+    assert backend.card["training"] == {"commit": "abc1234", "step": 7, "checkpoints": 1} | {
         "seed": 3,
         "batch": 2,
         "lr": 0.002,
@@ -83,3 +83,13 @@ def test_the_pipeline_runs_on_the_exported_model(exported):
     image = np.random.default_rng(30).integers(0, 256, (120, 160, 3)).astype(np.uint8)
     result = pipeline.process(image, CameraModel.from_hfov(160, 120, 60.0), 0)
     assert len(result.faces) <= 8
+
+
+def test_several_checkpoints_are_averaged():
+    first, second = (
+        {"module.w": torch.tensor([1.0, 3.0]), "module.steps": torch.tensor(4), "n_averaged": torch.tensor(9)},
+        {"module.w": torch.tensor([3.0, 5.0]), "module.steps": torch.tensor(6), "n_averaged": torch.tensor(2)},
+    )
+    mean = export._mean_weights([first, second])
+    assert set(mean) == {"w", "steps"} and mean["w"].tolist() == [2.0, 4.0]
+    assert mean["w"].dtype == torch.float32 and mean["steps"] == 5

@@ -183,7 +183,7 @@ def test_two_steps_make_a_checkpoint_that_resumes_and_exports(crop_file, tmp_pat
     saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
     assert saved["step"] == 3
     card = {"name": "crop6dof", "estimator": "crop6dof", "licence": "Apache-2.0", "data": [], "metrics": {}}
-    export(tmp_path / "run" / "last.pt", card, tmp_path / "crop.onnx")
+    export([tmp_path / "run" / "last.pt"], card, tmp_path / "crop.onnx")
     backend = create("onnxruntime", tmp_path / "crop.onnx", threads=1)
     crop = cv2.resize(dot(64, 20, 30), (SIDE, SIDE))
     rows = backend.run(np.stack([crop, crop[::-1], crop]))

@@ -118,7 +118,7 @@ def test_two_steps_make_a_checkpoint_that_resumes_and_exports(shard_folder, tmp_
     assert steps == {3}  # one more, not three more
 
     card = {"name": "head6dof", "estimator": "head6dof", "licence": "Apache-2.0", "data": [], "metrics": {}}
-    export(out / "last.pt", card, tmp_path / "model.onnx")
+    export([out / "last.pt"], card, tmp_path / "model.onnx")
     backend = create("onnxruntime", tmp_path / "model.onnx", threads=1)
     assert backend.run(np.zeros((1, 256, 320, 3), np.uint8)).shape == (1, 1680, 14)
     assert backend.card["training"]["step"] == 3

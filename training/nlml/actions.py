@@ -76,7 +76,11 @@ def fit(args):
     if args.samples:
         measured = samples.load(args.samples)
         model = adapt(model, measured, say=print)
-        model = replace(model, card=model.card | {"detector": f"{len(measured)} faces of {Path(args.samples).name}"})
+        photos = {
+            "name": f"{len(measured)} training faces of {Path(args.samples).name}",
+            "use": "bias and noise of the detector",
+        }
+        model = replace(model, card=model.card | {"data": [*model.card.get("data", []), photos]})
     report = {
         "functions": model.basis.size,
         "identity_directions": model.identities,
