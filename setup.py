@@ -19,7 +19,15 @@ setup(
     maintainer="hpe_ros maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=["hpe_core", "hpe_core.*", "hpe_ros", "hpe_ros.*"]),
-    package_data={"hpe_core": ["weights/*.onnx", "weights/*.npz", "weights/*.json", "evaluation/*.html", "engines/parity_frames/*"]},
+    package_data={
+        "hpe_core": [
+            "weights/*.onnx",
+            "weights/*.npz",
+            "weights/*.json",
+            "evaluation/*.html",
+            "engines/parity_frames/*",
+        ]
+    },
     python_requires=">=3.10",
     install_requires=[
         "numpy",
