@@ -83,7 +83,7 @@ def error_by_identities(rows, folder):
     axis.plot(n, [row["geodesic_mean_deg"] for row in rows], "s--", label="mean")
     axis.set(xscale="log", xlabel="identities in the tensor", ylabel="geodesic error, degrees", xticks=n, xticklabels=n)
     axis.minorticks_off()
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.15 * max(row["geodesic_mean_deg"] for row in rows))
     axis.legend()
     return _save(figure, folder, "error_by_identities.png")
 
