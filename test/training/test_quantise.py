@@ -67,7 +67,7 @@ def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
     path, out = model_store.path_of("head6dof"), tmp_path / "int8" / "head6dof.onnx"
     images = quantise.inputs_of([image for _, image in quantise.frames_of_bag(SAMPLE)[::10]], (1, 256, 320, 3))
     report = quantise.quantise(path, out, images, "cpu", rounds=5)
-    assert report["images"] == 15 and out.stat().st_size < 0.35 * path.stat().st_size
+    assert report["images"] == 15 and out.stat().st_size < 0.6 * path.stat().st_size
     assert report["found_after"] == report["found_before"]
     assert 0 < report["change_deg_median"] < 1.5
     assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + 0.5
