@@ -19,6 +19,7 @@ class Method:
 
 METHODS = {
     "fusion": Method("head6dof", "crop6dof", "fused"),
+    "fusion_int8": Method("head6dof_int8", "crop6dof", "fused"),
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
 }

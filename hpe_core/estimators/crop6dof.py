@@ -11,7 +11,7 @@ from hpe_core.geometry.head import REFERENCE_LENGTH_M, pixels_per_metre, range_f
 from hpe_core.geometry.lookat import lookat_rotation
 
 GRID = 9  # nodes of the crop's sampling map on each side, interpolated between
-REDUCE = 1.5  # image pixels per crop pixel from which the image is reduced first
+REDUCE_FROM = 1.75  # image pixels per crop pixel; whole factors, OpenCV reduces by others ten times slower
 
 
 class Refiner:
@@ -101,10 +101,11 @@ def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
     x1, y1 = np.clip(high, [x0 + 1, y0 + 1], [camera.width, camera.height])
     region, nodes = image_bgr[y0:y1, x0:x1], nodes - [x0, y0]
     reduction = np.sqrt(np.prod(np.ptp(nodes, axis=(0, 1)))) / side
-    if reduction > REDUCE:
-        size = (max(1, round(region.shape[1] / reduction)), max(1, round(region.shape[0] / reduction)))
-        nodes = (nodes + 0.5) * [size[0] / region.shape[1], size[1] / region.shape[0]] - 0.5
-        region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    factor = int(reduction + 2.0 - REDUCE_FROM)
+    if factor > 1 and min(region.shape[:2]) >= factor:
+        height, width = region.shape[0] // factor, region.shape[1] // factor
+        nodes = (nodes + 0.5) / factor - 0.5
+        region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     sampling = _between_nodes(nodes, side)
     return cv2.remap(region, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 

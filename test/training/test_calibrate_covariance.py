@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("tqdm")
+
 from training.calibrate_covariance import _scale, correlation
 
 

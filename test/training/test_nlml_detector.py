@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+pytest.importorskip("tqdm")
+
 from hpe_core.errors import HpeError
 from training.nlml import samples
 from training.nlml.detector import CropDetector

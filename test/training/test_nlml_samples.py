@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("tqdm")
+
 from hpe_core.errors import HpeError
 from hpe_core.geometry import euler
 from training.nlml import heads, samples

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
+pytest.importorskip("tqdm")
 
 from hpe_core import backends, model_store
 from hpe_core.errors import HpeError
