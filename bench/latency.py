@@ -39,7 +39,7 @@ METHODS = {  # of ours
     OURS: "head6dof",
     f"{OURS} int8": "head6dof_int8",
     f"{OURS} fusion": "fusion",
-    f"{OURS} fusion int8": "head6dof_int8+crop6dof_int8",
+    f"{OURS} fusion int8": "fusion_int8",
 }
 START_RUNS = 5
 START = """

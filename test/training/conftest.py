@@ -69,6 +69,7 @@ def rigid_model():
 @pytest.fixture
 def as_samples():
     """as_samples(points, visible, R) -> NLML Samples, each face another person."""
+    pytest.importorskip("tqdm")
     from training.nlml.samples import Samples
 
     def make(points, visible, R):
