@@ -7,6 +7,7 @@ import numpy as np
 
 from hpe_core.evaluation import frame_offset, metrics, summaries
 from hpe_core.evaluation.bootstrap import interval
+from hpe_core.evaluation.rows import error_columns
 from hpe_core.evaluation.scores import Scores, aflw2000_angles_deg
 from hpe_core.evaluation.uncertainty import consistency
 from hpe_core.geometry import so3
@@ -174,13 +175,7 @@ def _rows(answers, scores, aligned):
         "face_size_px": _stacked(truths, "size_px", ()),
     }
     known = {
-        "geodesic_deg": scores.geodesic_deg,
-        "yaw_error_deg": scores.euler_deg[:, 0],
-        "pitch_error_deg": scores.euler_deg[:, 1],
-        "roll_error_deg": scores.euler_deg[:, 2],
-        "maev_deg": scores.maev_deg,
-        "translation_error_mm": 1e3 * np.linalg.norm(scores.t_error_m, axis=-1),
-        "depth_error_mm": 1e3 * scores.depth_m,
+        **error_columns(scores),
         "lateral_error_mm": 1e3 * scores.lateral_m,
         "rotation_std_deg": [_rotation_std_deg(a.covariance) for a in answers if a.R is not None],
         "aligned_geodesic_deg": np.nan if aligned is None else aligned.geodesic_deg,

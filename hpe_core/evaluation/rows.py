@@ -11,6 +11,19 @@ ROW_COLUMNS = (
 )
 
 
+def error_columns(scores):
+    """dict column -> array of the errors that every table of matched faces has; scores: their errors, one per face."""
+    return {
+        "geodesic_deg": scores.geodesic_deg,
+        "yaw_error_deg": scores.euler_deg[:, 0],
+        "pitch_error_deg": scores.euler_deg[:, 1],
+        "roll_error_deg": scores.euler_deg[:, 2],
+        "maev_deg": scores.maev_deg,
+        "translation_error_mm": 1e3 * np.linalg.norm(scores.t_error_m, axis=-1),
+        "depth_error_mm": 1e3 * scores.depth_m,
+    }
+
+
 def rows_of(matches, estimate, scores):
     """dict column -> list: a row for every matched, missed, false and skipped pose, and for every frame without any."""
     e, t = matches.estimate, matches.truth
@@ -26,13 +39,7 @@ def rows_of(matches, estimate, scores):
             "status": ["matched"] * len(e),
             "truth_id": matches.true_track[t],
             "face_id": estimate.face_id[e],
-            "geodesic_deg": scores.geodesic_deg,
-            "yaw_error_deg": scores.euler_deg[:, 0],
-            "pitch_error_deg": scores.euler_deg[:, 1],
-            "roll_error_deg": scores.euler_deg[:, 2],
-            "maev_deg": scores.maev_deg,
-            "translation_error_mm": 1e3 * np.linalg.norm(scores.t_error_m, axis=-1),
-            "depth_error_mm": 1e3 * scores.depth_m,
+            **error_columns(scores),
             "add_mm": 1e3 * scores.add_m,
             "calibrated_geodesic_deg": scores.calibrated_geodesic_deg,
             "calibrated_translation_error_mm": 1e3 * np.linalg.norm(scores.calibrated_t_error_m, axis=-1),

@@ -77,3 +77,18 @@ def as_samples():
         return Samples(points, visible, R, names, names)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def studio():
+    """A renderer, where there are heads to render and a way to draw them."""
+    from hpe_core.errors import HpeError
+    from training.render import assets
+    from training.render.studio import Studio
+
+    if not (assets.DEFAULT_DATA / "heads" / "makehuman").exists():
+        pytest.skip(f"no render data in {assets.DEFAULT_DATA}")
+    try:
+        return Studio()
+    except HpeError as error:
+        pytest.skip(str(error))

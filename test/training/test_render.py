@@ -9,22 +9,10 @@ from hpe_core.errors import HpeError  # noqa: E402
 from hpe_core.geometry import head  # noqa: E402
 from hpe_core.geometry.camera import CameraModel  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
-from training.render import assets, sample  # noqa: E402
+from training.render import sample  # noqa: E402
 from training.render.gl import Scene  # noqa: E402
 
 SIZE, K = 192, sample.pinhole(40, 192, 192)
-
-
-@pytest.fixture(scope="module")
-def studio():
-    from training.render.studio import Studio
-
-    if not (assets.DEFAULT_DATA / "heads" / "makehuman").exists():
-        pytest.skip(f"no render data in {assets.DEFAULT_DATA}")
-    try:
-        return Studio()
-    except HpeError as error:
-        pytest.skip(str(error))
 
 
 def front_scene(studio, yaw=0.0, pitch=0.0, roll=0.0, size_px=80.0, offset_m=(0.0, 0.0)):

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("moderngl", reason="moderngl is not installed")
 
-from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M
 from training.render import assets, landmarks, sample
@@ -15,18 +14,6 @@ from training.render.head import mean_shape
 
 UNIT = "expression/units/caucasian/"
 UPPER_LID, LOWER_LID = [37, 38, 43, 44], [41, 40, 47, 46]
-
-
-@pytest.fixture(scope="module")
-def studio():
-    from training.render.studio import Studio
-
-    if not (assets.DEFAULT_DATA / "heads" / "makehuman").exists():
-        pytest.skip(f"no render data in {assets.DEFAULT_DATA}")
-    try:
-        return Studio()
-    except HpeError as error:
-        pytest.skip(str(error))
 
 
 def plain_look(studio, **changes):
