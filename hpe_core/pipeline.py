@@ -14,6 +14,7 @@ from hpe_core.nlml.rotation import LandmarkRotation
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
+OTHER_KIND = {"Estimator": "for face crops, not for whole images", "Refiner": "for whole images, not for face crops"}
 log = logging.getLogger(__name__)
 
 
@@ -28,22 +29,25 @@ class Pipeline:
         self.config = config
         options, method = config.estimator, method_of(config.estimator.model)
         self.models = []  # (path, Backend) of every model file in use
-        self.backend, module = self._loaded(method.detector, progress)
+        self.backend, estimator = self._loaded(method.detector, "Estimator", progress)
         refiner = None
         if method.refiner:
-            backend, refining = self._loaded(method.refiner, progress)
+            backend, refining = self._loaded(method.refiner, "Refiner", progress)
             rotation = LandmarkRotation() if method.rotation == "nlml" else method.rotation
-            refiner = refining.Refiner(backend, rotation)
-        self._estimator = module.Estimator(self.backend, options, refiner)
+            refiner = refining(backend, rotation)
+        self._estimator = estimator(self.backend, options, refiner)
         self._tracker = Tracker(config.tracker)
 
-    def _loaded(self, model, progress):
-        """Backend of a model by name or path, and the estimator module that its card names."""
+    def _loaded(self, model, kind, progress):
+        """Backend of a model by name or path, and what its card names: an `Estimator` of whole images or a `Refiner`."""
         options = self.config.estimator
         path = model_store.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
-        return backend, registry.load("hpe_core.estimators", backend.card.get("estimator"))
+        module = registry.load("hpe_core.estimators", backend.card.get("estimator"))
+        if not hasattr(module, kind):
+            raise HpeError(f"model '{model}' is {OTHER_KIND[kind]}: name them as WHOLE_IMAGE+CROP")
+        return backend, getattr(module, kind)
 
     @property
     def card(self):

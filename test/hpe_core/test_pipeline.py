@@ -89,3 +89,11 @@ def test_the_model_and_how_it_runs_do_not_change_on_a_running_pipeline(build, na
     with pytest.raises(HpeError, match=f"{name} cannot change while the model is loaded"):
         pipeline.reconfigure(overridden(before, {"estimator": {name: value}}))
     assert pipeline.config == before
+
+
+def test_a_model_in_the_place_of_another_kind_is_named(write_onnx, model_card):
+    whole = write_onnx(np.reshape(row(0.9, 16), (-1, 14)), model_card(), name="whole")
+    crop = write_onnx(np.reshape(row(0.9, 16), (-1, 14)), model_card(estimator="crop6dof"), name="crop")
+    for model, words in ((crop, "is for face crops"), (f"{whole}+{whole}", "is for whole images")):
+        with pytest.raises(HpeError, match=words):
+            Pipeline(overridden(PipelineConfig(), {"estimator": {"model": str(model)}}))
