@@ -39,7 +39,7 @@ class Pipeline:
         self._tracker = Tracker(config.tracker)
 
     def _loaded(self, model, kind, progress):
-        """Backend of a model by name or path, and what its card names: an `Estimator` of whole images or a `Refiner`."""
+        """Backend of a model by name or path, and the `Estimator` or `Refiner` class that its card names."""
         options = self.config.estimator
         path = model_store.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
