@@ -318,6 +318,9 @@ class _Run:
             print(f"lost      {reason}: {count}")
         if s.untracked:
             print(f"untracked {s.untracked} faces, more than there are ids")
+        if s.nlml:
+            text = "nlml      {candidates} candidates, {rigid} aligned rigidly, {out_of_range} out of range"
+            print(text.format(**s.nlml))
         latency = s.latency_ms()["image_to_pose"]
         print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (95 %)")
         for path in self._outputs.names():

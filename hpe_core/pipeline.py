@@ -30,11 +30,10 @@ class Pipeline:
         options, method = config.estimator, method_of(config.estimator.model)
         self.models = []  # (path, Backend) of every model file in use
         self.backend, estimator = self._loaded(method.detector, "Estimator", progress)
-        refiner = None
+        refiner, self._nlml = None, LandmarkRotation() if method.rotation == "nlml" else None
         if method.refiner:
             backend, refining = self._loaded(method.refiner, "Refiner", progress)
-            rotation = LandmarkRotation() if method.rotation == "nlml" else method.rotation
-            refiner = refining(backend, rotation)
+            refiner = refining(backend, self._nlml or method.rotation)
         self._estimator = estimator(self.backend, options, refiner)
         self._tracker = Tracker(config.tracker)
 
@@ -78,7 +77,8 @@ class Pipeline:
         tracked, untracked = self._tracker.update(faces, stamp_ns)
         published = tuple(replace(face, pose=with_person_spread(face.pose)) for face in tracked)
         stage_s["tracking"] = time.perf_counter() - start
-        return FrameResult(stamp_ns, published, stage_s, untracked)
+        nlml = self._nlml and self._nlml.take_counts()
+        return FrameResult(stamp_ns, published, stage_s, untracked, nlml)
 
 
 def with_person_spread(pose):

@@ -120,10 +120,12 @@ def primary_face(faces):
 class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
-    stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken.
+    stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken;
+    nlml: what hpe_core.nlml.rotation counted in this image, None without NLML.
     """
 
     stamp_ns: int
     faces: tuple
     stage_s: dict = field(default_factory=dict)
     untracked: int = 0
+    nlml: dict | None = None

@@ -53,6 +53,7 @@ class Diagnostics:
             self._qos_problems = {}
             self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
             self._dropped, self._dropped_before, self._noted = Counter(), Counter(), Counter()
+            self._nlml = Counter()
             self._assumed, self._camera_infos = 0, 0
             self._last_error = ""
             self._arrivals = deque(maxlen=WINDOW)
@@ -128,7 +129,7 @@ class Diagnostics:
         times_s = {
             "stamp_age": stamp_to_publish_s - latency_s,
             "latency": latency_s,
-            "overhead": latency_s - result.stage_s["inference"] - result.stage_s.get("refinement", 0.0),
+            "overhead": latency_s - result.stage_s.get("inference", 0.0) - result.stage_s.get("refinement", 0.0),
             "node": latency_s - sum(result.stage_s.values()),
             "stamp_to_publish": stamp_to_publish_s,
             **result.stage_s,
@@ -137,6 +138,7 @@ class Diagnostics:
             self._processed += 1
             self._faces = len(result.faces)
             self._untracked += result.untracked
+            self._nlml.update(result.nlml or {})
             for name, seconds in times_s.items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
@@ -163,6 +165,7 @@ class Diagnostics:
         values |= {"camera_info received": self._camera_infos}
         values |= {"faces": self._faces, "faces without a free id": self._untracked, "dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
+        values |= {f"nlml {name}": count for name, count in self._nlml.items()}
         values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}
         if self._last_error:
             values["last_error"] = self._last_error

@@ -20,7 +20,7 @@ class Summary:
 
     def __init__(self):
         self.frames = self.frames_with_faces = self.untracked = 0
-        self.faces, self.dropped = Counter(), Counter()
+        self.faces, self.dropped, self.nlml = Counter(), Counter(), Counter()
         self._stage_s = defaultdict(list)
         self._first_reason = {}
 
@@ -29,6 +29,7 @@ class Summary:
         self.frames += 1
         self.frames_with_faces += bool(result.faces)
         self.untracked += result.untracked
+        self.nlml.update(result.nlml or {})
         self.faces.update(face.face_id for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
             self._stage_s[name].append(seconds)
@@ -54,6 +55,7 @@ class Summary:
             "faces": sum(self.faces.values()),
             "faces_by_id": dict(sorted(self.faces.items())),
             "untracked": self.untracked,
+            **({"nlml": dict(self.nlml)} if self.nlml else {}),
             "dropped": dict(self.dropped),
             "losses": dict(source.losses),
             "notices": list(source.notices),

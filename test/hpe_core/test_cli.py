@@ -95,6 +95,16 @@ def test_video_becomes_poses_bag_overlay_and_summary(video, model, tmp_path, cap
     assert "frames    6" in capsys.readouterr().out
 
 
+@needs_weights
+def test_counts_of_nlml_are_shown_where_it_was_asked_and_nowhere_else(video, tmp_path, capsys):
+    for name, shown in (("nlml", True), ("fusion", False)):
+        out = tmp_path / name
+        assert main(["run", str(video(2)), "--out", str(out), "--no-overlay", "--model", name]) == 0
+        assert ("nlml" in summary_of(out)) == shown
+        assert ("\nnlml      0 candidates, 0 aligned rigidly, 0 out of range\n" in capsys.readouterr().out) == shown
+    assert summary_of(tmp_path / "nlml")["nlml"] == {"candidates": 0, "rigid": 0, "out_of_range": 0}
+
+
 def test_summary_names_model_camera_latency_versions_and_arguments(video, model, tmp_path):
     main(["run", str(video(2)), "--out", str(tmp_path / "out"), "--hfov", "90", "--no-overlay", *model])
     summary = summary_of(tmp_path / "out")

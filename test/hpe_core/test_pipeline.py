@@ -1,13 +1,19 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import hpe_core.nlml.rotation
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.io.sources import open_source
 from hpe_core.pipeline import Pipeline
 
 CAMERA = CameraModel.from_hfov(64, 48, 60.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
+BAG = Path(__file__).parents[2] / "assets" / "sample_bag"
 
 
 def row(score, x, y=24.0, size=12.0):
@@ -97,3 +103,31 @@ def test_a_model_in_the_place_of_another_kind_is_named(write_onnx, model_card):
     for model, words in ((crop, "is for face crops"), (f"{whole}+{whole}", "is for whole images")):
         with pytest.raises(HpeError, match=words):
             Pipeline(overridden(PipelineConfig(), {"estimator": {"model": str(model)}}))
+
+
+def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its_rotation_is_worth(monkeypatch):
+    with open_source(str(BAG)) as source:
+        image = next(iter(source)).image_bgr
+    height, width = image.shape[:2]
+    camera = CameraModel.from_hfov(width, height, 60.0)
+    config = overridden(PipelineConfig(), {"estimator": {"model": "nlml"}, "tracker": {"filter": False}})
+    pipeline, search = Pipeline(config), hpe_core.nlml.rotation.infer
+
+    def in_vain(*arguments):
+        found = search(*arguments)
+        return replace(found, converged=np.zeros_like(found.converged))
+
+    good = pipeline.process(image, camera, 0)
+    pipeline.reset()
+    monkeypatch.setattr(hpe_core.nlml.rotation, "infer", in_vain)
+    bad = pipeline.process(image, camera, 0)
+    pipeline.reset()
+    empty = pipeline.process(np.full_like(image, 90), camera, 0)
+    counts = {"candidates": 1, "rigid": 0, "out_of_range": 0}
+    assert (good.nlml, bad.nlml) == (counts, counts | {"rigid": 1})
+    assert (len(empty.faces), empty.nlml["rigid"]) == (0, 0)
+    assert good.faces[0].pose.rotation_std_deg < 10.0 and bad.faces[0].pose.rotation_std_deg > 30.0
+
+
+def test_other_methods_have_no_counts_of_nlml(build):
+    assert build([row(0.9, 16)]).process(IMAGE, CAMERA, 0).nlml is None

@@ -20,8 +20,8 @@ def status(health, name):
     return next(s for s in health.statuses() if s.name == name)
 
 
-def frame(inference_s=0.004, stamp_ns=0):
-    return FrameResult(stamp_ns, (), {"inference": inference_s, "tracking": 0.0005})
+def frame(inference_s=0.004, stamp_ns=0, nlml=None):
+    return FrameResult(stamp_ns, (), {"inference": inference_s, "tracking": 0.0005}, nlml=nlml)
 
 
 def test_overhead_is_latency_less_inference_in_milliseconds(health):
@@ -48,6 +48,17 @@ def test_losses_are_counted_by_reason_and_warned_about_once(health):
     assert second.values["dropped"] == 2
     assert second.values["dropped, superseded by a newer image"] == 1
     assert second.values["last_error"] == "step is 3 bytes"
+
+
+def test_candidates_without_an_answer_of_nlml_are_counted_and_other_methods_know_no_such_count(health):
+    health.processed(frame(), 0, 0.006)
+    assert not [name for name in status(health, "input").values if name.startswith("nlml")]
+    for rigid in (1, 0):
+        health.processed(frame(nlml={"candidates": 2, "rigid": rigid, "out_of_range": 1}), 0, 0.006)
+    values = status(health, "input").values
+    assert [values[f"nlml {name}"] for name in ("candidates", "rigid", "out_of_range")] == [4, 1, 2]
+    health.restart()
+    assert "nlml rigid" not in status(health, "input").values
 
 
 def test_more_camera_infos_than_images_tell_of_images_lost_on_the_way(health):

@@ -10,10 +10,10 @@ from hpe_core.io.summary import Summary, sha256_of, versions, write_json
 from hpe_core.types import Face, FrameResult, HeadPose
 
 
-def result(*face_ids, untracked=0):
+def result(*face_ids, untracked=0, nlml=None):
     pose = HeadPose(np.eye(3), [0, 0, 1.0])
     faces = tuple(Face(pose, 0.9, np.zeros(4), face_id) for face_id in face_ids)
-    return FrameResult(0, faces, {"inference": 0.010}, untracked)
+    return FrameResult(0, faces, {"inference": 0.010}, untracked, nlml)
 
 
 def test_folder_below_a_file_is_refused(tmp_path):
@@ -54,6 +54,15 @@ def test_summary_counts_every_frame_once():
         "inference": {"p50": 10.0, "p95": 10.0},
         "read": {"p50": 2.0, "p95": pytest.approx(2.9)},
     }
+
+
+def test_counts_of_nlml_are_summed_and_there_are_none_without_it():
+    summary = Summary()
+    summary.add(result(), {})
+    assert not summary.nlml
+    summary.add(result(nlml={"candidates": 3, "rigid": 1, "out_of_range": 0}), {})
+    summary.add(result(nlml={"candidates": 2, "rigid": 1, "out_of_range": 0}), {})
+    assert summary.nlml == {"candidates": 5, "rigid": 2, "out_of_range": 0}
 
 
 def test_reasons_that_differ_in_numbers_alone_are_counted_together():

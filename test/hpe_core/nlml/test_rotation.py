@@ -13,7 +13,8 @@ def test_a_face_in_range_gets_the_manifolds_answer_and_one_beyond_it_the_rigid_o
     np.testing.assert_allclose(so3.geodesic_angle(found, R), 0.0, atol=1e-2)
     assert np.sqrt(covariance[0, 0, 0]) < np.radians(5.0)
     np.testing.assert_allclose(covariance[1], UNKNOWN_STD_RAD**2 * np.eye(3))
-    assert (rotation.faces, rotation.rigid, rotation.out_of_range) == (2, 1, 1)
+    assert rotation.take_counts() == {"candidates": 2, "rigid": 1, "out_of_range": 1}
+    assert rotation.take_counts() == {"candidates": 0, "rigid": 0, "out_of_range": 0}
 
 
 def test_a_face_whose_landmarks_are_all_hidden_still_has_a_pose(build_model):
