@@ -46,13 +46,18 @@ class EstimatorConfig(Checked):
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
     score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99, live=True)
     max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
+    scan_interval_s: float = option(
+        0.12, "faces are followed by their crops; a look at the whole image is due after so long", 0.0, 10.0, live=True
+    )
 
 
 @dataclass(frozen=True)
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(0.80, "lowest score that starts a new track", 0.01, 0.99, live=True)
+    new_face_score: float = option(
+        0.8, "lowest score of a new face that its crop does not confirm", 0.01, 0.99, live=True
+    )
     timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0, live=True)
     filter: bool = option(True, "filter poses over time", live=True)
     linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0, live=True)

@@ -34,8 +34,9 @@ class Pipeline:
         if method.refiner:
             backend, refining = self._loaded(method.refiner, "Refiner", progress)
             refiner = refining(backend, self._nlml or method.rotation)
-        self._estimator = estimator(self.backend, options, refiner)
+        self._estimator, self._can_follow = estimator(self.backend, options, refiner), refiner is not None
         self._tracker = Tracker(config.tracker)
+        self._stamp_ns = self._scan_ns = None  # of the latest image, of the latest that was looked at as a whole
 
     def _loaded(self, model, kind, progress):
         """Backend of a model by name or path, and the `Estimator` or `Refiner` class that its card names."""
@@ -56,6 +57,7 @@ class Pipeline:
     def reset(self):
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
+        self._stamp_ns = self._scan_ns = None
 
     def reconfigure(self, config):
         """Take over another PipelineConfig from the next image on; faces keep their ids.
@@ -71,10 +73,21 @@ class Pipeline:
         self._tracker.reconfigure(config.tracker)
 
     def process(self, image_bgr, camera, stamp_ns):
-        """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns."""
-        faces, stage_s = self._estimator.estimate(image_bgr, camera)
+        """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns.
+
+        Faces of the image before are followed from crop to crop; the whole image is looked at when one of them is lost
+        or scan_interval_s have passed. After so long a pause nothing is followed.
+        """
+        interval_ns = self.config.estimator.scan_interval_s * 1e9
+        recent = self._stamp_ns is not None and 0 <= stamp_ns - self._stamp_ns < interval_ns
+        expected = self._tracker.expected(stamp_ns) if recent and self._can_follow else ()
+        scan = not expected or self._tracker.looks_for_faces or stamp_ns - self._scan_ns >= interval_ns
+        faces, stage_s = self._estimator.estimate(image_bgr, camera, expected, scan)
         start = time.perf_counter()
         tracked, untracked = self._tracker.update(faces, stamp_ns)
+        self._stamp_ns = stamp_ns
+        if "inference" in stage_s:
+            self._scan_ns = stamp_ns
         published = tuple(replace(face, pose=with_person_spread(face.pose)) for face in tracked)
         stage_s["tracking"] = time.perf_counter() - start
         nlml = self._nlml and self._nlml.take_counts()

@@ -90,13 +90,16 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking."""
+    """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking; confirmed:
+    a crop network, too, takes it for a face.
+    """
 
     pose: HeadPose
     score: float
     box_px: np.ndarray
     face_id: str | None = None
     landmarks: Landmarks | None = None
+    confirmed: bool = False
 
     @property
     def landmarks_camera_m(self):

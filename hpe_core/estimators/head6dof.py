@@ -6,7 +6,13 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, box_from_pose, range_from_size
+from hpe_core.geometry.head import (
+    FACE_CENTRE_M,
+    REFERENCE_LENGTH_M,
+    box_from_pose,
+    pixels_per_metre,
+    range_from_size,
+)
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 from hpe_core.preprocess import canvas_to_image, check_image, letterbox
 from hpe_core.types import Face, HeadPose, Landmarks
@@ -28,10 +34,12 @@ class Estimator:
         """Go on with other thresholds."""
         self._config = config
 
-    def estimate(self, image_bgr, camera):
+    def estimate(self, image_bgr, camera, expected=(), scan=True):
         """List of Face, best score first, and seconds per stage (dict). Covariances are without the head-size prior.
 
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
+        expected: list of Face where the faces of a moment ago should be now; the refiner looks for them there first.
+        Without `scan` the whole image is looked at only when one of them is lost.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr)
@@ -40,21 +48,51 @@ class Estimator:
                 f"image is {image_bgr.shape[1]}x{image_bgr.shape[0]} but the camera model is "
                 f"{camera.width}x{camera.height}"
             )
+        start, stage_s = time.perf_counter(), {}
+        found = self._followed(expected, image_bgr, camera, stage_s) if len(expected) else None
+        if scan or found is None or len(found["score"]) < len(expected):
+            candidates = self._scanned(image_bgr, camera, stage_s)
+            if found is not None:
+                found, candidates = confirmed(found, candidates)
+            if self._refiner is not None:
+                candidates = self._refined(candidates, image_bgr, camera, stage_s)
+            found = together(found, candidates, self._config.max_faces)
+        faces = faces_from_candidates(found, camera)
+        stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
+        return faces, stage_s
+
+    def _scanned(self, image_bgr, camera, stage_s):
+        """Candidates of the whole image, one per face."""
         start = time.perf_counter()
         canvas, scales = letterbox(image_bgr, self._width, self._height)
         resized = time.perf_counter()
         rows = self._backend.run(canvas[None])[0]
-        inferred = time.perf_counter()
+        stage_s |= {"preprocess": resized - start, "inference": time.perf_counter() - resized}
         found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
-        found = calibrated(on_image(found, camera), self._calibration)
-        merged = time.perf_counter()
-        stage_s = {"preprocess": resized - start, "inference": inferred - resized}
-        if self._refiner is not None:
-            found = on_image(self._refiner.refine(found, image_bgr, camera), camera)
-            stage_s["refinement"] = time.perf_counter() - merged
-        faces = faces_from_candidates(found, camera)
-        stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
-        return faces, stage_s
+        return calibrated(on_image(found, camera), self._calibration)
+
+    def _followed(self, faces, image_bgr, camera, stage_s):
+        """Candidates of the faces that their crops show again, each once."""
+        centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
+        ahead = centres[:, 2] > 0
+        expected = {
+            "score": np.array([face.score for face in faces])[ahead],
+            "centre_px": camera.project(centres[ahead]),
+            "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
+        }
+        found = self._refined(on_image(expected, camera), image_bgr, camera, stage_s)
+        keep = found.get("sure", np.zeros(0, bool)).copy()
+        for i in range(len(keep)):
+            seen = same_face(found["centre_px"][i], found["size_px"][i], found["centre_px"][:i], found["size_px"][:i])
+            keep[i] &= not (seen & keep[:i]).any()
+        return {name: values[keep] for name, values in found.items()}
+
+    def _refined(self, found, image_bgr, camera, stage_s):
+        """The candidates after a second look at each."""
+        start = time.perf_counter()
+        found = on_image(self._refiner.refine(found, image_bgr, camera), camera)
+        stage_s["refinement"] = stage_s.get("refinement", 0.0) + time.perf_counter() - start
+        return found
 
     def _candidates(self, rows, scales, threshold):
         """Rows above the threshold as a dict of float64 arrays in image pixels, best first."""
@@ -76,6 +114,30 @@ def same_face(centre, size, centres, sizes):
     """Mask (N,): centres (N, 2) of sizes (N,) that describe the same face as one centre (2,), size ()."""
     distance = np.linalg.norm(centres - centre, axis=-1)
     return distance < np.maximum(0.5 * np.minimum(sizes, size), 0.35 * np.maximum(sizes, size))
+
+
+def confirmed(followed, candidates):
+    """The followed faces that candidates of the same image show too, with their scores; and the other candidates."""
+    same = np.array(
+        [
+            same_face(centre, size, candidates["centre_px"], candidates["size_px"])
+            for centre, size in zip(followed["centre_px"], followed["size_px"], strict=True)
+        ]
+    ).reshape(len(followed["score"]), len(candidates["score"]))
+    keep = same.any(1)
+    followed = {name: values[keep] for name, values in followed.items()}
+    if keep.any():
+        followed["score"] = np.where(same[keep], candidates["score"], 0.0).max(1)
+    return followed, {name: values[~same.any(0)] for name, values in candidates.items()}
+
+
+def together(found, more, max_faces):
+    """Both dicts of candidates in one, those of `found` (or None) first, cut to max_faces."""
+    if found is None or len(found["score"]) == 0:
+        return more
+    if len(more["score"]):
+        found = {name: np.concatenate([values, more[name]]) for name, values in found.items()}
+    return {name: values[:max_faces] for name, values in found.items()}
 
 
 def merge(found, max_faces):
@@ -141,8 +203,9 @@ def faces_from_candidates(found, camera):
     landmarks = len(t) * [None]
     if "landmarks_m" in found:
         landmarks = [Landmarks(*one) for one in zip(found["landmarks_m"], found["visible"], strict=True)]
+    scores, sure = found["score"].tolist(), found.get("sure", np.zeros(len(t), bool)).tolist()
     return [
-        Face(HeadPose(R[i], t[i], covariances[i]), float(found["score"][i]), boxes[i], landmarks=landmarks[i])
+        Face(HeadPose(R[i], t[i], covariances[i]), scores[i], boxes[i], landmarks=landmarks[i], confirmed=sure[i])
         for i in range(len(t))
     ]
 

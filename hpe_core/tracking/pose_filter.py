@@ -40,6 +40,10 @@ class PoseFilter:
         """Current HeadPose with its covariance."""
         return HeadPose(self._R, self._t, self._P[:6, :6])
 
+    def ahead(self, dt_s):
+        """HeadPose (without covariance) in dt_s >= 0 seconds if its velocity stays; the filter does not change."""
+        return HeadPose(so3.matrix_from_rotvec(self._w * dt_s) @ self._R, self._t + self._v * dt_s)
+
     def predict(self, dt_s):
         """Move the state on by dt_s >= 0 seconds."""
         turn = so3.matrix_from_rotvec(self._w * dt_s)

@@ -7,6 +7,7 @@ import numpy as np
 from hpe_core.geometry import so3
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilter
+from hpe_core.types import Face
 
 FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
 MAX_COST = 1.0
@@ -21,7 +22,7 @@ MAX_BACKWARDS_S = 0.5
 class _Track:
     face_id: str
     filter: PoseFilter
-    box_px: np.ndarray
+    face: Face  # as last seen
     stamp_ns: int
 
 
@@ -58,7 +59,7 @@ class Tracker:
             track = pairs.get(index)
             if track is not None:
                 self._continue(track, face)
-            elif face.score < self._config.new_face_score:
+            elif face.score < self._config.new_face_score and not face.confirmed:
                 continue
             elif self._free:
                 track = self._start(face)
@@ -69,6 +70,19 @@ class Tracker:
             tracked.append(replace(face, face_id=track.face_id, pose=pose))
         return tuple(sorted(tracked, key=lambda face: face.face_id)), untracked
 
+    def expected(self, stamp_ns):
+        """List of Face, those of the latest image with their poses moved on to stamp_ns."""
+        return [
+            replace(track.face, pose=track.filter.ahead((stamp_ns - self._stamp_ns) * 1e-9))
+            for track in self._tracks
+            if track.stamp_ns == self._stamp_ns
+        ]
+
+    @property
+    def looks_for_faces(self):
+        """Whether a face was not in the latest image though it still has its id."""
+        return any(track.stamp_ns != self._stamp_ns for track in self._tracks)
+
     def _release_old(self):
         oldest = self._stamp_ns - self._config.timeout_s * 1e9
         for track in [t for t in self._tracks if t.stamp_ns < oldest]:
@@ -78,21 +92,21 @@ class Tracker:
     def _start(self, face):
         cfg = self._config
         pose_filter = PoseFilter(face.pose, cfg.linear_acceleration_std, cfg.angular_acceleration_std)
-        track = _Track(self._free.pop(0), pose_filter, face.box_px, self._stamp_ns)
+        track = _Track(self._free.pop(0), pose_filter, face, self._stamp_ns)
         self._tracks.append(track)
         return track
 
     def _continue(self, track, face):
         track.filter.predict((self._stamp_ns - track.stamp_ns) * 1e-9)
         track.filter.update(face.pose)
-        track.box_px, track.stamp_ns = face.box_px, self._stamp_ns
+        track.face, track.stamp_ns = face, self._stamp_ns
 
     def _associate(self, faces):
         """Dict from face index to the track that it continues (cheapest assignment, gated)."""
         if not faces or not self._tracks:
             return {}
         seen = [(face.box_px, face.pose) for face in faces]
-        cost = pair_costs(seen, [(track.box_px, track.filter.pose) for track in self._tracks])
+        cost = pair_costs(seen, [(track.face.box_px, track.filter.pose) for track in self._tracks])
         found = cheapest_pairs(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
         return {r: self._tracks[c] for r, c in found if cost[r, c] < MAX_COST}
 

@@ -1,12 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import hpe_core.nlml.rotation
 from hpe_core.config import PipelineConfig, overridden
+from hpe_core.engines.parity import FRAMES
 from hpe_core.errors import HpeError
+from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import open_source
 from hpe_core.pipeline import Pipeline
@@ -131,3 +134,61 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
 
 def test_other_methods_have_no_counts_of_nlml(build):
     assert build([row(0.9, 16)]).process(IMAGE, CAMERA, 0).nlml is None
+
+
+class Walk:
+    """A real photograph that moves over a grey image, seen by the default pipeline at 30 Hz."""
+
+    def __init__(self, **settings):
+        self.photo = cv2.imread(str(FRAMES / "0.jpg"))[:480, :640]
+        self.camera = CameraModel.from_hfov(800, 600, 60.0)
+        self.pipeline, self.stamp_ns = Pipeline(overridden(PipelineConfig(), settings)), 0
+
+    def see(self, x=0, y=0, photo=True, after_s=1 / 30):
+        """The FrameResult of the next image, and whether the whole image was looked at."""
+        image = np.full((600, 800, 3), 110, np.uint8)
+        if photo:
+            image[y : y + self.photo.shape[0], x : x + self.photo.shape[1]] = self.photo
+        self.stamp_ns += round(after_s * 1e9)
+        result = self.pipeline.process(image, self.camera, self.stamp_ns)
+        return result, "inference" in result.stage_s
+
+
+def test_a_face_is_followed_by_its_crop_and_the_whole_image_is_due_after_the_interval():
+    walk = Walk(estimator={"scan_interval_s": 0.12})
+    seen = [walk.see(x=2 * i, y=i) for i in range(9)]
+    assert [scanned for _, scanned in seen] == [True, False, False, False, True, False, False, False, True]
+    assert [[face.face_id for face in result.faces] for result, _ in seen] == [["face_a"]] * 9
+    assert all(face.landmarks is not None and face.confirmed for result, _ in seen for face in result.faces)
+
+
+def test_following_and_looking_at_the_whole_image_tell_the_same_pose():
+    followed, looked = Walk(), Walk(estimator={"scan_interval_s": 0.0})
+    for i in range(4):
+        (a,), (result, scanned) = followed.see(x=3 * i)[0].faces, looked.see(x=3 * i)
+        (b,) = result.faces
+        assert scanned
+        assert np.degrees(so3.geodesic_angle(a.pose.R_camera_head, b.pose.R_camera_head)) < 4.0
+        np.testing.assert_allclose(a.pose.t_camera_head_m, b.pose.t_camera_head_m, rtol=0.04, atol=0.01)
+
+
+def test_a_followed_face_that_goes_is_missed_at_once_and_found_again_at_once():
+    walk = Walk()
+    assert len(walk.see()[0].faces) == 1
+    gone = [walk.see(photo=False) for _ in range(2)]
+    assert [(len(result.faces), scanned) for result, scanned in gone] == [(0, True), (0, True)]
+    result, scanned = walk.see()
+    assert ([face.face_id for face in result.faces], scanned) == (["face_a"], True)
+
+
+def test_nothing_is_followed_over_a_pause_or_backwards_in_time():
+    walk = Walk()
+    walk.see()
+    assert not walk.see()[1]
+    assert walk.see(after_s=0.2)[1]
+    assert walk.see(after_s=-0.1)[1]
+
+
+def test_without_a_crop_network_every_image_is_looked_at_as_a_whole():
+    walk = Walk(estimator={"model": "head6dof"})
+    assert [walk.see()[1] for _ in range(3)] == [True, True, True]

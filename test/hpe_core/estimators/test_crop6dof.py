@@ -4,12 +4,21 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hpe_core.errors import HpeError
-from hpe_core.estimators.crop6dof import Refiner, covariance_from_factor, fuse_rotations, look_at_crop
+from hpe_core.estimators.crop6dof import (
+    MIRRORED_UP_TO,
+    SURE_CENTRE_STD_M,
+    Refiner,
+    covariance_from_factor,
+    fuse_rotations,
+    look_at_crop,
+    mirror_of_rows,
+)
 from hpe_core.estimators.head6dof import faces_from_candidates
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
@@ -63,6 +72,11 @@ class FixedCrops:
         return np.tile(self.row, (len(crops), 1)).astype(np.float32)
 
 
+def once(network, rotation="crop"):
+    """A Refiner that does not look at mirrored crops."""
+    return Refiner(network, rotation, mirrored_up_to=0)
+
+
 def black(camera):
     return np.zeros((camera.height, camera.width, 3), np.uint8)
 
@@ -104,7 +118,7 @@ def test_a_perfect_row_keeps_a_perfect_candidate(camera):
     found = candidate(camera, R_TRUE, T_TRUE)
     R_local = found["R_local"][0]
     network = FixedCrops(sixd=np.concatenate([R_local[:, 0], R_local[:, 1]]))
-    refined = Refiner(network, "crop").refine(found, black(camera), camera)
+    refined = once(network).refine(found, black(camera), camera)
     (face,) = faces_from_candidates(refined, camera)
     assert so3.geodesic_angle(face.pose.R_camera_head, R_TRUE) < 1e-6
     np.testing.assert_allclose(face.pose.t_camera_head_m, T_TRUE, atol=1e-5)
@@ -116,7 +130,7 @@ def test_place_and_size_corrections_move_the_face_in_metres():
     R_local = found["R_local"][0]
     sixd = np.concatenate([R_local[:, 0], R_local[:, 1]])
     network = FixedCrops(sixd=sixd, centre_m=[0.02, -0.01], log_size=np.log(1.1))
-    refined = Refiner(network, "crop").refine(found, black(PINHOLE), PINHOLE)
+    refined = once(network).refine(found, black(PINHOLE), PINHOLE)
     centre = R_TRUE @ FACE_CENTRE_M + T_TRUE
     range_m = np.linalg.norm(centre)
     moved = centre + np.array([0.02, -0.01, 0.0]) @ lookat_rotation(centre / range_m)
@@ -130,7 +144,7 @@ def test_landmarks_are_told_from_the_true_centre_on_a_head_of_reference_size():
     points = np.zeros((68, 3))
     points[30] = [0.03, 0.01, -0.05]
     network = FixedCrops(landmarks_m=points, centre_m=[0.01, 0.0], log_size=np.log(2.0), visibility=np.full(68, 50.0))
-    refined = Refiner(network, "crop").refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
     (face,) = faces_from_candidates(refined, PINHOLE)
     np.testing.assert_allclose(face.landmarks.points_local_m[30], [0.01, 0.005, -0.025], atol=1e-7)
     np.testing.assert_allclose(face.landmarks.visible, 1.0)
@@ -160,8 +174,8 @@ def test_covariance_is_the_inverse_of_the_information():
 
 def test_calibration_of_the_card_scales_the_covariance():
     found, image = candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE)
-    plain = Refiner(FixedCrops(), "crop").refine(found, image, PINHOLE)
-    wider = Refiner(FixedCrops({"rotation_std": 2.0, "size_std": 3.0}), "crop").refine(found, image, PINHOLE)
+    plain = once(FixedCrops()).refine(found, image, PINHOLE)
+    wider = once(FixedCrops({"rotation_std": 2.0, "size_std": 3.0})).refine(found, image, PINHOLE)
     np.testing.assert_allclose(wider["rotation_covariance"], 4.0 * plain["rotation_covariance"])
     np.testing.assert_allclose(wider["size_rel_std"], 3.0 * plain["size_rel_std"])
 
@@ -174,7 +188,7 @@ def test_a_rotation_from_landmarks_is_as_uncertain_as_they_and_the_image_are():
         seen.append((points.shape, visible.shape))
         return R, P
 
-    refined = Refiner(FixedCrops(), from_landmarks).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    refined = once(FixedCrops(), from_landmarks).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
     np.testing.assert_array_equal(refined["R_local"], R)
     np.testing.assert_allclose(refined["rotation_covariance"], P + STD_RAD**2 * np.eye(3))
     assert seen == [((1, 68, 3), (1, 68))]
@@ -194,8 +208,64 @@ def test_landmarks_project_to_the_pixels_of_the_crop_that_they_were_read_from(ca
     points = np.zeros((68, 3))
     points[8] = [0.06, 0.04, 0.08]
     network = FixedCrops(landmarks_m=points)
-    refined = Refiner(network, "crop").refine(candidate(camera, R_TRUE, T_TRUE), black(camera), camera)
+    refined = once(network).refine(candidate(camera, R_TRUE, T_TRUE), black(camera), camera)
     (face,) = faces_from_candidates(refined, camera)
     centre = face.pose.R_camera_head @ FACE_CENTRE_M + face.pose.t_camera_head_m
     seen = centre + np.array([0.06, 0.04, 0.0]) @ lookat_rotation(centre / np.linalg.norm(centre))
     np.testing.assert_allclose(camera.project(face.landmarks_camera_m[8]), camera.project(seen), atol=1e-3)
+
+
+def random_row(rng):
+    """A row of the network (289,) and what it says: R_local, covariance, centre, landmarks, visibility."""
+    row = rng.normal(size=289)
+    R = Rotation.random(random_state=int(rng.integers(1 << 30))).as_matrix()
+    row[:6] = R.T[:2].ravel()  # the first two columns, one after the other
+    return row, R, covariance_from_factor(row[None, 6:12])[0], row[12:14], row[17:221].reshape(68, 3), row[221:]
+
+
+def test_the_mirrored_row_says_what_a_mirror_shows():
+    row, R, P, centre, landmarks, visible = random_row(np.random.default_rng(3))
+    index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()})
+    mirrored = sign * row[index]
+    M = np.diag([-1.0, 1.0, 1.0])
+    np.testing.assert_allclose(so3.matrix_from_sixd(mirrored[:6]), M @ R @ M, atol=1e-12)
+    np.testing.assert_allclose(covariance_from_factor(mirrored[None, 6:12])[0], M @ P @ M, rtol=1e-9)
+    np.testing.assert_array_equal(mirrored[12:14], centre * [-1, 1])
+    np.testing.assert_array_equal(mirrored[14:17], row[14:17])
+    np.testing.assert_array_equal(mirrored[17:221].reshape(68, 3), (landmarks @ M)[FLIP_68])
+    np.testing.assert_array_equal(mirrored[221:], visible[FLIP_68])
+    np.testing.assert_array_equal(sign * mirrored[index], row)
+
+
+class TurnedByTheRight(FixedCrops):
+    """Says `row` about crops that are brighter on the right, else its mirror; all yaws are 10 degrees off."""
+
+    def run(self, crops):
+        self.seen = crops
+        index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()})
+        bright_right = crops[:, :, SIDE // 2 :].mean((1, 2, 3)) > crops[:, :, : SIDE // 2].mean((1, 2, 3))
+        off = aflw2000.to_matrix(EulerDeg(10.0, 0.0, 0.0))  # both views err to the same side of the image
+        rows = np.where(bright_right[:, None], self.row, sign * self.row[index])
+        for row in rows:
+            row[:6] = (off @ so3.matrix_from_sixd(row[:6])).T[:2].ravel()
+        return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize("faces, views", [(1, 2), (MIRRORED_UP_TO, 2), (MIRRORED_UP_TO + 1, 1)])
+def test_few_crops_are_looked_at_mirrored_too_and_an_error_to_one_side_cancels(faces, views):
+    image = np.tile(np.linspace(0, 255, PINHOLE.width).astype(np.uint8)[None, :, None], (PINHOLE.height, 1, 3))
+    one = candidate(PINHOLE, R_TRUE, T_TRUE)
+    network = TurnedByTheRight(sixd=one["R_local"][0].T[:2])
+    found = {name: np.repeat(values, faces, 0) for name, values in one.items()}
+    refined = Refiner(network, "crop").refine(found, image, PINHOLE)
+    assert len(network.seen) == views * faces
+    error_deg = np.degrees(so3.geodesic_angle(refined["R_local"], one["R_local"]))
+    np.testing.assert_allclose(error_deg, 0.0 if views == 2 else 10.0, atol=0.2)
+
+
+@pytest.mark.parametrize("std_m, sure", [(0.9 * SURE_CENTRE_STD_M, True), (1.1 * SURE_CENTRE_STD_M, False)])
+def test_a_crop_whose_centre_the_network_cannot_tell_is_not_taken_for_a_face(std_m, sure):
+    network = FixedCrops(log_centre_std_m=np.log(std_m))
+    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    assert refined["sure"].tolist() == [sure]
+    assert faces_from_candidates(refined, PINHOLE)[0].confirmed == sure

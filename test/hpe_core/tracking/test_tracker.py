@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,23 @@ def test_ids_are_given_in_the_order_of_the_faces():
     assert ids(tracked) == ["face_a", "face_b", "face_c"]
     assert [f.pose.t_camera_head_m[0] for f in tracked] == [0.5, -0.5, 0.0]
     assert untracked == 0
+
+
+def test_a_face_of_low_score_starts_a_track_only_when_its_crop_confirms_it():
+    weak = face(0.0, 1, score=0.5)
+    assert Tracker(TrackerConfig()).update([weak], 0) == ((), 0)
+    assert ids(Tracker(TrackerConfig()).update([replace(weak, confirmed=True)], 0)[0]) == ["face_a"]
+
+
+def test_faces_of_the_latest_image_are_expected_where_their_speed_takes_them():
+    tracker = Tracker(TrackerConfig(linear_acceleration_std=0.1))
+    for i in range(60):  # 0.3 m/s to the right; the other face stays and is hidden in the end
+        tracker.update([face(0.01 * i, 1)] + [face(-0.5, 1)] * (i < 59), i * FRAME_NS)
+        assert tracker.looks_for_faces == (i == 59)
+    (expected,) = tracker.expected(59 * FRAME_NS + 100_000_000)
+    np.testing.assert_allclose(expected.pose.t_camera_head_m, [0.59 + 0.03, 0, 1], atol=2e-3)
+    (again,) = tracker.expected(59 * FRAME_NS)
+    np.testing.assert_allclose(again.pose.t_camera_head_m, [0.59, 0, 1], atol=2e-3)
 
 
 def test_ids_follow_the_faces_and_not_their_order():
