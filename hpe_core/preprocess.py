@@ -1,9 +1,32 @@
-"""Letterboxing: the whole image, shape kept, into the network's input."""
+"""From the image to a network's input: the letterbox of the whole image, the look-at crop of a face.
+
+Where the pixels of an input (its canvas) lie in the image is one pure function for each of the two. OpenCV samples them
+here, unless the network's backend does it itself, as TensorRT on a GPU.
+"""
+
+import functools
 
 import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry.lookat import lookat_rotation
+
+GRID = 9  # nodes of a canvas on each side, evenly from its first to its last pixel, interpolated between
+REDUCE_FROM = 1.75  # image pixels per crop pixel; whole factors, OpenCV reduces by others ten times slower
+REDUCED_SPREAD = np.sqrt(3.0)  # a mean of f pixels, then linear between means: f^2/12 + f^2/6 on average = 3 f^2/12
+
+
+class SourceImage:
+    """One image for several networks: array (H, W, 3) uint8 BGR; on_device: what a backend notes about its copy."""
+
+    def __init__(self, array):
+        self.array, self.on_device = array, None
+
+    @classmethod
+    def of(cls, image):
+        """The SourceImage of an array; one that is a SourceImage stays what it is."""
+        return image if isinstance(image, cls) else cls(image)
 
 
 def check_image(image_bgr):
@@ -12,17 +35,60 @@ def check_image(image_bgr):
         raise HpeError(f"image must be (H, W, 3) uint8 BGR, got {image_bgr.shape} {image_bgr.dtype}")
 
 
+def letterbox_call(backend, source, width, height):
+    """(call, scales) for the whole image of a SourceImage: call() gives the rows of a canvas of width x height."""
+    if _samples(backend, source):
+        image_height, image_width = source.array.shape[:2]
+        nodes, spread, scales = letterbox_nodes(image_width, image_height, width, height)
+        return functools.partial(backend.run_on, source, nodes[None], np.array([spread])), scales
+    canvas, scales = letterbox(source.array, width, height)
+    return functools.partial(backend.run, canvas[None]), scales
+
+
+def crop_rows(backend, source, camera, rays, range_m, crop_m, mirrored=False):
+    """Rows of the look-at crops (N of them) around unit rays (N, 3) at ranges (N,) in a SourceImage of `camera`.
+
+    mirrored: followed by as many rows of the mirrored crops.
+    """
+    side = backend.input_shape[1]
+    nodes, factors, spread = lookat_nodes(camera, rays, range_m, side, crop_m)
+    if _samples(backend, source):
+        if mirrored:
+            nodes, spread = np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2)
+        return backend.run_on(source, nodes, spread)
+    crops = np.stack([_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)])
+    return backend.run(np.concatenate([crops, crops[:, :, ::-1]]) if mirrored else crops)
+
+
+def _samples(backend, source):
+    """Whether a backend samples this image itself (see hpe_core.backends)."""
+    return hasattr(backend, "samples") and backend.samples(source.array.shape)
+
+
+def letterbox_size(image_width, image_height, width, height):
+    """Size (width, height) that an image gets on a canvas of width x height, and whether it shrinks by more than 2."""
+    scale = min(width / image_width, height / image_height)
+    size = min(width, max(1, round(image_width * scale))), min(height, max(1, round(image_height * scale)))
+    return size, scale < 0.5
+
+
+def letterbox_nodes(image_width, image_height, width, height):
+    """Nodes (GRID, GRID, 2) of a letterbox in image pixels, its spread (1: it shrinks by more than 2), its scales."""
+    (new_width, new_height), shrinks = letterbox_size(image_width, image_height, width, height)
+    scales = new_width / image_width, new_height / image_height
+    x, y = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
+    return canvas_to_image(np.stack([x, y], -1), scales), float(shrinks), scales
+
+
 def letterbox(image_bgr, width, height):
     """Canvas (height, width, 3) uint8 with the image resized into its top left corner, rest zero; and its scale.
 
     Pixel centres map as x_image = (x_canvas + 0.5) / scale_x - 0.5; returns (canvas, (scale_x, scale_y)).
     """
     image_height, image_width = image_bgr.shape[:2]
-    scale = min(width / image_width, height / image_height)
-    new_width = min(width, max(1, round(image_width * scale)))
-    new_height = min(height, max(1, round(image_height * scale)))
+    (new_width, new_height), shrinks = letterbox_size(image_width, image_height, width, height)
     canvas = np.zeros((height, width, 3), np.uint8)
-    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     view = canvas[:new_height, :new_width]
     view[...] = cv2.resize(image_bgr, (new_width, new_height), interpolation=interpolation)
     return canvas, (new_width / image_width, new_height / image_height)
@@ -31,3 +97,72 @@ def letterbox(image_bgr, width, height):
 def canvas_to_image(points_px, scales):
     """Image pixels (..., 2) of canvas pixels (..., 2)."""
     return (np.asarray(points_px, float) + 0.5) / np.asarray(scales) - 0.5
+
+
+def lookat_nodes(camera, rays, range_m, side, crop_m):
+    """Nodes (..., GRID, GRID, 2) in image pixels of the crops of virtual cameras turned to unit rays (..., 3).
+
+    A crop has side x side pixels and spans crop_m metres at range_m (...,). Through the camera's own projection,
+    distortion included. Also returned: the whole factors (...,) by which OpenCV reduces the image first, and the spread
+    (...,) that blurs as much as that does (in pixels of the crop; 0 where nothing is reduced).
+    """
+    width = crop_m / np.asarray(range_m, float)[..., None, None, None]
+    directions = _node_directions(side) * np.concatenate([width, width, np.ones_like(width)], -1)
+    nodes = camera.project(directions @ lookat_rotation(rays)[..., None, :, :])
+    reduction = np.sqrt(np.prod(np.ptp(nodes, axis=(-3, -2)), axis=-1)) / side
+    factor = (reduction + 2.0 - REDUCE_FROM).astype(int)
+    return nodes, factor, np.where(factor > 1, REDUCED_SPREAD * factor / reduction, 0.0)
+
+
+def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
+    """Crop (side, side, 3) uint8 of a virtual camera turned to `ray`; it spans crop_m metres at range_m.
+
+    Pixels beyond the image repeat its border.
+    """
+    nodes, factor, _ = lookat_nodes(camera, ray, range_m, side, crop_m)
+    return _sampled(image_bgr, nodes, factor, side)
+
+
+def _sampled(image_bgr, nodes, factor, side):
+    """Canvas (side, side, 3) uint8 of nodes (GRID, GRID, 2), of the image reduced by `factor`, its border repeated."""
+    image_height, image_width = image_bgr.shape[:2]
+    low = np.floor(nodes.min((0, 1))).astype(int) - 2
+    high = np.ceil(nodes.max((0, 1))).astype(int) + 3
+    x0, y0 = np.clip(low, 0, [image_width - 1, image_height - 1])
+    x1, y1 = np.clip(high, [x0 + 1, y0 + 1], [image_width, image_height])
+    region, nodes = image_bgr[y0:y1, x0:x1], nodes - [x0, y0]
+    if factor > 1 and min(region.shape[:2]) >= factor:
+        height, width = region.shape[0] // factor, region.shape[1] // factor
+        nodes = (nodes + 0.5) / factor - 0.5
+        region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    sampling = _between_nodes(nodes, side)
+    return cv2.remap(region, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _between_nodes(nodes, side):
+    """Sampling map (side, side, 2) float32 of nodes (GRID, GRID, 2), which lie evenly from edge to edge."""
+    B, sampling = _interpolation(side), np.empty((side, side, 2), np.float32)
+    sampling[..., 0], sampling[..., 1] = B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T
+    return sampling
+
+
+@functools.cache
+def _node_directions(side):
+    """Nodes (GRID, GRID, 3) of a crop one metre wide, one metre away."""
+    offset = (np.linspace(0, side - 1, GRID) - (side - 1) / 2.0) / side
+    x, y = np.meshgrid(offset, offset)
+    return np.stack([x, y, np.ones_like(x)], -1)
+
+
+@functools.cache
+def _interpolation(side):
+    """Weights (side, GRID) of linear interpolation between nodes."""
+    return interpolation_weights(np.linspace(0, GRID - 1, side))
+
+
+def interpolation_weights(positions):
+    """Weights (P, GRID) of positions (P,) in units of nodes: linear between the two around each, or the nearest two."""
+    first = np.clip(np.floor(positions), 0, GRID - 2)
+    share = (positions - first)[:, None]
+    nodes = np.arange(GRID)
+    return np.where(nodes == first[:, None], 1.0 - share, 0.0) + np.where(nodes == first[:, None] + 1, share, 0.0)

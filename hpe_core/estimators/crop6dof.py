@@ -1,8 +1,5 @@
 """crop6dof at inference: a look-at crop of every face found -> better pose, covariance and 68 landmarks. NumPy only."""
 
-import functools
-
-import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
@@ -10,9 +7,8 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.head import REFERENCE_LENGTH_M, pixels_per_metre, range_from_size
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import lookat_rotation
+from hpe_core.preprocess import SourceImage, crop_rows
 
-GRID = 9  # nodes of the crop's sampling map on each side, interpolated between
-REDUCE_FROM = 1.75  # image pixels per crop pixel; whole factors, OpenCV reduces by others ten times slower
 MIRRORED_UP_TO = 3  # crops of one image that are looked at mirrored too: twice the time of the network
 SURE_CENTRE_STD_M = 0.007  # faces give 0.0015 to 0.007, crops without a whole face 0.007 to 0.028
 
@@ -29,36 +25,31 @@ class Refiner:
         spec = backend.card["spec"]
         self._columns = {name: slice(*span) for name, span in spec["columns"].items()}
         self._crop_m = spec["crop_m"]
-        self._side = backend.input_shape[1]
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns)
         self._calibration = backend.card.get("calibration", {})
 
-    def refine(self, found, image_bgr, camera):
+    def refine(self, found, image, camera):
         """The candidates (dict of arrays, N faces) with pose, covariance and landmarks from their crops.
 
         They need score, centre_px and size_px. `sure` (N,) says whether the crop shows a face, by the network's own
         uncertainty.
 
-        image_bgr: (H, W, 3) uint8 as delivered (distorted); camera: its CameraModel.
+        image: SourceImage, or (H, W, 3) uint8 BGR, as delivered (distorted); camera: its CameraModel.
         Raises HpeError when the network's output is not finite.
         """
         if len(found["score"]) == 0:
             return found
         rays = camera.rays(found["centre_px"])
         range_m = range_from_size(camera, rays, found["size_px"])
-        crops = np.stack([self.crop(image_bgr, camera, *face) for face in zip(rays, range_m, strict=True)])
-        mirrored = len(crops) <= self._mirrored_up_to
-        rows = self._backend.run(np.concatenate([crops, crops[:, :, ::-1]]) if mirrored else crops).astype(float)
+        mirrored = len(rays) <= self._mirrored_up_to
+        rows = crop_rows(self._backend, SourceImage.of(image), camera, rays, range_m, self._crop_m, mirrored)
+        rows = rows.astype(float)
         if not np.all(np.isfinite(rows)):
             raise HpeError("the crop network's output is not finite: its weights or its precision are broken")
         if mirrored:
             rows, again = np.split(rows, 2)
             rows = 0.5 * (rows + self._mirror_sign * again[:, self._mirror_index])
         return self._joined(found, self._decoded(rows, rays, range_m, camera))
-
-    def crop(self, image_bgr, camera, ray, range_m):
-        """The look-at crop (side, side, 3) uint8 of a face centre on a unit ray (3,) at range_m metres."""
-        return look_at_crop(image_bgr, camera, ray, range_m, self._side, self._crop_m)
 
     def _decoded(self, rows, rays, range_m, camera):
         """What the rows say, in the terms of the candidates: look-at rotation, image centre and size, covariances."""
@@ -117,50 +108,6 @@ def mirror_of_rows(columns):
     index[columns["landmarks_m"]] = index[columns["landmarks_m"]].reshape(-1, 3)[FLIP_68].ravel()
     index[columns["visibility"]] = index[columns["visibility"]][FLIP_68]
     return index, sign
-
-
-def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
-    """Crop (side, side, 3) uint8 of a virtual camera turned to `ray`; it spans crop_m metres at range_m.
-
-    Sampled through the camera's own projection, distortion included, on a grid of GRID x GRID nodes; pixels beyond the
-    image repeat its border.
-    """
-    nodes = camera.project(_node_directions(side) * [crop_m / range_m, crop_m / range_m, 1.0] @ lookat_rotation(ray))
-    low = np.floor(nodes.min((0, 1))).astype(int) - 2
-    high = np.ceil(nodes.max((0, 1))).astype(int) + 3
-    x0, y0 = np.clip(low, 0, [camera.width - 1, camera.height - 1])
-    x1, y1 = np.clip(high, [x0 + 1, y0 + 1], [camera.width, camera.height])
-    region, nodes = image_bgr[y0:y1, x0:x1], nodes - [x0, y0]
-    reduction = np.sqrt(np.prod(np.ptp(nodes, axis=(0, 1)))) / side
-    factor = int(reduction + 2.0 - REDUCE_FROM)
-    if factor > 1 and min(region.shape[:2]) >= factor:
-        height, width = region.shape[0] // factor, region.shape[1] // factor
-        nodes = (nodes + 0.5) / factor - 0.5
-        region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
-    sampling = _between_nodes(nodes, side)
-    return cv2.remap(region, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _between_nodes(nodes, side):
-    """Sampling map (side, side, 2) float32 of nodes (GRID, GRID, 2), which lie evenly from edge to edge."""
-    B, sampling = _interpolation(side), np.empty((side, side, 2), np.float32)
-    sampling[..., 0], sampling[..., 1] = B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T
-    return sampling
-
-
-@functools.cache
-def _node_directions(side):
-    """Nodes (GRID, GRID, 3) of a crop one metre wide, one metre away."""
-    offset = (np.linspace(0, side - 1, GRID) - (side - 1) / 2.0) / side
-    x, y = np.meshgrid(offset, offset)
-    return np.stack([x, y, np.ones_like(x)], -1)
-
-
-@functools.cache
-def _interpolation(side):
-    """Weights (side, GRID) of linear interpolation between nodes."""
-    position = np.linspace(0, GRID - 1, side)
-    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(GRID)))
 
 
 def covariance_from_factor(factor):

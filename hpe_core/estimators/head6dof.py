@@ -14,7 +14,7 @@ from hpe_core.geometry.head import (
     range_from_size,
 )
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
-from hpe_core.preprocess import canvas_to_image, check_image, letterbox
+from hpe_core.preprocess import SourceImage, canvas_to_image, check_image, letterbox_call
 from hpe_core.types import Face, HeadPose, Landmarks
 
 
@@ -48,30 +48,30 @@ class Estimator:
                 f"image is {image_bgr.shape[1]}x{image_bgr.shape[0]} but the camera model is "
                 f"{camera.width}x{camera.height}"
             )
-        start, stage_s = time.perf_counter(), {}
-        found = self._followed(expected, image_bgr, camera, stage_s) if len(expected) else None
+        start, stage_s, source = time.perf_counter(), {}, SourceImage(image_bgr)
+        found = self._followed(expected, source, camera, stage_s) if len(expected) else None
         if scan or found is None or len(found["score"]) < len(expected):
-            candidates = self._scanned(image_bgr, camera, stage_s)
+            candidates = self._scanned(source, camera, stage_s)
             if found is not None:
                 found, candidates = confirmed(found, candidates)
             if self._refiner is not None:
-                candidates = self._refined(candidates, image_bgr, camera, stage_s)
+                candidates = self._refined(candidates, source, camera, stage_s)
             found = together(found, candidates, self._config.max_faces)
         faces = faces_from_candidates(found, camera)
         stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
         return faces, stage_s
 
-    def _scanned(self, image_bgr, camera, stage_s):
+    def _scanned(self, source, camera, stage_s):
         """Candidates of the whole image, one per face."""
         start = time.perf_counter()
-        canvas, scales = letterbox(image_bgr, self._width, self._height)
+        infer, scales = letterbox_call(self._backend, source, self._width, self._height)
         resized = time.perf_counter()
-        rows = self._backend.run(canvas[None])[0]
+        rows = infer()[0]
         stage_s |= {"preprocess": resized - start, "inference": time.perf_counter() - resized}
         found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
         return calibrated(on_image(found, camera), self._calibration)
 
-    def _followed(self, faces, image_bgr, camera, stage_s):
+    def _followed(self, faces, source, camera, stage_s):
         """Candidates of the faces that their crops show again, each once."""
         centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
         ahead = centres[:, 2] > 0
@@ -80,17 +80,17 @@ class Estimator:
             "centre_px": camera.project(centres[ahead]),
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
         }
-        found = self._refined(on_image(expected, camera), image_bgr, camera, stage_s)
+        found = self._refined(on_image(expected, camera), source, camera, stage_s)
         keep = found.get("sure", np.zeros(0, bool)).copy()
         for i in range(len(keep)):
             seen = same_face(found["centre_px"][i], found["size_px"][i], found["centre_px"][:i], found["size_px"][:i])
             keep[i] &= not (seen & keep[:i]).any()
         return {name: values[keep] for name, values in found.items()}
 
-    def _refined(self, found, image_bgr, camera, stage_s):
+    def _refined(self, found, source, camera, stage_s):
         """The candidates after a second look at each."""
         start = time.perf_counter()
-        found = on_image(self._refiner.refine(found, image_bgr, camera), camera)
+        found = on_image(self._refiner.refine(found, source, camera), camera)
         stage_s["refinement"] = stage_s.get("refinement", 0.0) + time.perf_counter() - start
         return found
 

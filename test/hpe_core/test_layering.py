@@ -19,14 +19,14 @@ ALLOWED = {
     "registry": ({"errors"}, set()),
     "model_store": ({"errors"}, set()),
     "methods": ({"errors", "model_store"}, set()),
-    "preprocess": ({"errors"}, {"numpy", "cv2"}),
-    "backends": ({"backends", "engines", "errors", "registry"}, {"numpy"}),
+    "preprocess": ({"errors", "geometry"}, {"numpy", "cv2"}),
+    "backends": ({"backends", "engines", "errors", "preprocess", "registry"}, {"numpy"}),
     "engines": (
         {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess"},
-        {"numpy", "cv2", "rich"},
+        {"numpy", "cv2", "onnx", "rich"},
     ),
     "models": ({"errors", "models"}, {"torch"}),
-    "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy", "cv2"}),
+    "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
     # its commands import training.nlml by name, when build, fit, train or evaluate run
@@ -35,7 +35,8 @@ ALLOWED = {
         {"backends", "errors", "geometry", "methods", "model_store", "nlml", "registry", "tracking", "types"},
         {"numpy"},
     ),
-    "export_precision": ({"backends", "engines", "errors"}, {"onnx", "onnxruntime", "numpy"}),
+    "export_precision": ({"backends", "engines", "errors", "export_rounding"}, {"onnx", "onnxruntime", "numpy"}),
+    "export_rounding": (set(), {"onnx", "onnxruntime", "numpy"}),
     "export": ({"backends", "export_precision", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
 }
 # every other part (reading, evaluation, tools): no network code, no middleware

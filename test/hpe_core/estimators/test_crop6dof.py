@@ -10,7 +10,6 @@ from hpe_core.estimators.crop6dof import (
     Refiner,
     covariance_from_factor,
     fuse_rotations,
-    look_at_crop,
     mirror_of_rows,
 )
 from hpe_core.estimators.head6dof import faces_from_candidates
@@ -20,6 +19,7 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
+from hpe_core.preprocess import look_at_crop
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
