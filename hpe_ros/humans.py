@@ -1,4 +1,4 @@
-"""REP-155 topics of the faces: `/humans/faces/tracked`, and per face `/humans/faces/<id>/roi` and `landmarks`.
+"""REP-155 topics: `/humans/faces/tracked`, and per face `/humans/faces/<id>/roi`, `landmarks`, `cropped`, `aligned`.
 
 Only where hri_msgs is installed. The frame `face_<id>` of REP-155 is ours, so the id of `face_a` is `a`.
 """
@@ -6,8 +6,10 @@ Only where hri_msgs is installed. The frame `face_<id>` of REP-155 is ours, so t
 import functools
 
 import numpy as np
+from sensor_msgs.msg import Image
 
-from hpe_ros import qos
+from hpe_core.io.face_crops import aligned_face_crop, face_crop
+from hpe_ros import messages, qos
 
 try:
     from hri_msgs.msg import FacialLandmarks, IdsList, NormalizedPointOfInterest2D, NormalizedRegionOfInterest2D
@@ -17,6 +19,8 @@ except ImportError:  # optional
 FACES = "/humans/faces"
 POINTS = 70  # of FacialLandmarks: our 68 in the same order, then two pupils, which are not measured
 DEPTH = 1
+RELEASE_S = 1.0  # a face not seen for so long, by image stamps, has no topics any more
+PICTURES = {"cropped": face_crop, "aligned": aligned_face_crop}
 
 
 def installed():
@@ -50,20 +54,32 @@ def landmarks(face, camera, header):
 
 
 class HumansOutputs:
-    """Publishers of these topics; those of a face come with its first sight and stay: there are eight ids."""
+    """Publishers of these topics. Those of a face come with its first sight and go RELEASE_S after the last."""
 
     def __init__(self, node, prefix):
-        self._node, self._prefix, self._publishers = node, prefix, {}
+        self._node, self._prefix = node, prefix
+        self._publishers, self._seen_ns = {}, {}  # by topic; by id
 
     def publish(self, faces, camera, header):
         """The faces of one image; without any, an empty list of ids."""
-        ids = [face_id(face, self._prefix) for face in faces]
+        ids = self._ids(faces)
+        self._release_old(ids, messages.ns_from_time(header.stamp))
         self._publish(IdsList, "tracked", lambda: IdsList(header=header, ids=ids))
         for name, face in zip(ids, faces, strict=True):
             made = functools.partial(region, face, camera, header)
             self._publish(NormalizedRegionOfInterest2D, f"{name}/roi", made)
             if face.landmarks is not None:
                 self._publish(FacialLandmarks, f"{name}/landmarks", functools.partial(landmarks, face, camera, header))
+
+    def publish_pictures(self, image_bgr, faces, camera, header):
+        """The faces cut out of their image, level and as seen."""
+        for name, face in zip(self._ids(faces), faces, strict=True):
+            for topic, crop_of in PICTURES.items():
+                made = functools.partial(_picture, crop_of, image_bgr, camera, face, header)
+                self._publish(Image, f"{name}/{topic}", made)
+
+    def _ids(self, faces):
+        return [face_id(face, self._prefix) for face in faces]
 
     def _publish(self, kind, topic, make):
         """Publish make() while somebody subscribes; the topic comes into being at its first time."""
@@ -74,8 +90,22 @@ class HumansOutputs:
         if self._publishers[topic].get_subscription_count() > 0:
             self._publishers[topic].publish(make())
 
+    def _release_old(self, ids, now_ns):
+        """Take the topics of faces off the graph that have gone, or that the clock left behind as it jumped back."""
+        self._seen_ns |= dict.fromkeys(ids, now_ns)
+        for name in [name for name, seen in self._seen_ns.items() if not 0 <= now_ns - seen <= RELEASE_S * 1e9]:
+            del self._seen_ns[name]
+            self._destroy([topic for topic in self._publishers if topic.startswith(f"{name}/")])
+
+    def _destroy(self, topics):
+        for topic in topics:
+            self._node.destroy_publisher(self._publishers.pop(topic))
+
     def destroy(self):
         """Take the topics off the graph."""
-        for publisher in self._publishers.values():
-            self._node.destroy_publisher(publisher)
-        self._publishers = {}
+        self._destroy(list(self._publishers))
+        self._seen_ns = {}
+
+
+def _picture(crop_of, image_bgr, camera, face, header):
+    return messages.image_from_bgr(crop_of(image_bgr, camera, face.pose), header)

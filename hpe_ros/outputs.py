@@ -53,11 +53,13 @@ class PoseOutputs:
         if self._humans is not None:
             self._humans.publish(faces, camera, header)
 
-    def publish_overlay(self, image_bgr, camera, result, header):
-        """The image with the faces drawn on it, only while somebody looks."""
+    def publish_pictures(self, image_bgr, camera, result, header):
+        """The image with the faces drawn on it, and each face cut out of it, only while somebody looks."""
         if self._overlay and self._wanted("overlay"):
             picture = draw(image_bgr, camera, result.faces)
             self._publishers["overlay"].publish(messages.image_from_bgr(picture, header))
+        if self._humans is not None:
+            self._humans.publish_pictures(image_bgr, result.faces, camera, header)
 
     def _wanted(self, topic):
         return topic in self._publishers and self._publishers[topic].get_subscription_count() > 0

@@ -82,7 +82,7 @@ class PoseStream:
         result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
         self._outputs.publish(result, pairing.camera, header)
         latency_s, now_ns = time.perf_counter() - arrived_s, self._node.get_clock().now().nanoseconds
-        self._outputs.publish_overlay(image_bgr, pairing.camera, result, header)
+        self._outputs.publish_pictures(image_bgr, pairing.camera, result, header)
         return self._health.processed(result, now_ns, latency_s)
 
     def _start_anew_after_a_break(self, camera_kind, stamp_ns):

@@ -1,6 +1,7 @@
 """The pose node's interface on a real graph, row by row: encodings, camera_info, several cameras and heads, time.
 
-Axes: test_conformance. Replay, TF, covariance, markers, overlay: test_stream. Faults: test_survival.
+Axes: test_conformance. Replay, TF, covariance, markers, overlay: test_stream. Faults: test_survival. REP-155, face
+pictures: test_humans.
 """
 
 import time

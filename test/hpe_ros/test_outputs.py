@@ -48,7 +48,7 @@ def published(subscriptions, faces=(FACE,), frame_id="lens", **config):
     outputs, result = PoseOutputs(node, NodeConfig(**config)), FrameResult(0, tuple(faces))
     camera = CameraModel.from_hfov(64, 48, 60.0)
     outputs.publish(result, camera, header)
-    outputs.publish_overlay(np.zeros((48, 64, 3), np.uint8), camera, result, header)
+    outputs.publish_pictures(np.zeros((48, 64, 3), np.uint8), camera, result, header)
     return {topic: publisher.sent for topic, publisher in node.publishers.items()}
 
 
@@ -61,7 +61,8 @@ def test_with_subscribers_every_topic_gets_one_message():
 def test_rep_155_topics_of_the_faces_need_hri_msgs_and_can_be_switched_off():
     humans = importlib.import_module("hpe_ros.humans")
     topics = {topic for topic in published(subscriptions=1) if topic.startswith("/humans")}
-    assert topics == ({"/humans/faces/tracked", "/humans/faces/a/roi"} if humans.installed() else set())
+    of_the_face = {f"/humans/faces/a/{name}" for name in ("roi", "cropped", "aligned")}
+    assert topics == (of_the_face | {"/humans/faces/tracked"} if humans.installed() else set())
     assert not [t for t in published(subscriptions=1, publish_humans=False) if t.startswith("/humans")]
 
 
