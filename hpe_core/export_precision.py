@@ -21,7 +21,9 @@ HALF_STORED_FROM = 256  # elements
 STORED = "_stored"
 FLOAT_INPUTS = {"Resize": (1, 2)}  # inputs that stay float32 by the operator's definition: roi, scales
 TARGETS = ("cpu", "tensorrt")
-QUANTISED_OPERATORS = ["Conv", "Add", "Resize"]
+QUANTISED_OPERATORS = {"cpu": ["Conv", "Gemm", "Relu", "Add", "Resize"], "tensorrt": ["Conv", "Add", "Resize"]}
+# A dense layer goes on in float. TensorRT joins a convolution with the ReLU behind it where no Q/DQ lies between them.
+FLOAT_OUTPUTS = {"cpu": ["Gemm"], "tensorrt": ["Conv"]}
 
 
 def for_tensorrt(model, precision, max_batch=1):
@@ -49,10 +51,14 @@ def for_tensorrt(model, precision, max_batch=1):
 
 
 def with_half_storage(model):
-    """A copy that takes half the space: large weights are stored as float16 and cast to float32 when it is loaded."""
+    """A copy that takes half the space: large weights are stored as float16 and cast to float32 when it is loaded.
+
+    Scales of a quantised model stay as they are.
+    """
     model = _copy(model)
     graph, casts = model.graph, []
-    for tensor in list(graph.initializer):
+    scales = {node.input[1] for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in scales]:
         if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_STORED_FROM:
             name = tensor.name
             half = _half_tensor(tensor, name + STORED)
@@ -186,17 +192,20 @@ def with_batch(model):
 
 
 def quantise(model_path, images, out, target="cpu"):
-    """Write `out`: the model with Q/DQ around its inner convolutions, ranges from `images`; returns its card (dict).
+    """Write `out`: the model with Q/DQ around its inner layers, ranges from `images`; returns its card (dict).
 
-    images: iterable of the network's inputs, (1, H, W, 3) uint8. target: cpu (activations uint8, weights int8) or
+    images: iterable of the network's inputs, (N, H, W, 3) uint8. target: cpu (activations uint8, weights int8) or
     tensorrt (both int8 and symmetric, all it accepts). Weights have one scale per output channel (Krishnamoorthi,
-    arXiv 1806.08342). The first and the last convolutions stay float32: measured faster and closer to float32 than
-    with them. The card's precision becomes int8.
+    arXiv 1806.08342) and are rounded with hpe_core.export_rounding. The first and the last layers stay float32:
+    measured faster and closer to float32 than with them. The card's precision becomes int8.
     """
     from onnxruntime import quantization as q
 
+    from hpe_core.export_rounding import with_compensated_rounding
+
     if target not in TARGETS:
         raise HpeError(f"target must be one of {', '.join(TARGETS)}, got '{target}'")
+    images = list(images)
     model = with_initializers(onnx.load(model_path))
     name = model.graph.input[0].name
 
@@ -207,13 +216,13 @@ def quantise(model_path, images, out, target="cpu"):
         def get_next(self):
             return next(self._feeds, None)
 
-    inner = {node.name for node in _between_convolutions(model.graph, inner=True)}
+    inner = {node.name for node in _inner(model.graph)}
     q.quantize_static(
-        model,
+        _copy(model),
         str(out),
         Images(),
         quant_format=q.QuantFormat.QDQ,
-        op_types_to_quantize=QUANTISED_OPERATORS,
+        op_types_to_quantize=QUANTISED_OPERATORS[target],
         nodes_to_exclude=[node.name for node in model.graph.node if node.name not in inner],
         per_channel=True,
         activation_type=q.QuantType.QUInt8 if target == "cpu" else q.QuantType.QInt8,
@@ -223,8 +232,12 @@ def quantise(model_path, images, out, target="cpu"):
             "ActivationSymmetric": target == "tensorrt",
             "WeightSymmetric": True,
             "QuantizeBias": target == "cpu",  # int32 biases: TensorRT refuses them
+            "OpTypesToExcludeOutputQuantization": FLOAT_OUTPUTS[target],
         },
     )
+    quantised = with_compensated_rounding(onnx.load(out), model, images)
+    del quantised.graph.value_info[:]
+    onnx.save(with_half_storage(quantised), out)
     card = card_of(model, model_path) | {"precision": "int8"}
     write_card(out, card)
     return card
@@ -272,27 +285,29 @@ def types_of(model):
     }
 
 
-def _between_convolutions(graph, inner=False):
-    """Nodes that are convolutions or hidden dense layers, or follow one and lead to one.
-
-    inner: without the first and last of these layers.
-    """
+def _between_convolutions(graph):
+    """Nodes that are convolutions or hidden dense layers, or lie between two of these."""
     dense = _leading_to(graph, lambda node: node.op_type == "Gemm")
 
     def counts(node):
         return node.op_type == "Conv" or (node.op_type == "Gemm" and node.output[0] in dense)
 
-    after, before = set(), _leading_to(graph, counts)  # values made from a layer's output, values a layer is made from
+    between = {node.output[0] for node in _between(graph, counts)}
+    return [node for node in graph.node if node.output[0] in between or counts(node)]
+
+
+def _inner(graph):
+    """Nodes that lie between two convolutions or dense layers: all of these but the first and the last."""
+    return _between(graph, lambda node: node.op_type in ("Conv", "Gemm"))
+
+
+def _between(graph, wanted):
+    """Nodes made from the output of a node of which wanted(node) is true, and that another such node is made from."""
+    after, before = set(), _leading_to(graph, wanted)
     for node in graph.node:
-        if counts(node) or any(name in after for name in node.input):
+        if wanted(node) or any(name in after for name in node.input):
             after.update(node.output)
-
-    def lies_between(node):
-        follows = any(name in after for name in node.input)
-        leads = any(name in before for name in node.output)
-        return follows and leads
-
-    return [node for node in graph.node if lies_between(node) or (counts(node) and not inner)]
+    return [node for node in graph.node if {*node.input} & after and {*node.output} & before]
 
 
 def _leading_to(graph, wanted):
