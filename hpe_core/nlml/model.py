@@ -12,6 +12,7 @@ from hpe_core.nlml import angles as euler
 from hpe_core.nlml.bases import BASES, _array
 
 FORMAT = 1
+STORED = {"weights": np.float16}  # metres, up to 0.3: off by less than 0.1 mm, a twentieth of the landmarks' noise
 NORMALISATIONS = ("free", "original")
 _NUMBERS = {
     "weights": (None, None, None),
@@ -89,8 +90,8 @@ class Model:
         return (c @ self.features.T).reshape(len(phi), -1, 3)
 
     def save(self, path):
-        """Write the model and, beside it, its card as JSON. Numbers are kept as float32."""
-        arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _NUMBERS}
+        """Write the model and, beside it, its card as JSON. Numbers are kept as float32, weights as float16."""
+        arrays = {name: np.asarray(getattr(self, name), STORED.get(name, np.float32)) for name in _NUMBERS}
         arrays |= {f"basis_{name}": value for name, value in self.basis.arrays().items()}
         arrays |= {name: np.array(getattr(self, name)) for name in ("order", "normalisation")}
         arrays |= {"format": np.array(FORMAT), "basis": np.array(self.basis.kind)}

@@ -18,11 +18,11 @@ def test_a_saved_model_comes_back(build_model, tmp_path, kind):
     model.save(tmp_path / "m.npz")
     again = load(tmp_path / "m.npz")
     R = np.eye(3)[None]
-    np.testing.assert_allclose(again.points(R), model.points(R), atol=1e-7)
+    np.testing.assert_allclose(again.points(R), model.points(R), atol=1e-4)  # weights are kept as float16
     assert (again.hidden_noise, again.covariance_scale, again.order) == (2.5, 1.5, "yaw_first")
     assert json.loads((tmp_path / "m.json").read_text()) == {"name": "test"} == again.card
     points = model.points(R, np.ones((1, 2)))
-    np.testing.assert_allclose(infer(again, points).R_local, infer(model, points).R_local, atol=1e-5)
+    np.testing.assert_allclose(infer(again, points).R_local, infer(model, points).R_local, atol=1e-3)
 
 
 @pytest.mark.parametrize(
