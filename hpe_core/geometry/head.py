@@ -41,12 +41,11 @@ def pixels_per_metre(camera, point_camera_m):
     """
     point = np.asarray(point_camera_m, float)
     ray = point / np.linalg.norm(point, axis=-1, keepdims=True)
-    tangents = lookat_rotation(ray)[..., :2, :]
     step = _STEP_M * np.linalg.norm(point, axis=-1)[..., None, None]
-    ahead = camera.project(point[..., None, :] + step * tangents)
-    behind = camera.project(point[..., None, :] - step * tangents)
-    J = (ahead - behind) / (2.0 * step)
-    return np.sqrt(np.abs(np.linalg.det(J)))
+    offsets = step * lookat_rotation(ray)[..., :2, :]
+    pixels = camera.project(point[..., None, :] + np.concatenate([offsets, -offsets], -2))
+    J = (pixels[..., :2, :] - pixels[..., 2:, :]) / (2.0 * step)
+    return np.sqrt(np.abs(J[..., 0, 0] * J[..., 1, 1] - J[..., 0, 1] * J[..., 1, 0]))
 
 
 def range_from_size(camera, ray_camera, size_px):

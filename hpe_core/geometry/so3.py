@@ -8,6 +8,7 @@ import numpy as np
 from hpe_core.errors import HpeError
 
 _SMALL_ANGLE = 1e-4
+_FAR_FROM_PI = -0.9  # cosine of the angle
 
 
 def skew(vector):
@@ -72,6 +73,13 @@ def matrix_from_quat(quat):
 
 def rotvec_from_matrix(R):
     """Logarithm: rotation matrices (..., 3, 3) -> rotation vectors (..., 3) rad with angle in [0, pi]."""
+    R = np.asarray(R, float)
+    twice = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)
+    cosine = 0.5 * (R[..., 0, 0] + R[..., 1, 1] + R[..., 2, 2] - 1.0)
+    if np.all(cosine > _FAR_FROM_PI):  # sine and cosine are enough, and faster
+        sine = 0.5 * np.sqrt(np.sum(twice * twice, -1))
+        scale = np.where(sine < 1e-8, 1.0, np.arctan2(sine, cosine) / np.where(sine < 1e-8, 1.0, sine))
+        return (0.5 * scale)[..., None] * twice
     quat = quat_from_matrix(R)
     vector, w = quat[..., :3], quat[..., 3]
     sin_half = np.linalg.norm(vector, axis=-1)

@@ -185,7 +185,7 @@ def test_nothing_is_followed_over_a_pause_or_backwards_in_time():
     walk = Walk()
     walk.see()
     assert not walk.see()[1]
-    assert walk.see(after_s=0.2)[1]
+    assert walk.see(after_s=0.25)[1]
     assert walk.see(after_s=-0.1)[1]
 
 
