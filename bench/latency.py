@@ -2,14 +2,14 @@
 
     python -m bench.latency [--data ../shared/data] [--frames 60] [--threads 1 2] [--no-append]
 
-Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take turns
-of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
-network, both also in INT8; those with a crop network as they are by default, a look at the whole image on every fourth
-frame (so that the mean counts, not the median), and the fusion on every frame. Peers: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets,
-averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose weights are absent is left out
-and named. Rows are appended to bench/results.csv: medians, 95th percentiles and means in milliseconds, the ratio of
-means (rows without a mean: of medians, every frame looked at as a whole). Start-up (a
-new process from before its imports to the first pose) and the memory of that process after 100 frames go to
+Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
+turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
+network, both also in INT8, and the fusion with a look at the whole image on every frame; by default that is one frame
+in six while all faces are followed, so the mean counts, not the median. Peers: YuNet (OpenCV) at full and at half size,
+then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose
+weights are absent is left out and named. Rows are appended to bench/results.csv: medians, 95th percentiles and means in
+milliseconds, the ratio of means (rows without a mean: of medians, every frame looked at as a whole). Start-up (a new
+process from before its imports to the first pose) and the memory of that process after 100 frames go to
 bench/results_start.csv.
 """
 
@@ -281,7 +281,8 @@ def main():
                 if row["stage"] == "total" or row["pipeline"] == OURS:
                     print(
                         f"{threads} thread(s) {faces} face(s) {row['pipeline']:>26} {row['stage']:>11}"
-                        f" p50 {row['p50_ms']:6.2f} p95 {row['p95_ms']:6.2f} mean {row['mean_ms']:6.2f} ms found {row['faces_found']:.2f} {ratio}"
+                        f" p50 {row['p50_ms']:6.2f} p95 {row['p95_ms']:6.2f} mean {row['mean_ms']:6.2f} ms"
+                        f" found {row['faces_found']:.2f} {ratio}"
                     )
     for name in made:
         totals = {
