@@ -34,7 +34,7 @@ class CudaPython:
             from cuda.bindings import runtime
         except ImportError:
             from cuda import cudart as runtime  # cuda-python before 12.8, as on JetPack 5 and 6
-        self._cuda, self._device, self._host, self._graphs = runtime, [], [], []
+        self._cuda, self._device, self._host, self._graphs = runtime, [], [], {}
         self._call("cudaSetDevice", 0)
         self._stream = self._call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
         self.stream = int(self._stream)
@@ -65,7 +65,10 @@ class CudaPython:
         self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self._stream)
 
     def capture(self, work):
-        """What work() puts into the stream, as one function that puts it there again. Raises HpeError."""
+        """What work() puts into the stream, as one function that puts it there again. Raises HpeError.
+
+        What work() uses must live as long as the function.
+        """
         mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", self._stream, mode)
         try:
@@ -74,8 +77,17 @@ class CudaPython:
             graph = self._call("cudaStreamEndCapture", self._stream)
         executable = self._call("cudaGraphInstantiate", graph, 0)
         self._call("cudaGraphDestroy", graph)
-        self._graphs.append(executable)
-        return lambda: self._call("cudaGraphLaunch", executable, self._stream)
+
+        def replay():
+            self._call("cudaGraphLaunch", executable, self._stream)
+
+        self._graphs[replay] = executable
+        return replay
+
+    def forget(self, replay):
+        """Give back what `capture` made; harmless for any other function."""
+        if replay in self._graphs:
+            self._call("cudaGraphExecDestroy", self._graphs.pop(replay))
 
     def synchronize(self):
         """Wait until the stream is empty."""
@@ -83,11 +95,9 @@ class CudaPython:
 
     def close(self):
         """Give everything back; arrays from `host` are invalid afterwards."""
-        for function, items in (
-            ("cudaGraphExecDestroy", self._graphs),
-            ("cudaFree", self._device),
-            ("cudaFreeHost", self._host),
-        ):
+        for replay in list(self._graphs):
+            self.forget(replay)
+        for function, items in (("cudaFree", self._device), ("cudaFreeHost", self._host)):
             while items:
                 self._call(function, items.pop())
         if self._stream is not None:
@@ -146,6 +156,9 @@ class Torch:
                 graph.replay()
 
         return replay
+
+    def forget(self, replay):
+        """Nothing to do: the graph lives as long as the function."""
 
     def synchronize(self):
         """Wait until the stream is empty."""

@@ -27,6 +27,16 @@ def provider_missing(provider):
     return None
 
 
+def function_of(onnx_bytes, threads=0):
+    """A graph (bytes of an ONNX file) on the CPU, as a function: named inputs (arrays) -> first output."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    return lambda **inputs: session.run(None, inputs)[0]
+
+
 class Backend:
     """One ONNX model on CPU threads. Subclasses name other providers."""
 

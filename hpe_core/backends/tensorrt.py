@@ -1,7 +1,7 @@
-"""TensorRT or TensorRT for RTX on an NVIDIA GPU, desktop or Jetson: an engine from the cache, one CUDA graph per call.
+"""TensorRT or TensorRT for RTX on an NVIDIA GPU, desktop or Jetson: engines from the cache, one CUDA graph per call.
 
-The engine is built, warmed up and compared with ONNX Runtime while loading, never on the first frame. Named tensors and
-`execute_async_v3` only: the interface that TensorRT 8.5 to 11 share.
+A network's engine and that of the sampler before it are built, warmed up and compared with ONNX Runtime while loading,
+never on the first frame. Named tensors and `execute_async_v3` only: the interface that TensorRT 8.5 to 11 share.
 """
 
 import contextlib
@@ -10,9 +10,11 @@ import logging
 import numpy as np
 
 from hpe_core.backends import _cuda_memory, onnxruntime
-from hpe_core.engines import gpu, make, parity, tensorrt_build
+from hpe_core.backends._tensorrt_sampling import Sampling
+from hpe_core.engines import gpu, make, parity, sampler, tensorrt_build
 from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
+from hpe_core.preprocess import GRID, SourceImage
 
 WARM_UP_RUNS = 3
 log = logging.getLogger(__name__)
@@ -66,6 +68,58 @@ class Backend:
                 f"engine {key.stem} is refused: {problem}; use another precision or backend "
                 "(`hpe engine prune --refused` forgets the verdict)"
             )
+        self.sampler_entry, self._sampling, self._told = None, None, False
+        try:
+            self._sampling = self._sampling_from(trt, store, device, threads, progress)
+        except HpeError as error:
+            log.warning("preprocessing for %s stays on the CPU: %s", key.model, error)
+
+    def _sampling_from(self, trt, store, device, threads, progress):
+        """The Sampling before the network, proven. Raises HpeError when there can be none."""
+        wanted = sampler.sampler_of(self.card, self.input_shape, self.key.max_batch)
+        key = make.sampler_key(trt, wanted, device)
+        entry, engine = store.obtain(
+            key,
+            lambda: make.build_sampler(trt, wanted, key, False, progress),
+            lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
+            progress,
+        )
+        sampling = Sampling(engine, self._runner, wanted)
+        if entry.parity is None:
+            progress(f"comparing engine {key.stem} with ONNX Runtime")
+            found = parity.measure_sampler(sampler.reference(wanted, threads), sampling.canvases, wanted)
+            with store.locked(key, progress):
+                entry = store.note_parity(entry, found)
+        self.sampler_entry = entry
+        problem = parity.refusal(entry.parity, key.precision)
+        if problem:
+            sampling.close()
+            raise HpeError(f"engine {key.stem} is refused: {problem}")
+        usual = SourceImage(np.zeros((*sampler.IMAGE_SIZES[1], 3), np.uint8))
+        sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.zeros(1))  # too little memory is told here
+        return sampling
+
+    def samples(self, image_shape):
+        """Whether `run_on` takes images of a shape (H, W, 3)."""
+        if self._sampling is None:
+            return False
+        if sampler.takes(image_shape):
+            return True
+        if not self._told:
+            self._told = True
+            (low_height, low_width), _, (height, width) = sampler.IMAGE_SIZES
+            log.warning(
+                "images of %dx%d are preprocessed on the CPU, the GPU takes %dx%d to %dx%d",
+                *(image_shape[1], image_shape[0], low_width, low_height, width, height),
+            )
+        return False
+
+    def run_on(self, source, nodes, spread):
+        """First output for canvases of a SourceImage; see hpe_core.backends."""
+        limit = self._sampling.max_batch
+        starts = range(0, len(nodes), limit)
+        rows = [self._sampling.run(source, nodes[i : i + limit], spread[i : i + limit]) for i in starts]
+        return np.concatenate(rows) if len(rows) > 1 else rows[0]
 
     def run(self, array):
         """First output for one input array of `input_shape`, or of up to max_batch images.
@@ -79,12 +133,14 @@ class Backend:
 
     def close(self):
         """Free the GPU's memory; the backend is of no use afterwards."""
+        if getattr(self, "_sampling", None) is not None:
+            self._sampling.close()
         self._runner.close()
 
     def __del__(self):
         if hasattr(self, "_runner"):  # else loading failed
             with contextlib.suppress(Exception):  # the interpreter may be on its way out
-                self._runner.close()
+                self.close()
 
 
 class Runner:
@@ -103,67 +159,102 @@ class Runner:
         self._engine = engine
         self._input, self._output, self._max_batch = inputs[0], outputs[0], max_batch
         shapes = {name: (max_batch, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
-        self._memory = _cuda_memory.create()
-        self._addresses, self._arrays, self._contexts = {}, {}, []
+        self.memory, self._sizes = _cuda_memory.create(), batch_sizes(max_batch)
+        self._addresses = {}
+        self._steps = {}  # of the captured functions: a graph needs its contexts
         self.why_no_graph = None
         for name in names:
             dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
             size = int(np.prod(shapes[name])) * dtype.itemsize
-            self._addresses[name] = self._memory.device(size)
-            if name in (self._input, self._output):
-                self._arrays[name] = self._memory.host(shapes[name], dtype)
-        self._arrays[self._input][...] = 0
-        self._calls = {size: self._prepared(size) for size in batch_sizes(max_batch)}
+            self._addresses[name] = self.memory.device(size)
+            if name == self._input:
+                self.images, self.input_address = self.memory.host(shapes[name], dtype), self._addresses[name]
+            elif name == self._output:
+                self.rows = self.memory.host(shapes[name], dtype)
+        self.images[...] = 0
+        self._calls = {size: self._prepared(size) for size in self._sizes}
 
     def run(self, array):
         """First output (B, ...) float32 for images (B, H, W, 3) uint8 of one batch."""
-        image = self._arrays[self._input]
-        if array.shape[1:] != image.shape[1:] or not 1 <= len(array) <= self._max_batch or array.dtype != image.dtype:
+        images = self.images
+        if array.shape[1:] != images.shape[1:] or not 1 <= len(array) <= self._max_batch or array.dtype != images.dtype:
             raise HpeError(
-                f"the engine takes (1..{self._max_batch}, {', '.join(map(str, image.shape[1:]))}) {image.dtype}, "
+                f"the engine takes (1..{self._max_batch}, {', '.join(map(str, images.shape[1:]))}) {images.dtype}, "
                 f"got {array.shape} {array.dtype}"
             )
-        image[: len(array)] = array
-        self._calls[min(size for size in self._calls if size >= len(array))]()
-        self._memory.synchronize()
-        return self._arrays[self._output][: len(array)].astype(np.float32)
+        images[: len(array)] = array
+        return self.rows_of(self._calls, len(array))
+
+    def rows_of(self, calls, count):
+        """First output (count, ...) float32 after one of `calls` (dict batch size -> function), the next size."""
+        calls[self.size_for(count)]()
+        self.memory.synchronize()
+        return self.rows[:count].astype(np.float32)
+
+    def size_for(self, count):
+        """The batch size that so many images run in."""
+        return min(size for size in self._sizes if size >= count)
 
     def close(self):
         """Free contexts and memory; harmless when it has been done."""
         self._calls.clear()
-        self._arrays.clear()
-        self._contexts.clear()
-        self._engine = None
-        self._memory.close()
+        self._steps.clear()
+        self._engine = self.images = self.rows = None
+        self.memory.close()
 
     def _prepared(self, size):
-        """A function that does one call of `size` images: a CUDA graph, or plain steps where none can be made."""
-        context = self._engine.create_execution_context()
-        if context is None:
-            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
-        self._contexts.append(context)
-        for name, address in self._addresses.items():
-            if not context.set_tensor_address(name, address):
-                raise HpeError(f"TensorRT refuses the address of tensor {name}")
-        image, rows = self._arrays[self._input][:size], self._arrays[self._output][:size]
-        if not context.set_input_shape(self._input, image.shape):
-            raise HpeError(f"TensorRT refuses inputs of shape {image.shape}")
+        """A function that does one call of `size` images."""
+        images, network = self.images[:size], self.network_steps(size)
 
         def steps():
-            self._memory.upload(self._addresses[self._input], image)
-            if not context.execute_async_v3(self._memory.stream):
-                raise HpeError("TensorRT does not execute the engine")
-            self._memory.download(rows, self._addresses[self._output])
+            self.memory.upload(self.input_address, images)
+            network()
 
+        return self.captured(steps)
+
+    def network_steps(self, size):
+        """A function that puts into the stream: the network on `size` images at input_address, its rows' way back."""
+        shape, rows = self.images[:size].shape, self.rows[:size]
+        context = self.context(self._engine, {self._input: shape}, self._addresses)
+
+        def steps():
+            if not context.execute_async_v3(self.memory.stream):
+                raise HpeError("TensorRT does not execute the engine")
+            self.memory.download(rows, self._addresses[self._output])
+
+        return steps
+
+    def context(self, engine, shapes, addresses):
+        """An engine's execution context that knows its inputs' shapes and its tensors' addresses (dicts by name)."""
+        context = engine.create_execution_context()
+        if context is None:
+            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+        for name, shape in shapes.items():
+            if not context.set_input_shape(name, shape):
+                raise HpeError(f"TensorRT refuses shape {tuple(shape)} of input {name}")
+        for name, address in addresses.items():
+            if not context.set_tensor_address(name, address):
+                raise HpeError(f"TensorRT refuses the address of tensor {name}")
+        return context
+
+    def captured(self, steps):
+        """A function that does what steps() does: a CUDA graph, or steps itself where none can be made."""
         for _ in range(WARM_UP_RUNS):  # lazy kernels are loaded here: loading cannot be captured
             steps()
-        self._memory.synchronize()
+        self.memory.synchronize()
         try:
-            return self._memory.capture(steps)
+            call = self.memory.capture(steps)
         except (HpeError, RuntimeError) as error:
             self.why_no_graph = str(error)
             log.warning("no CUDA graph, calls are some microseconds slower: %s", error)
             return steps
+        self._steps[call] = steps
+        return call
+
+    def forget(self, call):
+        """Give back what `captured` made."""
+        self.memory.forget(call)
+        self._steps.pop(call, None)
 
 
 def batch_sizes(max_batch):

@@ -17,7 +17,9 @@ def add_parsers(subparsers):
     )
     commands = engine.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    build = commands.add_parser("build", help="build the engine of a model, compare it with ONNX Runtime")
+    build = commands.add_parser(
+        "build", help="build the engine of a model and of its preprocessing, compare them with ONNX Runtime"
+    )
     build.add_argument("model", metavar="MODEL", help="model name as `hpe models` lists it, or an .onnx file")
     build.add_argument("--precision", choices=("fp16", "fp32", "int8"), help="default: int8 for Q/DQ models, else fp16")
     build.add_argument(
@@ -66,11 +68,13 @@ def _build(args):
     with _Progress() as progress:
         backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
     print(f"{backend.key.stem}: {_types_text(backend.facts)}, {_parity_text(backend.parity)}")
+    if backend.sampler_entry is not None:
+        print(_line(backend.sampler_entry))
     return 0
 
 
 def _build_ahead(trt, store, model_path, capability, args):
-    from hpe_core.engines import make, tensorrt_build
+    from hpe_core.engines import make, sampler, tensorrt_build
 
     tensorrt_build.capability_value(trt, capability)  # a typing error is told before anything is built
     onnx_bytes = make.read_model(model_path)
@@ -78,7 +82,16 @@ def _build_ahead(trt, store, model_path, capability, args):
     with _Progress() as progress:
         build = functools.partial(make.build, trt, model_path, key, True, progress)
         entry = store.obtain(key, build, lambda entry: entry, progress)
-    print(f"{key.stem}: {len(entry.plan) / 1e6:.1f} MB, {_types_text(entry.facts)}, {_parity_text(entry.parity)}")
+        wanted = sampler.sampler_of(entry.facts["card"], entry.facts["input_shape"], key.max_batch)
+        key = make.sampler_key(trt, wanted, None, capability)
+        build = functools.partial(make.build_sampler, trt, wanted, key, True, progress)
+        before = store.obtain(key, build, lambda entry: entry, progress)
+    print(f"{_line(entry)}\n{_line(before)}")
+
+
+def _line(entry):
+    text = f"{_types_text(entry.facts)}, {_parity_text(entry.parity)}"
+    return f"{entry.key.stem}: {len(entry.plan) / 1e6:.1f} MB, {text}"
 
 
 def _list(args):
@@ -106,7 +119,7 @@ def _prune(args):
         library = tensorrt_build.describe(tensorrt_build.load())
     shipped = _shipped()
     for name in store.prune(
-        lambda entry: not (args.all or _outdated(entry.key, library, shipped) or (args.refused and _refusal(entry)))
+        lambda entry: not (args.all or _outdated(entry, library, shipped) or (args.refused and _refusal(entry)))
     ):
         print(f"deleted {name}")
     print(f"{len(store.entries())} engines left in {store.folder}")
@@ -121,11 +134,15 @@ def _shipped():
     return {name: sha256_of(model_store.path_of(name).read_bytes()) for name in model_store.names()}
 
 
-def _outdated(key, library, shipped):
+def _outdated(entry, library, shipped):
     """Whether no program of this version asks for it again: another library, recipe or edition of a shipped model."""
+    from hpe_core.engines import sampler
     from hpe_core.engines.key import RECIPE
 
+    key = entry.key
     other_library = library is not None and key.library != library
+    if "sampler" in entry.facts:
+        return other_library or not sampler.is_current(entry.facts["sampler"], key.onnx_sha256)
     return other_library or key.recipe != RECIPE or shipped.get(key.model, key.onnx_sha256) != key.onnx_sha256
 
 
@@ -194,6 +211,8 @@ def _types_text(facts):
 def _parity_text(parity):
     if parity is None:
         return "not yet compared with ONNX Runtime (no GPU so far)"
+    if "grey_levels" in parity:
+        return f"{parity['grey_levels']:.3f} grey levels from ONNX Runtime (worst mean of {parity['rows']} canvases)"
     return f"{parity['rotation_deg_median']:.3f} deg from ONNX Runtime (median of {parity['rows']} rows)"
 
 

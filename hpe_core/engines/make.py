@@ -1,9 +1,10 @@
 """From a model file to its engine in the store: the key, the typed graph, the build."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from hpe_core.engines import tensorrt_build
+from hpe_core.engines import sampler, tensorrt_build
 from hpe_core.engines.key import ANY, PRECISIONS, RECIPE, EngineKey, sha256_of
 from hpe_core.errors import HpeError
 
@@ -41,12 +42,21 @@ def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=No
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
     if not 1 <= max_batch <= MAX_BATCH:
         raise HpeError(f"max_batch must lie in [1, {MAX_BATCH}], got {max_batch}")
+    return _key(trt, Path(model_path).stem, sha256_of(onnx_bytes), precision, max_batch, gpu, capability)
+
+
+def sampler_key(trt, wanted, gpu=None, capability=None):
+    """EngineKey of a Sampler, as of a model by `key_for`."""
+    return _key(trt, wanted.name, wanted.sha256, "fp32", wanted.max_batch, gpu, capability)
+
+
+def _key(trt, model, onnx_sha256, precision, max_batch, gpu, capability):
     portable = trt.__name__ == RTX  # such a plan fits every GPU of its compute capability, whatever the driver
     if gpu is None and not portable:
         raise HpeError(f"{tensorrt_build.describe(trt)} builds only for the GPU at hand, and there is none")
     return EngineKey(
-        model=Path(model_path).stem,
-        onnx_sha256=sha256_of(onnx_bytes),
+        model=model,
+        onnx_sha256=onnx_sha256,
         recipe=RECIPE,
         precision=precision,
         max_batch=max_batch,
@@ -71,20 +81,40 @@ def build(trt, model_path, key, ahead, progress):
     start = time.perf_counter()
     model = export_precision.read(model_path)
     card = export_precision.card_of(model, model_path)
-    shape = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     typed = export_precision.for_tensorrt(model, key.precision, key.max_batch)
     plan = tensorrt_build.build_plan(
         trt,
         typed.SerializeToString(),
         key.precision,
-        key.max_batch,
+        tensorrt_build.batch_profiles(typed.graph.input[0].name, input_shape(typed), key.max_batch),
         (key.compute_capability,) if ahead else (),
         progress,
     )
-    types = export_precision.types_of(typed)
     return plan, {
         "card": card,
-        "input_shape": shape,
-        "types": types,
+        "input_shape": input_shape(model),
+        "types": export_precision.types_of(typed),
         "build_s": round(time.perf_counter() - start, 2),
     }
+
+
+def build_sampler(trt, wanted, key, ahead, progress):
+    """(plan bytes, facts dict) of a Sampler, as `build` of a model; float32 in all its bits, for positions."""
+    start = time.perf_counter()
+    model = sampler.graph(wanted)
+    plan = tensorrt_build.build_plan(
+        trt,
+        model.SerializeToString(),
+        key.precision,
+        wanted.profiles,
+        (key.compute_capability,) if ahead else (),
+        progress,
+        tf32=False,
+    )
+    types = {"float16": 0, "quantised": 0, "nodes": len(model.graph.node)}
+    return plan, {"sampler": asdict(wanted), "types": types, "build_s": round(time.perf_counter() - start, 2)}
+
+
+def input_shape(model):
+    """List of numbers, and names where an axis is free."""
+    return [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]

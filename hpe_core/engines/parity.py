@@ -8,7 +8,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.preprocess import letterbox
+from hpe_core.preprocess import GRID, letterbox, letterbox_nodes
 
 FRAMES = Path(__file__).parent / "parity_frames"
 SCORE = 0.3  # rows from here on count
@@ -17,6 +17,9 @@ ROTATION_LIMIT_DEG = {"fp32": 0.1, "fp16": 0.1, "int8": 0.3}  # medians; fp32 ru
 CENTRE_LIMIT_PX = {"fp32": 0.25, "fp16": 0.25, "int8": 1.0}
 SCORE_LIMIT = {"fp32": 0.01, "fp16": 0.01, "int8": 0.05}
 LANDMARK_LIMIT_MM = {"fp32": 0.5, "fp16": 0.5, "int8": 2.0}  # about a quarter and a whole pixel of a crop
+GREY_LIMIT = 0.5  # mean difference of any canvas of a sampler
+SAMPLED_SIZES = ((320, 240), (640, 480), (1280, 720), (1920, 1200), (641, 477), (90, 160), (480, 640), (800, 600))
+SAMPLED_GROUPS = (1, 3, 8)  # canvases per call, of those that the sampler takes
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,48 @@ def measure(reference_run, run, input_shape, columns):
     )
 
 
+def sampler_questions(sampler):
+    """What a Sampler is asked in the check: list of image (H, W, 3) uint8, nodes (N, GRID, GRID, 2), spread (N,).
+
+    Letterboxes of images of many sizes, or squares in them: turned, small and large, and beyond the border.
+    """
+    rng, questions = np.random.default_rng(0), []
+    for i, (image, size) in enumerate(zip(_images("[0-9]*.jpg"), SAMPLED_SIZES, strict=True)):
+        image = cv2.resize(image, size)
+        if sampler.rule == "black":
+            nodes, spread, _ = letterbox_nodes(*size, sampler.width, sampler.height)
+            questions.append((image, nodes[None], np.array([spread])))
+            continue
+        count = min(sampler.max_batch, SAMPLED_GROUPS[i % len(SAMPLED_GROUPS)])
+        middle, side = rng.uniform(0, size, (count, 2)), rng.uniform(0.1, 1.0, count) * min(size)
+        angle, spread = rng.uniform(-0.7, 0.7, count), rng.choice([0.0, 1.0, 2.0], count)
+        x, y = np.meshgrid(*2 * [np.linspace(-0.5, 0.5, GRID)])
+        square = np.stack([x, y], -1)[None] * side[:, None, None, None]
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
+        questions.append((image, square @ turn[:, None] + middle[:, None, None], spread))
+    return questions
+
+
+def measure_sampler(reference_run, run, sampler):
+    """Differences (dict) of two ways to run a Sampler: run(image, nodes, spread) -> canvases (N, h, w, 3) uint8.
+
+    grey_levels: the mean difference of the worst canvas; rows: how many canvases were compared.
+    """
+    means = []
+    for question in sampler_questions(sampler):
+        expected, found = reference_run(*question), run(*question)
+        if found.shape != expected.shape:
+            raise HpeError(f"the sampler gives canvases of shape {found.shape}, the reference {expected.shape}")
+        means += list(np.abs(found.astype(int) - expected).mean((1, 2, 3)))
+    return {"rows": len(means), "grey_levels": float(max(means))}
+
+
 def refusal(parity, precision):
-    """Why an engine of this precision may not be used, or None. parity: Parity.as_dict()."""
+    """Why an engine of this precision may not be used, or None. parity: Parity.as_dict(), or of `measure_sampler`."""
+    if "grey_levels" in parity:
+        worst = parity["grey_levels"]
+        told = f"a canvas differs by {worst:.3g} grey levels in the mean, allowed {GREY_LIMIT:g}"
+        return None if worst <= GREY_LIMIT else told
     limits = (
         ("rotation", "rotation_deg_median", ROTATION_LIMIT_DEG[precision], "deg"),
         ("face centre", "centre_px_median", CENTRE_LIMIT_PX[precision], "px"),

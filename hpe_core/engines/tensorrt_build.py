@@ -56,11 +56,19 @@ def capability_value(trt, text):
     return known[text]
 
 
-def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progress=None):
+def batch_profiles(name, shape, max_batch):
+    """Profiles of a network whose input `name` takes any number of images, up to max_batch; none for a fixed shape."""
+    if isinstance(shape[0], int):
+        return {}
+    return {name: tuple((batch, *shape[1:]) for batch in (1, min(OPTIMUM_BATCH, max_batch), max_batch))}
+
+
+def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, tf32=True):
     """Plan (bytes) of a typed ONNX (hpe_core.export_precision.for_tensorrt).
 
-    max_batch: most images per call, where the first axis is free. capabilities: texts like "8.6" to build for; none
-    means the GPU at hand. progress(text) hears percentages.
+    profiles: dict input -> (least, usual, largest) shape, of every input with a free axis. capabilities: texts like
+    "8.6" to build for; none means the GPU at hand. progress(text) hears percentages. tf32: whether products of float32
+    may be taken with 10 bits, as by default.
     Raises HpeError with TensorRT's own words.
     """
     log = collecting_logger(trt)
@@ -75,11 +83,12 @@ def build_plan(trt, onnx_bytes, precision, max_batch=1, capabilities=(), progres
     if not typed:
         for flag in {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(precision, ()):
             config.set_flag(getattr(trt.BuilderFlag, flag))
-    image = network.get_input(0)
-    if image is not None and image.shape[0] == -1:
+    if not tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if profiles:
         profile = builder.create_optimization_profile()
-        batches = (1, min(OPTIMUM_BATCH, max_batch), max_batch)
-        profile.set_shape(image.name, *[(batch, *tuple(image.shape)[1:]) for batch in batches])
+        for name, shapes in profiles.items():
+            profile.set_shape(name, *shapes)
         config.add_optimization_profile(profile)
     _aim(trt, config, capabilities)
     monitor = _monitor(trt, progress) if progress and hasattr(trt, "IProgressMonitor") else None

@@ -1,8 +1,9 @@
 import argparse
+from dataclasses import replace
 
 import pytest
 
-from hpe_core.engines import commands, gpu
+from hpe_core.engines import commands, gpu, sampler, tensorrt_build
 from hpe_core.engines.key import RECIPE
 from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
@@ -76,6 +77,33 @@ def test_prune_deletes_an_earlier_edition_of_a_shipped_model(hpe, store, key_wit
     assert [entry.key.onnx_sha256 for entry, _ in store.entries()] == ["a" * 64]
 
 
+SAMPLER = sampler.Sampler(320, 256, "black", 1)
+SAMPLED = {"sampler": vars(SAMPLER), "types": {"float16": 0, "quantised": 0, "nodes": 30}}
+
+
+def test_a_sampler_is_listed_and_checked_by_its_grey_levels(hpe, store, key_with, capsys):
+    good = key_with(model=SAMPLER.name, onnx_sha256=SAMPLER.sha256, precision="fp32")
+    store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.0123})
+    assert hpe("engine", "list") == 0 and hpe("engine", "check") == 0
+    out = capsys.readouterr().out
+    assert "sampler_320x256_black-fp32-b1-sm86-" in out and "0 of 30 nodes in float16" in out
+    assert out.count("0.012 grey levels from ONNX Runtime (worst mean of 8 canvases)") == 2
+    store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.75})
+    assert hpe("engine", "list") == 0 and hpe("engine", "check") == 2
+    assert "refused: a canvas differs by 0.75 grey levels in the mean, allowed 0.5" in capsys.readouterr().out
+
+
+def test_prune_keeps_the_samplers_of_this_version(hpe, store, key_with):
+    current = key_with(model=SAMPLER.name, onnx_sha256=SAMPLER.sha256, library=_installed_library())
+    outdated = [replace(current, onnx_sha256="a" * 64), replace(current, library="tensorrt 8.5.0")]
+    for key in (current, *outdated):
+        store.write(key, b"plan", SAMPLED)
+    hpe("engine", "prune")
+    kept = [entry.key for entry, _ in store.entries()]
+    assert current in kept and outdated[0] not in kept
+    assert (outdated[1] in kept) == (tensorrt_build.installed() is None)  # without TensorRT no version is older
+
+
 def test_prune_all_deletes_all(hpe, store, key, capsys):
     store.write(key, b"plan", {}, GOOD)
     assert hpe("engine", "prune", "--all") == 0
@@ -97,8 +125,10 @@ def test_build_for_another_gpu_stores_an_engine(hpe, store, write_net, capsys):
     path = write_net()
     assert hpe("engine", "build", str(path), "--compute-capability", "8.6", "--compute-capability", "8.9") == 0
     out, err = capsys.readouterr()
-    assert out.count("not yet compared with ONNX Runtime") == 2 and "building engine net-fp16-b1-sm86" in err
-    assert {entry.key.compute_capability for entry, _ in store.entries()} == {"8.6", "8.9"}
+    assert out.count("not yet compared with ONNX Runtime") == 4 and "building engine net-fp16-b1-sm86" in err
+    assert {(entry.key.model, entry.key.compute_capability) for entry, _ in store.entries()} == {
+        (model, capability) for model in ("net", "sampler_64x48_black") for capability in ("8.6", "8.9")
+    }
     assert hpe("engine", "check") == 0
 
 

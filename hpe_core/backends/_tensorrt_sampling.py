@@ -1,0 +1,122 @@
+"""Preprocessing on the GPU: a sampler's engine cuts the network's inputs out of the image, in the network's stream.
+
+The image goes to the device once: the first network that needs it notes its place in the SourceImage for the others.
+"""
+
+import numpy as np
+
+from hpe_core.engines import sampler as samplers
+from hpe_core.errors import HpeError
+from hpe_core.preprocess import GRID, SourceImage
+
+LARGEST = samplers.IMAGE_SIZES[-1]
+
+
+class DeviceImage:
+    """Room for one image in pinned memory and on the device."""
+
+    def __init__(self, memory):
+        size = 3 * LARGEST[0] * LARGEST[1]
+        self._memory, self._host, self.address = memory, memory.host((size,), np.uint8), memory.device(size)
+        self.ticket = None  # of the image that lies there now
+
+    def upload(self, source):
+        """Put a SourceImage there, in the stream, and note that in it."""
+        pinned = self._host[: source.array.size].reshape(source.array.shape)
+        pinned[...] = source.array
+        self._memory.upload(self.address, pinned)
+        self.ticket = object()
+        source.on_device = self, self.ticket
+
+
+class Sampling:
+    """The sampler's engine in front of a network's Runner; what it makes is the network's input.
+
+    A graph belongs to one place and size of the image and to one batch size. It is captured when it is first needed;
+    those of another place or size are dropped then, so the memory stays bounded.
+    """
+
+    def __init__(self, engine, runner, sampler):
+        self.max_batch = sampler.max_batch
+        self._engine, self._runner, self._memory = engine, runner, runner.memory
+        shapes = {"nodes": (self.max_batch, GRID, GRID, 2), "spread": (self.max_batch,)}
+        self._host = {name: self._memory.host(shape, np.float32) for name, shape in shapes.items()}
+        self._addresses = {name: self._memory.device(array.nbytes) for name, array in self._host.items()}
+        for array in self._host.values():
+            array[...] = 0  # what is left over from earlier calls is sampled, too
+        self._image = None
+        self._captured_for, self._calls = None, {}
+
+    def run(self, source, nodes, spread):
+        """The network's rows (N, ...) float32 for canvases of nodes (N, GRID, GRID, 2), spread (N,) of a SourceImage.
+
+        The image's size is in sampler.IMAGE_SIZES, N at most `max_batch`.
+        """
+        address = self._filled(source, nodes, spread)
+        place = (address, source.array.shape)
+        if place != self._captured_for:
+            self._drop()
+            self._captured_for = place
+        size = self._runner.size_for(len(nodes))
+        if size not in self._calls:
+            self._calls[size] = self._prepared(*place, size)
+        return self._runner.rows_of(self._calls, len(nodes))
+
+    def canvases(self, image, nodes, spread):
+        """Canvases (N, h, w, 3) uint8 of an image (H, W, 3) uint8: the sampler alone, for its comparison."""
+        address, found = self._filled(SourceImage(image), nodes, spread), self._runner.images[: len(nodes)]
+        steps = self._sampler_steps(address, image.shape, len(nodes))  # its context must live until all is done
+        steps()
+        self._memory.download(found, self._runner.input_address)
+        self._memory.synchronize()
+        return found.copy()
+
+    def close(self):
+        """Let go of contexts and graphs; the memory is the Runner's."""
+        self._drop()
+        if self._image is not None:
+            self._image.ticket = None
+        self._engine = None
+
+    def _filled(self, source, nodes, spread):
+        """Address of the image on the device, uploaded if it is not there; nodes and spread are in pinned memory."""
+        if not 1 <= len(nodes) <= self.max_batch:
+            raise HpeError(f"the sampler makes 1 to {self.max_batch} canvases, got nodes of shape {np.shape(nodes)}")
+        image, ticket = source.on_device or (None, None)
+        if image is None or image.ticket is not ticket:  # another image lies there by now
+            if self._image is None:
+                self._image = DeviceImage(self._memory)
+            image = self._image
+            image.upload(source)
+        self._host["nodes"][: len(nodes)], self._host["spread"][: len(nodes)] = nodes, spread
+        return image.address
+
+    def _prepared(self, address, image_shape, size):
+        """A function that samples and runs the network for `size` canvases of the image at an address."""
+        sample, network = self._sampler_steps(address, image_shape, size), self._runner.network_steps(size)
+
+        def steps():
+            sample()
+            network()
+
+        return self._runner.captured(steps)
+
+    def _sampler_steps(self, address, image_shape, size):
+        arrays = {name: array[:size] for name, array in self._host.items()}
+        shapes = {"image": image_shape} | {name: array.shape for name, array in arrays.items()}
+        addresses = self._addresses | {"image": address, "canvases": self._runner.input_address}
+        context = self._runner.context(self._engine, shapes, addresses)
+
+        def steps():
+            for name, array in arrays.items():
+                self._memory.upload(self._addresses[name], array)
+            if not context.execute_async_v3(self._memory.stream):
+                raise HpeError("TensorRT does not execute the sampler")
+
+        return steps
+
+    def _drop(self):
+        for call in self._calls.values():
+            self._runner.forget(call)
+        self._calls.clear()
+        self._captured_for = None

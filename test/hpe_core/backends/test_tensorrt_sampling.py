@@ -1,0 +1,258 @@
+"""Preprocessing in front of the network, on a device that is arrays; ONNX Runtime executes the real graphs."""
+
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from hpe_core import backends, model_store, preprocess
+from hpe_core.backends import _tensorrt_sampling, tensorrt
+from hpe_core.config import EstimatorConfig
+from hpe_core.engines import make, parity, sampler, tensorrt_build
+from hpe_core.engines.store import EngineStore
+from hpe_core.errors import HpeError
+from hpe_core.estimators.crop6dof import Refiner
+from hpe_core.estimators.head6dof import Estimator
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.preprocess import SourceImage
+
+HEAD, CROP = model_store.path_of("head6dof"), model_store.path_of("crop6dof")
+CAMERA = CameraModel.from_hfov(640, 480, 60.0)
+
+
+@pytest.fixture(autouse=True)
+def built_once(tmp_path_factory, monkeypatch):
+    """One engine cache for the whole file: comparing takes most of the time."""
+    folder = tmp_path_factory.getbasetemp() / "sampling_engines"
+    monkeypatch.setenv("HPE_ENGINE_CACHE", str(folder))
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPE_ENGINE_CACHE", str(tmp_path / "engines"))
+
+
+def frame(i=0, size=(640, 480)):
+    return cv2.resize(cv2.imread(str(parity.FRAMES / f"{i}.jpg")), size)
+
+
+def uploads_of(device, nbytes):
+    """How often so many bytes went to the device."""
+    return sum(memory.uploads.count(nbytes) for memory in device.memories)
+
+
+def squares(count, seed=0):
+    """Nodes (count, GRID, GRID, 2) and spread (count,) of squares in an image of 640x480."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(*2 * [np.linspace(-0.5, 0.5, preprocess.GRID)])
+    side, middle = rng.uniform(80, 300, (count, 1, 1, 1)), rng.uniform(0, 480, (count, 1, 1, 2))
+    return np.stack([x, y], -1) * side + middle, rng.choice([0.0, 1.5], count)
+
+
+def sampled(backend, image, nodes, spread):
+    """What the backend's network says of canvases that ONNX Runtime samples."""
+    wanted = sampler.sampler_of(backend.card, backend.input_shape, backend.key.max_batch)
+    run = sampler.reference(wanted, 1)
+    return np.concatenate([run(image, nodes[i : i + 1], spread[i : i + 1]) for i in range(len(nodes))])
+
+
+@pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "no graphs"])
+def test_rows_are_those_of_canvases_that_onnx_runtime_samples(array_gpu, graphs):
+    array_gpu(graphs)
+    backend = tensorrt.Backend(CROP, threads=1)
+    image = frame()
+    source = SourceImage(image)
+    for count in (1, 3, 2, 8, 5, 11):
+        nodes, spread = squares(count, seed=count)
+        rows = backend.run_on(source, nodes, spread)
+        np.testing.assert_allclose(rows, backend.run(sampled(backend, image, nodes, spread)), atol=1e-3)
+
+
+def test_a_whole_image_becomes_the_rows_of_its_letterbox(array_gpu):
+    array_gpu()
+    backend = tensorrt.Backend(HEAD, threads=1)
+    source = SourceImage(frame(1))
+    call, scales = preprocess.letterbox_call(backend, source, 320, 256)
+    canvas, expected_scales = preprocess.letterbox(source.array, 320, 256)
+    assert call.func == backend.run_on and scales == expected_scales
+    found = parity.compare(backend.run(canvas[None])[0], call()[0], backend.card["spec"]["columns"])
+    assert found.rows > 3 and found.rotation_deg_median < 0.05
+
+
+KINDS = {
+    "both on the GPU": ("tensorrt", "tensorrt", 1),
+    "crops on the CPU": ("tensorrt", "onnxruntime", 1),
+    "whole image on the CPU": ("onnxruntime", "tensorrt", 1),
+    "both on the CPU": ("onnxruntime", "onnxruntime", 0),
+}
+
+
+@pytest.mark.parametrize("first, second, uploads", KINDS.values(), ids=KINDS)
+def test_every_mix_of_backends_finds_the_same_faces_and_uploads_each_image_at_most_once(
+    array_gpu, first, second, uploads
+):
+    device = array_gpu()
+
+    def estimator(first, second):
+        refiner = Refiner(backends.create(second, CROP, 1, lambda text: None))
+        return Estimator(backends.create(first, HEAD, 1, lambda text: None), EstimatorConfig(threads=1), refiner)
+
+    mixed, plain, turns = estimator(first, second), estimator("onnxruntime", "onnxruntime"), []
+    for i in range(4):
+        image = frame(i)
+        before = uploads_of(device, image.nbytes)
+        faces, stage_s = mixed.estimate(image, CAMERA)
+        assert uploads_of(device, image.nbytes) - before == uploads
+        assert {"preprocess", "inference", "refinement"} <= set(stage_s)
+        expected, _ = plain.estimate(image, CAMERA)
+        assert len(faces) == len(expected) > 0
+        R, R_expected = (np.stack([f.pose.R_camera_head for f in some]) for some in (faces, expected))
+        turns += list(np.degrees(so3.geodesic_angle(R, R_expected)))
+    assert np.median(turns) < 0.2 and max(turns) < 1.0
+
+
+def test_an_image_that_gave_way_to_another_one_goes_to_the_device_again(array_gpu):
+    array_gpu()
+    head, crop = tensorrt.Backend(HEAD, threads=1), tensorrt.Backend(CROP, threads=1)
+    first, second = SourceImage(frame(0)), SourceImage(frame(3))
+    nodes, spread = squares(2)
+    expected = crop.run(sampled(crop, first.array, nodes, spread))
+    for source in (first, second):
+        preprocess.letterbox_call(head, source, 320, 256)[0]()
+    np.testing.assert_allclose(crop.run_on(first, nodes, spread), expected, atol=1e-3)
+
+
+def test_a_network_goes_on_alone_when_the_one_that_held_the_image_is_closed(array_gpu):
+    array_gpu()
+    head, crop = tensorrt.Backend(HEAD, threads=1), tensorrt.Backend(CROP, threads=1)
+    source = SourceImage(frame())
+    preprocess.letterbox_call(head, source, 320, 256)[0]()
+    nodes, spread = squares(2)
+    expected = crop.run_on(source, nodes, spread)
+    head.close()
+    head.close()
+    np.testing.assert_array_equal(crop.run_on(source, nodes, spread), expected)
+
+
+def test_a_graph_is_captured_once_for_each_image_size_and_number_of_crops_and_old_ones_are_given_back(array_gpu):
+    device = array_gpu()
+    backend = tensorrt.Backend(CROP, threads=1)
+    (memory,) = device.memories
+    prepared = len(tensorrt.batch_sizes(16))  # for finished crops
+    for size in ((640, 480), (320, 240), (1280, 720)):
+        for _ in range(2):
+            source = SourceImage(frame(0, size))
+            for count in (1, 2, 3, 4):  # three crops run in the size of four
+                nodes, spread = squares(count)
+                rows = backend.run_on(source, nodes, spread)
+                expected = backend.run(sampled(backend, source.array, nodes, spread))
+                np.testing.assert_allclose(rows, expected, atol=1e-3)
+        assert len(memory.graphs) == prepared + 3
+        assert len(backend._runner._steps) == prepared + 3
+
+
+def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(array_gpu, own_cache, monkeypatch):
+    array_gpu()
+    said = []
+    tensorrt.Backend(HEAD, threads=1, progress=said.append).close()
+    assert [text.split()[0] for text in said] == ["building", "comparing"] * 2
+    said.clear()
+    backend = tensorrt.Backend(HEAD, threads=1, progress=said.append)
+    monkeypatch.setattr(tensorrt_build, "build_plan", None)
+    preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)[0]()
+    assert said == []
+
+
+@pytest.mark.parametrize("size", [(1921, 1080), (1200, 1201), (640, 15), (8, 480)])
+def test_an_image_beyond_the_profile_is_preprocessed_by_the_cpu_and_that_is_said_once(array_gpu, caplog, size):
+    array_gpu()
+    backend = tensorrt.Backend(HEAD, threads=1)
+    source = SourceImage(frame(0, size))
+    for _ in range(2):
+        call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+        assert call.func == backend.run
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [f"images of {size[0]}x{size[1]} are preprocessed on the CPU, the GPU takes 16x16 to 1920x1200"]
+
+
+@pytest.mark.parametrize("size", [(1920, 1200), (16, 16)])
+def test_the_first_and_the_last_size_of_the_profile_run(array_gpu, size):
+    array_gpu()
+    backend = tensorrt.Backend(HEAD, threads=1)
+    call, _ = preprocess.letterbox_call(backend, SourceImage(frame(0, size)), 320, 256)
+    assert call.func == backend.run_on and np.isfinite(call()).all()
+
+
+def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
+    array_gpu, own_cache, caplog, monkeypatch
+):
+    array_gpu()
+    canvases = _tensorrt_sampling.Sampling.canvases
+    wrong = lambda self, *given: canvases(self, *given) ^ 1  # noqa: E731
+    monkeypatch.setattr(_tensorrt_sampling.Sampling, "canvases", wrong)
+    for _ in range(2):
+        caplog.clear()
+        backend = tensorrt.Backend(HEAD, threads=1)
+        assert not backend.samples((480, 640, 3))
+        assert "preprocessing for head6dof stays on the CPU" in caplog.text
+        assert "a canvas differs by 1 grey levels in the mean, allowed 0.5" in caplog.text
+        call, _ = preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)
+        assert call.func == backend.run and np.isfinite(call()).all()
+        monkeypatch.setattr(_tensorrt_sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
+
+
+def test_without_the_sampler_the_cpu_goes_on(array_gpu, own_cache, caplog, monkeypatch):
+    array_gpu()
+
+    def fail(*given):
+        raise HpeError("tensorrt_rtx cannot read the network: GridSample")
+
+    monkeypatch.setattr(make, "build_sampler", fail)
+    backend = tensorrt.Backend(CROP, threads=1)
+    assert "preprocessing for crop6dof stays on the CPU: tensorrt_rtx cannot read the network" in caplog.text
+    assert not backend.samples((480, 640, 3)) and backend.sampler_entry is None
+    assert backend.run(np.zeros((2, 128, 128, 3), np.uint8)).shape[0] == 2
+
+
+def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, own_cache, caplog, monkeypatch):
+    array_gpu()
+    context = tensorrt.Runner.context
+
+    def limited(self, engine, shapes, addresses):
+        if "nodes" in shapes:
+            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+        return context(self, engine, shapes, addresses)
+
+    monkeypatch.setattr(tensorrt.Runner, "context", limited)
+    backend = tensorrt.Backend(HEAD, threads=1)
+    assert "stays on the CPU: TensorRT makes no execution context" in caplog.text
+    assert not backend.samples((480, 640, 3))
+
+
+def test_the_comparison_of_a_sampler_is_kept_beside_it(array_gpu, own_cache):
+    array_gpu()
+    backend = tensorrt.Backend(CROP, threads=1)
+    kept = {entry.key.model: entry for entry, _ in EngineStore().entries()}
+    assert set(kept) == {"crop6dof", "sampler_128x128_edge"}
+    assert kept["sampler_128x128_edge"].parity == backend.sampler_entry.parity == {"rows": 28, "grey_levels": 0.0}
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_the_sampler_refuses_another_number_of_canvases(array_gpu, count):
+    array_gpu()
+    backend = tensorrt.Backend(CROP, threads=1)
+    with pytest.raises(HpeError, match=r"the sampler makes 1 to 8 canvases, got nodes of shape"):
+        backend._sampling.run(SourceImage(frame()), np.zeros((count, 9, 9, 2)), np.zeros(count))
+
+
+def test_an_engine_for_fewer_crops_samples_as_many_at_once(array_gpu, own_cache):
+    array_gpu()
+    backend = tensorrt.Backend(CROP, threads=1, max_batch=2)
+    nodes, spread = squares(5)
+    rows = backend.run_on(SourceImage(frame()), nodes, spread)
+    np.testing.assert_allclose(rows, backend.run(sampled(backend, frame(), nodes, spread)), atol=1e-3)
