@@ -19,7 +19,7 @@ class Method:
 
 METHODS = {
     "fusion": Method("head6dof", "crop6dof", "fused"),
-    "fusion_int8": Method("head6dof_int8", "crop6dof", "fused"),
+    "fusion_int8": Method("head6dof_int8", "crop6dof_int8", "fused"),
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
 }
@@ -29,7 +29,8 @@ def names():
     """What `--model` takes by name: the methods whose parts are shipped, then the whole-image networks."""
     shipped = model_store.names()
     ready = [name for name, method in METHODS.items() if {method.detector, method.refiner} <= {*shipped}]
-    return ready + [name for name in shipped if name not in ready]
+    refiners = {method.refiner for method in METHODS.values()}
+    return ready + [name for name in shipped if name not in refiners]
 
 
 def method_of(model):
