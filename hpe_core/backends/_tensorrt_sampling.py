@@ -6,10 +6,12 @@ The image goes to the device once: the first network that needs it notes its pla
 import numpy as np
 
 from hpe_core.engines import sampler as samplers
+from hpe_core.engines import tensorrt_build
 from hpe_core.errors import HpeError
 from hpe_core.preprocess import GRID, SourceImage
 
 LARGEST = samplers.IMAGE_SIZES[-1]
+PLACES = 2  # this network's own and another one's
 
 
 class DeviceImage:
@@ -32,8 +34,9 @@ class DeviceImage:
 class Sampling:
     """The sampler's engine in front of a network's Runner; what it makes is the network's input.
 
-    A graph belongs to one place and size of the image and to one batch size. It is captured when it is first needed;
-    those of another place or size are dropped then, so the memory stays bounded.
+    A graph belongs to the image's shape and its place on the device (it lies where the first network of a frame put it)
+    and to a batch size. It is captured when it is first needed; then those of another shape are dropped, and all when
+    the image comes from more than PLACES, so the memory stays bounded.
     """
 
     def __init__(self, engine, runner, sampler):
@@ -44,8 +47,12 @@ class Sampling:
         self._addresses = {name: self._memory.device(array.nbytes) for name, array in self._host.items()}
         for array in self._host.values():
             array[...] = 0  # what is left over from earlier calls is sampled, too
+        self._scratch = None
+        if tensorrt_build.shares_memory(runner.trt, engine):
+            size = max(1, engine.device_memory_size_v2)
+            self._scratch = self._memory.device(size), size
         self._image = None
-        self._captured_for, self._calls = None, {}
+        self._shape, self._calls = None, {}  # of the images; address -> batch size -> function
 
     def run(self, source, nodes, spread):
         """The network's rows (N, ...) float32 for canvases of nodes (N, GRID, GRID, 2), spread (N,) of a SourceImage.
@@ -53,14 +60,13 @@ class Sampling:
         The image's size is in sampler.IMAGE_SIZES, N at most `max_batch`.
         """
         address = self._filled(source, nodes, spread)
-        place = (address, source.array.shape)
-        if place != self._captured_for:
+        if source.array.shape != self._shape or (address not in self._calls and len(self._calls) == PLACES):
             self._drop()
-            self._captured_for = place
-        size = self._runner.size_for(len(nodes))
-        if size not in self._calls:
-            self._calls[size] = self._prepared(*place, size)
-        return self._runner.rows_of(self._calls, len(nodes))
+            self._shape = source.array.shape
+        calls, size = self._calls.setdefault(address, {}), self._runner.size_for(len(nodes))
+        if size not in calls:
+            calls[size] = self._prepared(address, self._shape, size)
+        return self._runner.rows_of(calls, len(nodes))
 
     def canvases(self, image, nodes, spread):
         """Canvases (N, h, w, 3) uint8 of an image (H, W, 3) uint8: the sampler alone, for its comparison."""
@@ -105,7 +111,7 @@ class Sampling:
         arrays = {name: array[:size] for name, array in self._host.items()}
         shapes = {"image": image_shape} | {name: array.shape for name, array in arrays.items()}
         addresses = self._addresses | {"image": address, "canvases": self._runner.input_address}
-        context = self._runner.context(self._engine, shapes, addresses)
+        context = self._runner.context(self._engine, shapes, addresses, self._scratch)
 
         def steps():
             for name, array in arrays.items():
@@ -116,7 +122,8 @@ class Sampling:
         return steps
 
     def _drop(self):
-        for call in self._calls.values():
-            self._runner.forget(call)
+        for calls in self._calls.values():
+            for call in calls.values():
+                self._runner.forget(call)
         self._calls.clear()
-        self._captured_for = None
+        self._shape = None

@@ -156,7 +156,7 @@ class Runner:
         outputs = [name for name in names if name not in inputs]
         if len(inputs) != 1 or not outputs:
             raise HpeError(f"the engine has inputs {inputs} and outputs {outputs}, needed: one input, one output")
-        self._engine = engine
+        self.trt, self._engine = trt, engine
         self._input, self._output, self._max_batch = inputs[0], outputs[0], max_batch
         shapes = {name: (max_batch, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
         self.memory, self._sizes = _cuda_memory.create(), batch_sizes(max_batch)
@@ -224,11 +224,9 @@ class Runner:
 
         return steps
 
-    def context(self, engine, shapes, addresses):
+    def context(self, engine, shapes, addresses, scratch=None):
         """An engine's execution context that knows its inputs' shapes and its tensors' addresses (dicts by name)."""
-        context = engine.create_execution_context()
-        if context is None:
-            raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+        context = tensorrt_build.new_context(self.trt, engine, scratch)
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
                 raise HpeError(f"TensorRT refuses shape {tuple(shape)} of input {name}")

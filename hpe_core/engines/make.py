@@ -109,7 +109,8 @@ def build_sampler(trt, wanted, key, ahead, progress):
         wanted.profiles,
         (key.compute_capability,) if ahead else (),
         progress,
-        tf32=False,
+        exact=True,
+        static=True,
     )
     types = {"float16": 0, "quantised": 0, "nodes": len(model.graph.node)}
     return plan, {"sampler": asdict(wanted), "types": types, "build_s": round(time.perf_counter() - start, 2)}

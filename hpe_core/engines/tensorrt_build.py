@@ -63,12 +63,13 @@ def batch_profiles(name, shape, max_batch):
     return {name: tuple((batch, *shape[1:]) for batch in (1, min(OPTIMUM_BATCH, max_batch), max_batch))}
 
 
-def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, tf32=True):
+def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, exact=False, static=False):
     """Plan (bytes) of a typed ONNX (hpe_core.export_precision.for_tensorrt).
 
     profiles: dict input -> (least, usual, largest) shape, of every input with a free axis. capabilities: texts like
-    "8.6" to build for; none means the GPU at hand. progress(text) hears percentages. tf32: whether products of float32
-    may be taken with 10 bits, as by default.
+    "8.6" to build for; none means the GPU at hand. progress(text) hears percentages. exact: products of float32 in
+    all their bits, where the default takes 10. static: no memory is allotted while the engine runs (TensorRT for RTX
+    does so for large tensors, and then no CUDA graph can be captured); its contexts share theirs.
     Raises HpeError with TensorRT's own words.
     """
     log = collecting_logger(trt)
@@ -83,8 +84,10 @@ def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progr
     if not typed:
         for flag in {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(precision, ()):
             config.set_flag(getattr(trt.BuilderFlag, flag))
-    if not tf32:
+    if exact and hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)
+    if static and hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if profiles:
         profile = builder.create_optimization_profile()
         for name, shapes in profiles.items():
@@ -107,6 +110,33 @@ def open_engine(trt, plan):
     if engine is None:
         raise UnusableEngine(f"{describe(trt)} does not load it: {log.last_error()}")
     return engine
+
+
+def shares_memory(trt, engine):
+    """Whether contexts of an engine can be given the memory that they work in (TensorRT 10.1 and later)."""
+    return hasattr(trt, "ExecutionContextAllocationStrategy") and hasattr(engine, "device_memory_size_v2")
+
+
+def new_context(trt, engine, scratch=None):
+    """An execution context. scratch: (address, bytes) to work in, shared with others that never run at the same time.
+
+    TensorRT for RTX is told to compile its kernels for a shape before it runs: a CUDA graph keeps those it captured.
+    Raises HpeError when TensorRT makes none.
+    """
+    managed = scratch and trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+        config = engine.create_runtime_config()
+        config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        if scratch:
+            config.set_execution_context_allocation_strategy(managed)
+        context = engine.create_execution_context(config)
+    else:
+        context = engine.create_execution_context(managed) if scratch else engine.create_execution_context()
+    if context is None:
+        raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+    if scratch:
+        context.set_device_memory(*scratch)
+    return context
 
 
 def _made(trt, what, make):

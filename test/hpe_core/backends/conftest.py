@@ -4,6 +4,7 @@ As on a GPU, nothing happens before the stream is waited for, a graph repeats wh
 captured (and nothing that Python did beside), and it is bound to the state and the life of its execution contexts.
 """
 
+import itertools
 import json
 import weakref
 from types import SimpleNamespace
@@ -27,11 +28,14 @@ def own_engine_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def array_gpu(monkeypatch):
-    """array_gpu(graphs) -> Device, on which the backend `tensorrt` runs from then on."""
+    """array_gpu(graphs, rtx) -> Device, on which the backend `tensorrt` runs from then on.
 
-    def install(graphs=True):
+    rtx: as TensorRT for RTX, else with the few functions of TensorRT 8.5.
+    """
+
+    def install(graphs=True, rtx=True):
         device = Device(graphs)
-        rtx = library()
+        rtx = library(rtx)
         found = gpu.Gpu("a dict of arrays", "8.6", "12.6"), None
         monkeypatch.setattr(tensorrt_build, "load", lambda: rtx)
         monkeypatch.setattr(tensorrt_build, "installed", lambda: "tensorrt_rtx")
@@ -45,19 +49,33 @@ def array_gpu(monkeypatch):
     return install
 
 
-def plan_of(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, tf32=True):
+def plan_of(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, exact=False, static=False):
     """In the place of tensorrt_build.build_plan: the graph itself and its profiles."""
     return json.dumps(profiles or {}).encode() + PROFILES_END + onnx_bytes
 
 
-def library():
+def library(rtx):
     """What the backend asks the module tensorrt_rtx for."""
+    newer = {
+        "ExecutionContextAllocationStrategy": SimpleNamespace(USER_MANAGED="user"),
+        "DynamicShapesKernelSpecializationStrategy": SimpleNamespace(EAGER="eager"),
+    }
     return SimpleNamespace(
         __name__="tensorrt_rtx",
         __version__="0.0.test",
         TensorIOMode=SimpleNamespace(INPUT="input"),
         nptype=lambda dtype: dtype,
+        **(newer if rtx else {}),
     )
+
+
+class RuntimeConfig:
+    """Of TensorRT for RTX."""
+
+    dynamic_shapes_kernel_specialization_strategy = strategy = None
+
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.strategy = strategy
 
 
 class Device:
@@ -65,6 +83,7 @@ class Device:
 
     def __init__(self, graphs=True):
         self.arrays, self.memories, self.with_graphs = {}, [], graphs
+        self.addresses = itertools.count(1000, 1000)
 
     def memory(self):
         self.memories.append(Memory(self, len(self.memories)))
@@ -83,12 +102,13 @@ class Memory:
         self._pinned, self._own, self._queue, self._capturing = [], [], [], None
 
     def host(self, shape, dtype):
-        self._pinned.append(np.full(shape, 171, np.uint8).astype(dtype))
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self._pinned.append(np.full(size, 255, np.uint8).view(dtype).reshape(shape))  # as floats: not a number
         return self._pinned[-1]
 
     def device(self, size):
-        address = 1000 * (len(self.device_.arrays) + 1)
-        self.device_.arrays[address] = np.full(size, 171, np.uint8)
+        address = next(self.device_.addresses)
+        self.device_.arrays[address] = np.full(size, 255, np.uint8)
         self._own.append(address)
         return address
 
@@ -171,8 +191,12 @@ class Engine:
     def get_tensor_dtype(self, name):
         return self._onnx.helper.tensor_dtype_to_np_dtype(self._values[name].elem_type)
 
-    def create_execution_context(self):
-        return Context(self)
+    device_memory_size_v2 = 5000
+    create_runtime_config = staticmethod(RuntimeConfig)
+
+    def create_execution_context(self, config=None):
+        assert config is None or config.dynamic_shapes_kernel_specialization_strategy == "eager"
+        return Context(self, config is not None and config.strategy == "user")
 
     def allows(self, name, shape):
         """Whether a shape is one of the input's, and within the profile."""
@@ -196,8 +220,13 @@ class Engine:
 class Context:
     """An execution context: shapes and addresses that are set before it executes."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, needs_memory):
         self._engine, self._addresses, self._shapes = engine, {}, {}
+        self._needs_memory, self._memory = needs_memory, None
+
+    def set_device_memory(self, address, size):
+        assert self._needs_memory and size >= self._engine.device_memory_size_v2
+        self._memory = address
 
     def set_tensor_address(self, name, address):
         self._addresses[name] = address
@@ -219,11 +248,14 @@ class Context:
             assert context._state() == state, "the context of a graph has changed"
             addresses, shapes = state
             arrays = engine.device.arrays
+            if context._needs_memory:
+                arrays[context._memory][...] = 0  # there is some, and nothing in it outlives another execution
             feeds = {}
             for name, shape in shapes.items():
                 dtype = engine.get_tensor_dtype(name)
                 size = int(np.prod(shape)) * dtype.itemsize
                 feeds[name] = arrays[addresses[name]][:size].view(dtype).reshape(shape)
+                assert np.isfinite(feeds[name]).all(), f"{name} was not filled"
             for name, value in engine.execute(feeds).items():
                 arrays[addresses[name]][: value.nbytes] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
 

@@ -61,9 +61,10 @@ def sampled(backend, image, nodes, spread):
     return np.concatenate([run(image, nodes[i : i + 1], spread[i : i + 1]) for i in range(len(nodes))])
 
 
+@pytest.mark.parametrize("rtx", [True, False], ids=["RTX", "TensorRT 8.5"])
 @pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "no graphs"])
-def test_rows_are_those_of_canvases_that_onnx_runtime_samples(array_gpu, graphs):
-    array_gpu(graphs)
+def test_rows_are_those_of_canvases_that_onnx_runtime_samples(array_gpu, graphs, rtx):
+    array_gpu(graphs, rtx)
     backend = tensorrt.Backend(CROP, threads=1)
     image = frame()
     source = SourceImage(image)
@@ -156,6 +157,39 @@ def test_a_graph_is_captured_once_for_each_image_size_and_number_of_crops_and_ol
         assert len(backend._runner._steps) == prepared + 3
 
 
+def test_an_image_may_come_from_two_places_in_turns_and_nothing_is_captured_again(array_gpu):
+    device = array_gpu()
+    head, crop = tensorrt.Backend(HEAD, threads=1), tensorrt.Backend(CROP, threads=1)
+    nodes, spread = squares(2)
+    counts = []
+    for i in range(6):  # as when faces are followed: the crops first, and now and then the whole image first
+        source = SourceImage(frame(i))
+        calls = [
+            lambda source=source: crop.run_on(source, nodes, spread),
+            lambda source=source: preprocess.letterbox_call(head, source, 320, 256)[0](),
+        ]
+        found = [call() for call in (calls if i % 2 else calls[::-1])]
+        rows = found[0 if i % 2 else 1]
+        np.testing.assert_allclose(rows, crop.run(sampled(crop, source.array, nodes, spread)), atol=1e-3)
+        counts.append(sum(len(memory.graphs) for memory in device.memories))
+    assert counts[1:] == [counts[1]] * 5
+
+
+def test_an_image_from_ever_new_places_does_not_fill_the_memory(array_gpu):
+    device = array_gpu()
+    crop = tensorrt.Backend(CROP, threads=1)
+    graphs = device.memories[0].graphs
+    nodes, spread = squares(1)
+    for i in range(4):
+        head = tensorrt.Backend(HEAD, threads=1)
+        source = SourceImage(frame(i))
+        preprocess.letterbox_call(head, source, 320, 256)[0]()
+        rows = crop.run_on(source, nodes, spread)
+        np.testing.assert_allclose(rows, crop.run(sampled(crop, source.array, nodes, spread)), atol=1e-3)
+        assert len(graphs) <= len(tensorrt.batch_sizes(16)) + _tensorrt_sampling.PLACES
+        head.close()
+
+
 def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(array_gpu, own_cache, monkeypatch):
     array_gpu()
     said = []
@@ -223,10 +257,10 @@ def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, own_
     array_gpu()
     context = tensorrt.Runner.context
 
-    def limited(self, engine, shapes, addresses):
+    def limited(self, engine, shapes, addresses, scratch=None):
         if "nodes" in shapes:
             raise HpeError("TensorRT makes no execution context: too little GPU memory?")
-        return context(self, engine, shapes, addresses)
+        return context(self, engine, shapes, addresses, scratch)
 
     monkeypatch.setattr(tensorrt.Runner, "context", limited)
     backend = tensorrt.Backend(HEAD, threads=1)

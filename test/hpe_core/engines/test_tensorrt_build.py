@@ -187,3 +187,13 @@ def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fa
             said.append,
         )
     assert len(said) == 1 and "the stored one is no good" in said[0] and "does not load it" in said[0]
+
+
+def test_what_the_backend_calls_to_give_contexts_their_memory_exists_in_tensorrt_for_rtx():
+    assert hasattr(trt.ExecutionContextAllocationStrategy, "USER_MANAGED")
+    assert hasattr(trt.DynamicShapesKernelSpecializationStrategy, "EAGER")
+    assert hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION") and hasattr(trt.BuilderFlag, "TF32")
+    assert hasattr(trt.ICudaEngine, "create_runtime_config") and hasattr(trt.ICudaEngine, "device_memory_size_v2")
+    assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    assert hasattr(trt.IRuntimeConfig, "set_execution_context_allocation_strategy")
+    assert hasattr(trt.IExecutionContext, "set_device_memory")
