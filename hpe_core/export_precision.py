@@ -22,8 +22,8 @@ STORED = "_stored"
 FLOAT_INPUTS = {"Resize": (1, 2)}  # inputs that stay float32 by the operator's definition: roi, scales
 TARGETS = ("cpu", "tensorrt")
 QUANTISED_OPERATORS = {"cpu": ["Conv", "Gemm", "Relu", "Add", "Resize"], "tensorrt": ["Conv", "Add", "Resize"]}
-# A dense layer goes on in float. TensorRT joins a convolution with the ReLU behind it where no Q/DQ lies between them.
-FLOAT_OUTPUTS = {"cpu": ["Gemm"], "tensorrt": ["Conv"]}
+# TensorRT joins a convolution with the ReLU behind it where no Q/DQ lies between them; on CPUs the ReLU is in the range
+FLOAT_OUTPUTS = {"cpu": [], "tensorrt": ["Conv"]}
 
 
 def for_tensorrt(model, precision, max_batch=1):
