@@ -6,22 +6,29 @@ Runners: torch eager and torch.compile, ONNX Runtime's CUDA provider, TensorRT (
 installed or does not work is named and left out. Each call takes images (B, H, W, 3) uint8 from host memory and ends
 with rows in host memory, as in the pipeline. Limits are measured in the same run: a large matrix product in the row's
 precision for arithmetic, a large copy on the device for memory. Rows are appended to the CSV.
+
+Runners "from 640x480, pixels by GPU" and "by CPU" take a whole image from host memory to rows, with the letterbox or
+the crops made by TensorRT or by OpenCV; their floors are the network's alone.
 """
 
 import argparse
 import csv
 import importlib.util
+import itertools
 import subprocess
 import sys
 import time
 from datetime import date
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from hpe_core import backends, model_store
 from hpe_core.engines import gpu, make, parity
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.preprocess import SourceImage, crop_rows, letterbox_call
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results_gpu.csv"
@@ -29,6 +36,10 @@ BATCHES = (1, 4, 16)
 PRECISIONS = ("fp32", "fp16")
 BYTES = {"fp32": 4, "fp16": 2}
 WARM_UP_S = 0.5
+IMAGES = ((640, 480), (1280, 720))  # that whole paths start from
+FACES = (1, 4)  # of these images, for networks that take crops
+PATH_PRECISION = "fp16"
+PATH_LIMITS = "int8"  # poses may differ as much as INT8's: OpenCV and the GPU blur a little differently
 
 
 def work_of(model):
@@ -225,21 +236,87 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
                     found = parity.compare(
                         np.concatenate(expected[chosen]), runner.run(images).reshape(-1, width), columns
                     )
-                    numbers = summary(timed(runner.run, images, seconds), batch)
+                    times = timed(runner.run, images, seconds)
                 except Exception as error:  # one runner must not cost the others their turn
                     print(f"left out: {path.stem} {precision} batch {batch} {name}: {str(error).splitlines()[0]}")
                     continue
-                limit = max(floors["flop_floor_ms"], floors["memory_floor_ms"])
-                yield (
-                    {"network": path.stem, "runner": name, "precision": precision, "batch": batch}
-                    | numbers
-                    | floors
-                    | {"times_the_floor": numbers["p50_ms"] / limit}
-                    | {"rotation_deg_median": found.rotation_deg_median, "rows_compared": found.rows}
-                    | {"same_poses": parity.refusal(found.as_dict(), precision) is None}
-                )
+                network = {"network": path.stem, "runner": name, "precision": precision, "batch": batch}
+                yield row_of(network, times, floors, found, precision)
                 if hasattr(runner, "close"):
                     runner.close()
+
+
+def row_of(network, times_s, floors, found, limits):
+    """One row (dict) of the results; network: dict with `batch`; found: Parity; limits: precision whose limits hold."""
+    numbers = summary(times_s, network["batch"])
+    floor_ms = max(floors["flop_floor_ms"], floors["memory_floor_ms"])
+    return (
+        network
+        | numbers
+        | floors
+        | {"times_the_floor": numbers["p50_ms"] / floor_ms}
+        | {"rotation_deg_median": found.rotation_deg_median, "rows_compared": found.rows}
+        | {"same_poses": parity.refusal(found.as_dict(), limits) is None}
+    )
+
+
+def face_image(width, height):
+    """Image (height, width, 3) uint8 with eight faces of the parity check, and their middles (8, 2), side in pixels."""
+    side = min(width // 4, height // 2)
+    crops = parity.crops(side, side)[:8]
+    image = cv2.resize(parity.frames(240, 320)[0][0], (width, height))
+    corners = [(column * (width // 4), row * (height // 2)) for row in range(2) for column in range(4)]
+    for crop, (x, y) in zip(crops, corners, strict=True):
+        image[y : y + side, x : x + side] = crop
+    return image, np.array(corners) + (side - 1) / 2.0, side
+
+
+def path_of(backend, width, height, faces):
+    """A function: a whole image in host memory -> the network's rows, of `faces` crops where it takes crops."""
+    image, middles, side = face_image(width, height)
+    if "crop_m" not in backend.card["spec"]:
+        _, canvas_height, canvas_width, _ = backend.input_shape
+        return lambda: letterbox_call(backend, SourceImage(image), canvas_width, canvas_height)[0]()
+    camera, crop_m = CameraModel.from_hfov(width, height, 60.0), backend.card["spec"]["crop_m"]
+    rays, range_m = camera.rays(middles[:faces]), np.full(faces, camera.K[0, 0] * crop_m / side)
+    return lambda: crop_rows(backend, SourceImage(image), camera, rays, range_m, crop_m)
+
+
+class WithoutSampler:
+    """A backend that is given finished canvases."""
+
+    def __init__(self, backend):
+        self.card, self.input_shape, self.run = backend.card, backend.input_shape, backend.run
+
+
+def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_engine):
+    """Rows (dicts) of the way from a whole image to one network's rows, its pixels by the GPU and by the CPU."""
+    from hpe_core import export_precision
+
+    model = export_precision.read(path)
+    work, reference = work_of(model), backends.create("onnxruntime", path)
+    columns = reference.card["spec"]["columns"]
+    columns_count = max(end for _, end in columns.values())
+    try:
+        backend = make_backend(path, PATH_PRECISION, None)
+    except HpeError as error:
+        print(f"left out: {path.stem} from whole images: {error}")
+        return
+    for width, height in IMAGES:
+        for faces in FACES if "crop_m" in reference.card["spec"] else (1,):
+            expected = path_of(reference, width, height, faces)().reshape(-1, columns_count)
+            floors = floors_ms(work, faces, PATH_PRECISION, flop_per_s[PATH_PRECISION], bytes_per_s)
+            for where in ("GPU", "CPU"):
+                name = f"from {width}x{height}, pixels by {where}"
+                if where == "GPU" and not backend.samples((height, width, 3)):
+                    print(f"left out: {path.stem} {name}: the sampler does not work here")
+                    continue
+                run = path_of(backend if where == "GPU" else WithoutSampler(backend), width, height, faces)
+                found = parity.compare(expected, run().reshape(-1, columns_count), columns)
+                times = timed(lambda _, run=run: run(), None, seconds)
+                network = {"network": path.stem, "runner": name, "precision": PATH_PRECISION, "batch": faces}
+                yield row_of(network, times, floors, found, PATH_LIMITS)
+    backend.close()
 
 
 def versions():
@@ -284,7 +361,8 @@ def main():
         if make.default_precision(make.read_model(model_store.path_of(name))) == "int8":
             print(f"left out: {name}, it is quantised for CPUs")
             continue
-        for row in measure(model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s):
+        limited = model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s
+        for row in itertools.chain(measure(*limited), measure_paths(*limited)):
             row = where | {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()}
             print(
                 f"{name} {row['precision']} batch {row['batch']:>2} {row['runner']:>16} p50 {row['p50_ms']:8.3f} ms "

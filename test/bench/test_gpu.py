@@ -13,9 +13,14 @@ pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, export_precision, model_store  # noqa: E402
 from hpe_core.engines import gpu as gpu_here  # noqa: E402
-from hpe_core.engines import make, parity  # noqa: E402
+from hpe_core.engines import make, parity, sampler  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
+COLUMNS = {  # of each row of the CSV, after date, commit and hardware
+    *("network", "runner", "precision", "batch", "p50_ms", "p95_ms", "p99_ms", "images_per_s"),
+    *("flop_floor_ms", "memory_floor_ms", "memory_unfused_ms", "times_the_floor"),
+    *("rotation_deg_median", "rows_compared", "same_poses"),
+}
 SHIPPED = pytest.mark.parametrize(
     "name",
     [n for n in model_store.names() if make.default_precision(make.read_model(model_store.path_of(n))) == "fp16"],
@@ -97,6 +102,59 @@ def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     width = rows.shape[-1]
     found = parity.compare(np.concatenate(expected).reshape(-1, width), rows.reshape(-1, width), columns)
     assert parity.refusal(found.as_dict(), precision) is None, found
+
+
+def test_faces_of_the_image_lie_where_they_are_said_to_be(bench):
+    for width, height in bench.IMAGES:
+        image, middles, side = bench.face_image(width, height)
+        assert image.shape == (height, width, 3) and len(middles) == 8
+        for middle, crop in zip(middles, parity.crops(side, side), strict=False):
+            x, y = (middle - (side - 1) / 2).astype(int)
+            np.testing.assert_array_equal(image[y : y + side, x : x + side], crop)
+
+
+class WithSampler:
+    """ONNX Runtime behind the contract of a backend that samples; its `run` must not be used then."""
+
+    def __init__(self, path, precision, max_batch):
+        backend = backends.create("onnxruntime", path, threads=1)
+        self.card, self.input_shape, self._network = backend.card, backend.input_shape, backend.run
+        wanted = sampler.sampler_of(self.card, self.input_shape, 16)
+        self._sample = sampler.reference(wanted, 1)
+        self.calls = []
+        WithSampler.latest = self
+
+    def samples(self, shape):
+        return sampler.takes(shape)
+
+    def run_on(self, source, nodes, spread):
+        self.calls.append("GPU")
+        return self._network(self._sample(source.array, nodes, spread))
+
+    def run(self, canvases):
+        self.calls.append("CPU")
+        return self._network(canvases)
+
+    def close(self):
+        self.calls.append("closed")
+
+
+@SHIPPED
+def test_whole_paths_are_measured_both_ways_with_the_columns_of_the_other_rows(bench, name, monkeypatch):
+    monkeypatch.setattr(bench, "WARM_UP_S", 0.0)
+    limits = {"fp16": 1e12}, 1e11
+    rows = list(bench.measure_paths(model_store.path_of(name), 0.0, *limits, make_backend=WithSampler))
+    groups = (1, 4) if name == "crop6dof" else (1,)
+    assert [(row["runner"], row["batch"]) for row in rows] == [
+        (f"from {size}, pixels by {where}", faces)
+        for size in ("640x480", "1280x720")
+        for faces in groups
+        for where in ("GPU", "CPU")
+    ]
+    assert set(rows[0]) == COLUMNS and all(row["same_poses"] for row in rows)
+    assert all(row["rotation_deg_median"] < 1e-3 for row in rows if row["runner"].endswith("CPU"))
+    calls = WithSampler.latest.calls
+    assert calls.count("GPU") == calls.count("CPU") > 20 * len(groups) and calls[-1] == "closed"
 
 
 @SHIPPED
