@@ -18,7 +18,7 @@ ARGUMENTS = {
     "respawn": ("false", "start the node again when it dies"),
     "python": (
         shlex.quote(os.path.join(os.environ["VIRTUAL_ENV"], "bin", "python3")) if "VIRTUAL_ENV" in os.environ else "",
-        "interpreter of the node; empty: the one that colcon was run with; default: that of the active venv, if any",
+        "interpreter of the node; default: that of the active venv, if any; env: the one that colcon was run with",
     ),
 }
 
