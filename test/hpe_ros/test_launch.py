@@ -59,8 +59,8 @@ def test_every_argument_stands_in_the_guide(ros_environment):
     command = ["ros2", "launch", "hpe_ros", "pose.launch.py", "--show-args"]
     shown = subprocess.run(command, env=ros_environment, capture_output=True, text=True, check=True).stdout
     declared = {line.strip().strip("':") for line in shown.splitlines() if line.strip().startswith("'")}
-    rows = (ROOT / "docs" / "ros.md").read_text().split("Arguments of `pose.launch.py`")[1].splitlines()
-    cells = [row.split(" | ")[0] for row in rows if row.startswith("| `")]
+    section = (ROOT / "docs" / "ros.md").read_text().split("Arguments of `pose.launch.py`")[1].split("\n## ")[0]
+    cells = [row.split(" | ")[0] for row in section.splitlines() if row.startswith("| `")]
     assert {name.strip("`") for cell in cells for name in cell.strip("| ").split(", ")} == declared
 
 
