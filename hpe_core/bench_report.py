@@ -75,6 +75,8 @@ def networks(seconds, threads):
                 backend = backends.create(name, path, threads, lambda text: print(f"  {text}", flush=True))
                 row["load_s"] = round(time.perf_counter() - start, 2)
                 row["precision"] = backend.key.precision if hasattr(backend, "key") else None
+                if getattr(backend, "sampler_entry", None) is not None:
+                    row["preprocessing"] = backend.sampler_entry.parity
                 row["parity"] = parity.measure(reference.run, backend.run, backend.input_shape, columns).as_dict()
                 free = isinstance(backend.input_shape[0], str)
                 images = parity.inputs(backend.input_shape, columns)[-1]
