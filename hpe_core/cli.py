@@ -98,7 +98,7 @@ def _parser():
     )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
     run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
-    run.add_argument("--model", metavar="NAME", help="model name as `hpe models` lists it, or an .onnx file")
+    run.add_argument("--model", metavar="NAME", help="name as `hpe models` lists it, or .onnx file; default: auto")
     run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
     run.add_argument("--threads", metavar="N", type=int, help="inference threads (default: 1; 0 takes all cores)")
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
@@ -367,6 +367,7 @@ def _models(args):
     if not names:
         print(f"no models in {model_store.WEIGHTS}")
     if not args.name:
+        print("auto: fusion, on a CPU fusion_int8")
         for name, method in METHODS.items():
             print(f"{name}: {method.detector} finds faces, {method.refiner} refines them, rotation: {method.rotation}")
     for name in names:

@@ -41,7 +41,7 @@ def _checked_value(f, value):
 class EstimatorConfig(Checked):
     """The network and its thresholds."""
 
-    model: str = option("fusion", "method or model name as `hpe models` lists it")
+    model: str = option("auto", "method or model as `hpe models` lists it; auto: fusion, on a CPU fusion_int8")
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
     score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99, live=True)

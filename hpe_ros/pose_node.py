@@ -32,14 +32,14 @@ class PoseNode(lifecycle.ReleasingNode):
     @lifecycle.reported
     def on_configure(self, state):
         self._pipeline_config, self._config = parameters.read(self)
-        self._model_progress(f"loading {self._pipeline_config.estimator.model}")
+        self._model_progress(f"loading model {self._pipeline_config.estimator.model}")
         pipeline = Pipeline(self._pipeline_config, progress=self._model_progress)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
         self._decode = functools.partial(messages.bgr_from_image, cv_bridge=messages.cv_bridge_or_none())
         self._outputs = PoseOutputs(self, self._config)
         self._pipeline = pipeline
-        self._health.model("ok", f"{pipeline.card['name']} on {pipeline.backend.choice}")
+        self._health.model("ok", f"{pipeline.config.estimator.model} on {pipeline.backend.choice}")
         return super().on_configure(state)
 
     @lifecycle.reported

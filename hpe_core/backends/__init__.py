@@ -17,7 +17,8 @@ import logging
 from hpe_core import registry
 from hpe_core.errors import HpeError
 
-AUTO_ORDER = ("tensorrt", "onnxruntime_cuda", "onnxruntime")
+CPU = "onnxruntime"
+AUTO_ORDER = ("tensorrt", "onnxruntime_cuda", CPU)
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +49,12 @@ def create(name, model_path, threads=0, progress=log.warning):
                 return _chosen(backend, f"first that works here ({'; '.join(reasons) or 'nothing comes before it'})")
         reasons.append(f"{candidate}: {reason}")
     raise HpeError(f"no inference backend works here ({'; '.join(reasons)})")
+
+
+def first_available(name):
+    """The backend that `create` tries first: for `auto` the first of AUTO_ORDER that is installed, with its device."""
+    candidates = AUTO_ORDER if name == "auto" else ()
+    return next((one for one in candidates if registry.load(__name__, one).unavailable() is None), name)
 
 
 def _chosen(backend, why):

@@ -23,6 +23,7 @@ from hpe_core.evaluation.thresholds import check, load_thresholds
 from hpe_core.io.camera_info import camera_from_yaml
 from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
 from hpe_core.io.yaml_file import load_mapping
+from hpe_core.pipeline import with_method
 
 EXIT_OK, EXIT_THRESHOLD = 0, 1  # bad input ends with 2, which hpe_core.cli does for every HpeError
 NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors.mcap")
@@ -44,7 +45,7 @@ def eval_dataset(args):
         summary, rows = evaluate_dataset(
             PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.update
         )
-    label = Path(config.estimator.model).name
+    label = Path(with_method(config).estimator.model).name
     checks = check(thresholds, {label: summary})
     clear(out)
     (out / "results.json").write_text(files.results_json(summary), encoding="utf-8")

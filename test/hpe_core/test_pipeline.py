@@ -1,18 +1,20 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 import hpe_core.nlml.rotation
+from hpe_core import backends
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.engines.parity import FRAMES
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import open_source
-from hpe_core.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline, with_method
 
 CAMERA = CameraModel.from_hfov(64, 48, 60.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -134,6 +136,28 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
 
 def test_other_methods_have_no_counts_of_nlml(build):
     assert build([row(0.9, 16)]).process(IMAGE, CAMERA, 0).nlml is None
+
+
+@pytest.mark.parametrize("gpu, model", [(None, "fusion_int8"), ("tensorrt", "fusion"), ("onnxruntime_cuda", "fusion")])
+def test_auto_is_fusion_and_on_a_cpu_its_int8_form(monkeypatch, gpu, model):
+    def load(package, name):
+        return SimpleNamespace(unavailable=lambda: None if name in (gpu, "onnxruntime") else "not installed")
+
+    monkeypatch.setattr(backends.registry, "load", load)
+    assert with_method(PipelineConfig()).estimator.model == model
+    for name in ("onnxruntime", "tensorrt"):
+        config = overridden(PipelineConfig(), {"estimator": {"backend": name}})
+        assert with_method(config).estimator.model == ("fusion_int8" if name == "onnxruntime" else "fusion")
+    named = overridden(PipelineConfig(), {"estimator": {"model": "nlml"}})
+    assert with_method(named) == named
+
+
+def test_the_method_that_auto_became_is_at_hand_and_thresholds_still_change():
+    config = overridden(PipelineConfig(), {"estimator": {"backend": "onnxruntime"}})
+    pipeline = Pipeline(config)
+    assert pipeline.config.estimator.model == "fusion_int8"
+    pipeline.reconfigure(overridden(config, {"estimator": {"score_threshold": 0.6}}))
+    assert pipeline.config.estimator.score_threshold == 0.6
 
 
 class Walk:
