@@ -106,10 +106,13 @@ def lookat_nodes(camera, rays, range_m, side, crop_m):
     distortion included. Also returned: the whole factors (...,) by which OpenCV reduces the image first, and the spread
     (...,) that blurs as much as that does (in pixels of the crop; 0 where nothing is reduced).
     """
-    width = crop_m / np.asarray(range_m, float)[..., None, None, None]
-    directions = _node_directions(side) * np.concatenate([width, width, np.ones_like(width)], -1)
+    range_m = np.asarray(range_m, float)
+    directions = np.empty(range_m.shape + (GRID, GRID, 3))
+    directions[...] = _node_directions(side)
+    directions[..., :2] *= (crop_m / range_m)[..., None, None, None]
     nodes = camera.project(directions @ lookat_rotation(rays)[..., None, :, :])
-    reduction = np.sqrt(np.prod(np.ptp(nodes, axis=(-3, -2)), axis=-1)) / side
+    extent = np.ptp(nodes, axis=(-3, -2))
+    reduction = np.sqrt(extent[..., 0] * extent[..., 1]) / side
     factor = (reduction + 2.0 - REDUCE_FROM).astype(int)
     return nodes, factor, np.where(factor > 1, REDUCED_SPREAD * factor / reduction, 0.0)
 

@@ -140,10 +140,11 @@ def _outdated(entry, library, shipped):
     from hpe_core.engines.key import RECIPE
 
     key = entry.key
-    other_library = library is not None and key.library != library
+    if (library is not None and key.library != library) or key.recipe != RECIPE:
+        return True
     if "sampler" in entry.facts:
-        return other_library or not sampler.is_current(entry.facts["sampler"], key.onnx_sha256)
-    return other_library or key.recipe != RECIPE or shipped.get(key.model, key.onnx_sha256) != key.onnx_sha256
+        return not sampler.is_current(entry.facts["sampler"], key.onnx_sha256)
+    return shipped.get(key.model, key.onnx_sha256) != key.onnx_sha256
 
 
 def _check(args):

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core import backends, model_store
+from hpe_core import backends, model_store, preprocess
 from hpe_core.backends import tensorrt
 from hpe_core.engines import gpu, make, parity, tensorrt_build
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
 
 NETWORKS = [
     name for name in model_store.names() if make.default_precision(make.read_model(model_store.path_of(name))) == "fp16"
@@ -73,6 +74,31 @@ def test_wrong_arrays_are_refused_before_they_reach_the_device(shipped):
     for wrong in (np.zeros((1, height + 1, width, 3), np.uint8), np.zeros((1, height, width, 3), np.float32)):
         with pytest.raises(HpeError, match=r"the engine takes \(1\.\.1, "):
             engine.run(wrong)
+
+
+@pytest.mark.trt_gpu
+@pytest.mark.parametrize("size", [(320, 240), (640, 480), (1280, 720), (1920, 1200)])
+def test_an_image_that_the_gpu_preprocesses_gives_the_rows_of_the_cpus_canvases(shipped, size):
+    engine = tensorrt.Backend(shipped)
+    assert engine.samples((size[1], size[0], 3)), "the reason is in the log"
+    reference = backends.create("onnxruntime", shipped)
+    image = parity.frames(size[1], size[0])[0][0]
+    columns = engine.card["spec"]["columns"]
+    for _ in range(2):
+        rows = []
+        for backend in (reference, engine):
+            source = preprocess.SourceImage(image)
+            if "score" in columns:
+                rows.append(preprocess.letterbox_call(backend, source, 320, 256)[0]()[0])
+            else:
+                camera = CameraModel.from_hfov(*size, 60.0)
+                rays = camera.rays(np.array([[0.3, 0.4], [0.5, 0.5], [0.6, 0.45]]) * size)
+                rows.append(preprocess.crop_rows(backend, source, camera, rays, np.array([1.0, 2.0, 1.5]), 0.28))
+        if "score" in columns:
+            assert parity.refusal(parity.compare(*rows, columns).as_dict(), "int8") is None
+        else:  # these crops show no whole face: rows, not poses
+            assert np.median(np.abs(rows[0] - rows[1])) < 0.05
+    assert engine._runner.why_no_graph is None
 
 
 class FakeMemory:

@@ -95,12 +95,14 @@ def test_a_sampler_is_listed_and_checked_by_its_grey_levels(hpe, store, key_with
 
 def test_prune_keeps_the_samplers_of_this_version(hpe, store, key_with):
     current = key_with(model=SAMPLER.name, onnx_sha256=SAMPLER.sha256, library=_installed_library())
+    current = replace(current, recipe=RECIPE)
     outdated = [replace(current, onnx_sha256="a" * 64), replace(current, library="tensorrt 8.5.0")]
+    outdated.append(replace(current, recipe=RECIPE + 1))
     for key in (current, *outdated):
         store.write(key, b"plan", SAMPLED)
     hpe("engine", "prune")
     kept = [entry.key for entry, _ in store.entries()]
-    assert current in kept and outdated[0] not in kept
+    assert current in kept and outdated[0] not in kept and outdated[2] not in kept
     assert (outdated[1] in kept) == (tensorrt_build.installed() is None)  # without TensorRT no version is older
 
 
