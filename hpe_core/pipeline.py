@@ -77,10 +77,10 @@ class Pipeline:
         """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns.
 
         Faces of the image before are followed from crop to crop; the whole image is looked at when one of them is lost
-        or scan_interval_s have passed. After so long a pause nothing is followed.
+        or scan_interval_s have passed. After so long a pause, or when time stands still, nothing is followed.
         """
         interval_ns = self.config.estimator.scan_interval_s * 1e9
-        recent = self._stamp_ns is not None and 0 <= stamp_ns - self._stamp_ns < interval_ns
+        recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
         expected = self._tracker.expected(stamp_ns) if recent and self._can_follow else ()
         scan = not expected or self._tracker.looks_for_faces or stamp_ns - self._scan_ns >= interval_ns
         faces, stage_s = self._estimator.estimate(image_bgr, camera, expected, scan)

@@ -205,10 +205,11 @@ def test_a_followed_face_that_goes_is_missed_at_once_and_found_again_at_once():
     assert ([face.face_id for face in result.faces], scanned) == (["face_a"], True)
 
 
-def test_nothing_is_followed_over_a_pause_or_backwards_in_time():
+def test_nothing_is_followed_over_a_pause_or_while_time_stands_still_or_goes_back():
     walk = Walk()
     walk.see()
     assert not walk.see()[1]
+    assert walk.see(after_s=0.0)[1]
     assert walk.see(after_s=0.25)[1]
     assert walk.see(after_s=-0.1)[1]
 
