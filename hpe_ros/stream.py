@@ -3,6 +3,7 @@
 import functools
 import time
 
+from hpe_core.pipeline import with_method
 from hpe_core.tracking.tracker import MAX_BACKWARDS_S
 from hpe_ros import diagnostics, messages
 from hpe_ros.camera import CameraBook
@@ -36,7 +37,7 @@ class PoseStream:
     def reconfigure(self, pipeline_config, config):
         """Take over the live options, from the next image on."""
         self._rate.max_hz = config.max_rate_hz
-        self._changed = pipeline_config
+        self._changed = with_method(pipeline_config)
 
     def qos_problems(self):
         """Dict from topic to why a publisher's messages do not arrive."""
