@@ -1,4 +1,4 @@
-"""Preprocessing on the GPU: a sampler's engine cuts the network's inputs out of the image, in the network's stream.
+"""Preprocessing on the GPU: samplers' engines cut the network's inputs out of the image, in the network's stream.
 
 The image goes to the device once: the first network that needs it notes its place in the SourceImage for the others.
 """
@@ -32,27 +32,31 @@ class DeviceImage:
 
 
 class Sampling:
-    """The sampler's engine in front of a network's Runner; what it makes is the network's input.
+    """The engines of samplers in front of a network's Runner; what they make is the network's input.
+
+    engines: dict Sampler -> engine, all for as many canvases: with one sample per pixel, and with several for where the
+    image shrinks.
 
     A graph belongs to the image's shape and its place on the device (it lies where the first network of a frame put it)
     and to a batch size. It is captured when it is first needed; then those of another shape are dropped, and all when
     the image comes from more than PLACES, so the memory stays bounded.
     """
 
-    def __init__(self, engine, runner, sampler):
-        self.max_batch = sampler.max_batch
-        self._engine, self._runner, self._memory = engine, runner, runner.memory
+    def __init__(self, engines, runner):
+        self._runner, self._memory = runner, runner.memory
+        self._engines = {sampler.sub_pixels: engine for sampler, engine in engines.items()}
+        self.max_batch = min(sampler.max_batch for sampler in engines)
         shapes = {"nodes": (self.max_batch, GRID, GRID, 2), "spread": (self.max_batch,)}
         self._host = {name: self._memory.host(shape, np.float32) for name, shape in shapes.items()}
         self._addresses = {name: self._memory.device(array.nbytes) for name, array in self._host.items()}
         for array in self._host.values():
             array[...] = 0  # what is left over from earlier calls is sampled, too
         self._scratch = None
-        if tensorrt_build.shares_memory(runner.trt, engine):
-            size = max(1, engine.device_memory_size_v2)
+        if all(tensorrt_build.shares_memory(runner.trt, engine) for engine in engines.values()):
+            size = max(1, *(engine.device_memory_size_v2 for engine in engines.values()))
             self._scratch = self._memory.device(size), size
         self._image = None
-        self._shape, self._calls = None, {}  # of the images; address -> batch size -> function
+        self._shape, self._calls = None, {}  # of the images; address -> (sub_pixels, batch size) -> function
 
     def run(self, source, nodes, spread):
         """The network's rows (N, ...) float32 for canvases of nodes (N, GRID, GRID, 2), spread (N,) of a SourceImage.
@@ -63,15 +67,17 @@ class Sampling:
         if source.array.shape != self._shape or (address not in self._calls and len(self._calls) == PLACES):
             self._drop()
             self._shape = source.array.shape
-        calls, size = self._calls.setdefault(address, {}), self._runner.size_for(len(nodes))
-        if size not in calls:
-            calls[size] = self._prepared(address, self._shape, size)
-        return self._runner.rows_of(calls, len(nodes))
+        calls = self._calls.setdefault(address, {})
+        wanted = samplers.SUB_PIXELS if np.any(spread) else 1, self._runner.size_for(len(nodes))
+        if wanted not in calls:
+            calls[wanted] = self._prepared(address, *wanted)
+        return self._runner.rows_after(calls[wanted], len(nodes))
 
-    def canvases(self, image, nodes, spread):
-        """Canvases (N, h, w, 3) uint8 of an image (H, W, 3) uint8: the sampler alone, for its comparison."""
+    def canvases(self, sampler, image, nodes, spread):
+        """Canvases (N, h, w, 3) uint8 of an image (H, W, 3) uint8: one Sampler alone, for its comparison."""
         address, found = self._filled(SourceImage(image), nodes, spread), self._runner.images[: len(nodes)]
-        steps = self._sampler_steps(address, image.shape, len(nodes))  # its context must live until all is done
+        # its context must live until all is done
+        steps = self._sampler_steps(address, image.shape, sampler.sub_pixels, len(nodes))
         steps()
         self._memory.download(found, self._runner.input_address)
         self._memory.synchronize()
@@ -82,7 +88,7 @@ class Sampling:
         self._drop()
         if self._image is not None:
             self._image.ticket = None
-        self._engine = None
+        self._engines.clear()
 
     def _filled(self, source, nodes, spread):
         """Address of the image on the device, uploaded if it is not there; nodes and spread are in pinned memory."""
@@ -97,9 +103,10 @@ class Sampling:
         self._host["nodes"][: len(nodes)], self._host["spread"][: len(nodes)] = nodes, spread
         return image.address
 
-    def _prepared(self, address, image_shape, size):
+    def _prepared(self, address, sub_pixels, size):
         """A function that samples and runs the network for `size` canvases of the image at an address."""
-        sample, network = self._sampler_steps(address, image_shape, size), self._runner.network_steps(size)
+        sample = self._sampler_steps(address, self._shape, sub_pixels, size)
+        network = self._runner.network_steps(size)
 
         def steps():
             sample()
@@ -107,11 +114,13 @@ class Sampling:
 
         return self._runner.captured(steps)
 
-    def _sampler_steps(self, address, image_shape, size):
-        arrays = {name: array[:size] for name, array in self._host.items()}
+    def _sampler_steps(self, address, image_shape, sub_pixels, size):
+        names = ("nodes", "spread") if sub_pixels > 1 else ("nodes",)
+        arrays = {name: self._host[name][:size] for name in names}
         shapes = {"image": image_shape} | {name: array.shape for name, array in arrays.items()}
-        addresses = self._addresses | {"image": address, "canvases": self._runner.input_address}
-        context = self._runner.context(self._engine, shapes, addresses, self._scratch)
+        addresses = {name: self._addresses[name] for name in names}
+        addresses |= {"image": address, "canvases": self._runner.input_address}
+        context = self._runner.context(self._engines[sub_pixels], shapes, addresses, self._scratch)
 
         def steps():
             for name, array in arrays.items():

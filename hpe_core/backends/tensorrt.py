@@ -1,10 +1,11 @@
 """TensorRT or TensorRT for RTX on an NVIDIA GPU, desktop or Jetson: engines from the cache, one CUDA graph per call.
 
-A network's engine and that of the sampler before it are built, warmed up and compared with ONNX Runtime while loading,
+Engines of a network and of the samplers before it are built, warmed up and compared with ONNX Runtime while loading,
 never on the first frame. Named tensors and `execute_async_v3` only: the interface that TensorRT 8.5 to 11 share.
 """
 
 import contextlib
+import functools
 import logging
 
 import numpy as np
@@ -68,7 +69,7 @@ class Backend:
                 f"engine {key.stem} is refused: {problem}; use another precision or backend "
                 "(`hpe engine prune --refused` forgets the verdict)"
             )
-        self.sampler_entry, self._sampling, self._told = None, None, False
+        self.sampler_entries, self._sampling, self._told = (), None, False
         try:
             self._sampling = self._sampling_from(trt, store, device, threads, progress)
         except HpeError as error:
@@ -76,27 +77,34 @@ class Backend:
 
     def _sampling_from(self, trt, store, device, threads, progress):
         """The Sampling before the network, proven. Raises HpeError when there can be none."""
-        wanted = sampler.sampler_of(self.card, self.input_shape, self.key.max_batch)
-        key = make.sampler_key(trt, wanted, device)
-        entry, engine = store.obtain(
-            key,
-            lambda: make.build_sampler(trt, wanted, key, False, progress),
-            lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
-            progress,
-        )
-        sampling = Sampling(engine, self._runner, wanted)
-        if entry.parity is None:
-            progress(f"comparing engine {key.stem} with ONNX Runtime")
-            found = parity.measure_sampler(sampler.reference(wanted, threads), sampling.canvases, wanted)
-            with store.locked(key, progress):
-                entry = store.note_parity(entry, found)
-        self.sampler_entry = entry
-        problem = parity.refusal(entry.parity, key.precision)
-        if problem:
-            sampling.close()
-            raise HpeError(f"engine {key.stem} is refused: {problem}")
+        samplers = sampler.samplers_of(self.card, self.input_shape, self.key.max_batch)
+        keys = [make.sampler_key(trt, wanted, device) for wanted in samplers]
+        stored = [
+            store.obtain(
+                key,
+                functools.partial(make.build_sampler, trt, wanted, key, False, progress),
+                lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
+                progress,
+            )
+            for key, wanted in zip(keys, samplers, strict=True)
+        ]
+        engines = {wanted: engine for wanted, (_, engine) in zip(samplers, stored, strict=True)}
+        sampling = Sampling(engines, self._runner)
+        for key, wanted, (entry, _) in zip(keys, samplers, stored, strict=True):
+            if entry.parity is None:
+                progress(f"comparing engine {key.stem} with ONNX Runtime")
+                run = functools.partial(sampling.canvases, wanted)
+                found = parity.measure_sampler(sampler.reference(wanted, threads), run, wanted)
+                with store.locked(key, progress):
+                    entry = store.note_parity(entry, found)
+            self.sampler_entries = (*self.sampler_entries, entry)
+            problem = parity.refusal(entry.parity, key.precision)
+            if problem:
+                sampling.close()
+                raise HpeError(f"engine {key.stem} is refused: {problem}")
         usual = SourceImage(np.zeros((*sampler.IMAGE_SIZES[1], 3), np.uint8))
-        sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.zeros(1))  # too little memory is told here
+        for spread in (0.0, 1.0):  # too little memory is told here
+            sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.array([spread]))
         return sampling
 
     def samples(self, image_shape):
@@ -183,11 +191,11 @@ class Runner:
                 f"got {array.shape} {array.dtype}"
             )
         images[: len(array)] = array
-        return self.rows_of(self._calls, len(array))
+        return self.rows_after(self._calls[self.size_for(len(array))], len(array))
 
-    def rows_of(self, calls, count):
-        """First output (count, ...) float32 after one of `calls` (dict batch size -> function), the next size."""
-        calls[self.size_for(count)]()
+    def rows_after(self, call, count):
+        """First output (count, ...) float32 after call(), one of the functions that `captured` made."""
+        call()
         self.memory.synchronize()
         return self.rows[:count].astype(np.float32)
 

@@ -68,8 +68,8 @@ def _build(args):
     with _Progress() as progress:
         backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
     print(f"{backend.key.stem}: {_types_text(backend.facts)}, {_parity_text(backend.parity)}")
-    if backend.sampler_entry is not None:
-        print(_line(backend.sampler_entry))
+    for entry in backend.sampler_entries:
+        print(_line(entry))
     return 0
 
 
@@ -81,12 +81,14 @@ def _build_ahead(trt, store, model_path, capability, args):
     key = make.key_for(trt, model_path, onnx_bytes, None, capability, args.precision, args.max_batch)
     with _Progress() as progress:
         build = functools.partial(make.build, trt, model_path, key, True, progress)
-        entry = store.obtain(key, build, lambda entry: entry, progress)
-        wanted = sampler.sampler_of(entry.facts["card"], entry.facts["input_shape"], key.max_batch)
-        key = make.sampler_key(trt, wanted, None, capability)
-        build = functools.partial(make.build_sampler, trt, wanted, key, True, progress)
-        before = store.obtain(key, build, lambda entry: entry, progress)
-    print(f"{_line(entry)}\n{_line(before)}")
+        entries = [store.obtain(key, build, lambda entry: entry, progress)]
+        facts = entries[0].facts
+        for wanted in sampler.samplers_of(facts["card"], facts["input_shape"], key.max_batch):
+            sampler_key = make.sampler_key(trt, wanted, None, capability)
+            build = functools.partial(make.build_sampler, trt, wanted, sampler_key, True, progress)
+            entries.append(store.obtain(sampler_key, build, lambda entry: entry, progress))
+    for entry in entries:
+        print(_line(entry))
 
 
 def _line(entry):

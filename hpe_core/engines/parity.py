@@ -110,18 +110,19 @@ def measure(reference_run, run, input_shape, columns):
 def sampler_questions(sampler):
     """What a Sampler is asked in the check: list of image (H, W, 3) uint8, nodes (N, GRID, GRID, 2), spread (N,).
 
-    Letterboxes of images of many sizes, or squares in them: turned, small and large, and beyond the border.
+    Letterboxes of images of many sizes, or squares in them: turned, small and large, and beyond the border. All have
+    spread 0 if the Sampler has only one sample.
     """
     rng, questions = np.random.default_rng(0), []
     for i, (image, size) in enumerate(zip(_images("[0-9]*.jpg"), SAMPLED_SIZES, strict=True)):
         image = cv2.resize(image, size)
         if sampler.rule == "black":
             nodes, spread, _ = letterbox_nodes(*size, sampler.width, sampler.height)
-            questions.append((image, nodes[None], np.array([spread])))
+            questions.append((image, nodes[None], np.array([spread * (sampler.sub_pixels > 1)])))
             continue
         count = min(sampler.max_batch, SAMPLED_GROUPS[i % len(SAMPLED_GROUPS)])
         middle, side = rng.uniform(0, size, (count, 2)), rng.uniform(0.1, 1.0, count) * min(size)
-        angle, spread = rng.uniform(-0.7, 0.7, count), rng.choice([0.0, 1.0, 2.0], count)
+        angle, spread = rng.uniform(-0.7, 0.7, count), rng.choice([0.0, 1.0, 2.0], count) * (sampler.sub_pixels > 1)
         x, y = np.meshgrid(*2 * [np.linspace(-0.5, 0.5, GRID)])
         square = np.stack([x, y], -1)[None] * side[:, None, None, None]
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)

@@ -4,7 +4,7 @@ makes them with OpenCV.
 Inputs: `image` (H, W, 3) uint8, any size in IMAGE_SIZES; `nodes` (N, GRID, GRID, 2) float32, image pixels of evenly
 spaced canvas pixels from the first to the last; `spread` (N,) float32, 0: bilinear at the pixels' centres, 1: the mean
 over each pixel's whole area, SUB_PIXELS x SUB_PIXELS samples, so that nothing aliases when the image shrinks; beyond 1:
-over a wider area.
+over a wider area. A sampler with one sample has no `spread` and serves where nothing shrinks, with a 16th of the work.
 Output: `canvases` (N, height, width, 3) uint8, rounded.
 """
 
@@ -20,7 +20,7 @@ from hpe_core.preprocess import GRID, interpolation_weights
 
 VERSION = 1  # raise it when the graph of the same Sampler changes
 OPSET = 17  # as the networks' export; GridSample came with 16
-SUB_PIXELS = 4  # on each side of a canvas pixel
+SUB_PIXELS = 4  # on each side of a canvas pixel that is spread
 RULES = ("edge", "black")
 MAX_CROPS = 8  # faces of one image; more go in several calls (8 crops of 128 px take 40 MB of samples and positions)
 IMAGE_SIZES = ((16, 16), (480, 640), (1200, 1920))  # (height, width): least, usual, largest
@@ -36,37 +36,38 @@ class Sampler:
     height: int
     rule: str
     max_batch: int  # canvases per call
+    sub_pixels: int  # SUB_PIXELS, or 1
 
     def __post_init__(self):
-        if self.rule not in RULES or min(self.width, self.height) < 2 or not 1 <= self.max_batch <= MAX_CROPS:
+        known = self.rule in RULES and self.sub_pixels in (1, SUB_PIXELS)
+        if not known or min(self.width, self.height) < 2 or not 1 <= self.max_batch <= MAX_CROPS:
             raise HpeError(f"no such sampler: {asdict(self)}")
 
     @property
     def name(self):
-        return f"sampler_{self.width}x{self.height}_{self.rule}"
+        return f"sampler_{self.width}x{self.height}_{self.rule}_{self.sub_pixels**2}"
 
     @property
     def sha256(self):
         """Identifies the graph without making it: a robot that has its engine needs no `onnx`."""
-        text = json.dumps({"sampler": VERSION, "opset": OPSET, "sub_pixels": SUB_PIXELS, "grid": GRID} | asdict(self))
+        text = json.dumps({"sampler": VERSION, "opset": OPSET, "grid": GRID} | asdict(self))
         return sha256_of(text.encode())
 
     @property
     def profiles(self):
         """dict input -> its least, usual and largest shape."""
         batches = (1, 1, self.max_batch)
-        return {
-            "image": tuple((*size, 3) for size in IMAGE_SIZES),
-            "nodes": tuple((batch, GRID, GRID, 2) for batch in batches),
-            "spread": tuple((batch,) for batch in batches),
-        }
+        shapes = {"image": tuple((*size, 3) for size in IMAGE_SIZES)}
+        shapes["nodes"] = tuple((batch, GRID, GRID, 2) for batch in batches)
+        return shapes | ({"spread": tuple((batch,) for batch in batches)} if self.sub_pixels > 1 else {})
 
 
-def sampler_of(card, input_shape, max_batch):
-    """The Sampler of a network (card and input shape (B, H, W, 3)) that takes up to max_batch images per call."""
+def samplers_of(card, input_shape, max_batch):
+    """The Samplers (for points, for means) of a network that takes up to max_batch images (B, H, W, 3) per call."""
     _, height, width, _ = input_shape
     crops = "crop_m" in card["spec"]
-    return Sampler(width, height, "edge" if crops else "black", min(max_batch, MAX_CROPS) if crops else 1)
+    rule, batch = ("edge", min(max_batch, MAX_CROPS)) if crops else ("black", 1)
+    return tuple(Sampler(width, height, rule, batch, sub_pixels) for sub_pixels in (1, SUB_PIXELS))
 
 
 def takes(image_shape):
@@ -86,7 +87,12 @@ def is_current(values, sha256):
 def reference(sampler, threads=0):
     """The Sampler by ONNX Runtime, a function: image, nodes, spread -> canvases."""
     run = onnxruntime.function_of(graph(sampler).SerializeToString(), threads)
-    return lambda image, nodes, spread: run(image=image, nodes=np.float32(nodes), spread=np.float32(spread))
+
+    def canvases(image, nodes, spread):
+        spreads = {"spread": np.float32(spread)} if sampler.sub_pixels > 1 else {}
+        return run(image=image, nodes=np.float32(nodes), **spreads)
+
+    return canvases
 
 
 def graph(sampler):
@@ -97,27 +103,29 @@ def graph(sampler):
         raise HpeError(f"building an engine needs the package {error.name}: pip install {error.name}") from error
 
     height, width, batch = sampler.height, sampler.width, "batch" if sampler.max_batch > 1 else 1
-    rows, columns = sampler_weights(height), sampler_weights(width)
+    spreads, weights = sampler.sub_pixels > 1, sampler_weights
+    rows, columns = weights(height, sampler.sub_pixels), weights(width, sampler.sub_pixels)
     floats = {
-        "rows_centre": rows[0],
-        "rows_spread": rows[1],
-        "columns_centre": columns[0].T,
-        "columns_spread": columns[1].T,
+        "rows": rows[0],
+        "columns": columns[0].T,
         "one": 1.0,
         "two": 2.0,
         "half": 0.5 + TIE,
         "lightest": 255.0,
         "darkest": 0.0,
     }
+    if spreads:
+        floats |= {"rows_apart": rows[1], "columns_apart": columns[1].T}
     if sampler.rule == "black":
         floats["inside"] = 1.0 + ROUNDING
     integers = {
         "height_and_width": [1, 0],  # as x, y
         "first": [0],
-        "per_canvas": [-1, 1, 1, 1],
-        "tall": [1, -1, SUB_PIXELS * width, 2],
+        "tall": [1, -1, sampler.sub_pixels * width, 2],
         "canvas": [-1, height, width, 3],
     }
+    if spreads:
+        integers["per_canvas"] = [-1, 1, 1, 1]
     nodes = []
 
     def add(operator, inputs, output, **attributes):
@@ -136,12 +144,15 @@ def graph(sampler):
     add("Sub", ["share", "one"], "normal")
     add("Transpose", ["normal"], "xy", perm=[0, 3, 1, 2])
     # positions of all sub-pixels: rows @ nodes @ columns
-    add("Reshape", ["spread", "per_canvas"], "spreads")
-    for side in ("rows", "columns"):
-        add("Mul", ["spreads", f"{side}_spread"], f"{side}_apart")
-        add("Add", [f"{side}_apart", f"{side}_centre"], side)
-    add("MatMul", ["rows", "xy"], "between_rows")
-    add("MatMul", ["between_rows", "columns"], "xy_at")
+    across, along = "rows", "columns"
+    if spreads:
+        add("Reshape", ["spread", "per_canvas"], "spreads")
+        for side in ("rows", "columns"):
+            add("Mul", ["spreads", f"{side}_apart"], f"{side}_moved")
+            add("Add", [f"{side}_moved", side], f"{side}_spread")
+        across, along = "rows_spread", "columns_spread"
+    add("MatMul", [across, "xy"], "between_rows")
+    add("MatMul", ["between_rows", along], "xy_at")
     add("Transpose", ["xy_at"], "at_xy", perm=[0, 2, 3, 1])
     add("Reshape", ["at_xy", "tall"], "positions")  # all canvases below each other: one image serves them all
     sampling = {"mode": "bilinear", "padding_mode": "border", "align_corners": 0}
@@ -155,8 +166,11 @@ def graph(sampler):
         add("Unsqueeze", ["weight", "first"], "weights")
         add("Mul", ["samples", "weights"], "masked")
         values = "masked"
-    add("AveragePool", [values], "means", kernel_shape=2 * [SUB_PIXELS], strides=2 * [SUB_PIXELS])
-    add("Add", ["means", "half"], "raised")
+    if spreads:
+        size = 2 * [sampler.sub_pixels]
+        add("AveragePool", [values], "means", kernel_shape=size, strides=size)
+        values = "means"
+    add("Add", [values, "half"], "raised")
     add("Floor", ["raised"], "rounded")  # halves upwards, as OpenCV does
     add("Clip", ["rounded", "darkest", "lightest"], "clipped")
     add("Transpose", ["clipped"], "channels_last", perm=[0, 2, 3, 1])
@@ -165,8 +179,9 @@ def graph(sampler):
     inputs = [
         helper.make_tensor_value_info("image", TensorProto.UINT8, ["height", "width", 3]),
         helper.make_tensor_value_info("nodes", TensorProto.FLOAT, [batch, GRID, GRID, 2]),
-        helper.make_tensor_value_info("spread", TensorProto.FLOAT, [batch]),
     ]
+    if spreads:
+        inputs.append(helper.make_tensor_value_info("spread", TensorProto.FLOAT, [batch]))
     outputs = [helper.make_tensor_value_info("canvases", TensorProto.UINT8, [batch, height, width, 3])]
     tensors = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in floats.items()]
     tensors += [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in integers.items()]
@@ -179,10 +194,10 @@ def graph(sampler):
     return model
 
 
-def sampler_weights(size):
-    """Weights (size * SUB_PIXELS, GRID) of each sub-pixel's pixel centre, and what leads from there to itself."""
-    pixel = np.repeat(np.arange(size), SUB_PIXELS)
-    apart = np.tile((np.arange(SUB_PIXELS) + 0.5) / SUB_PIXELS - 0.5, size)
+def sampler_weights(size, sub_pixels):
+    """Weights (size * sub_pixels, GRID) of each sub-pixel's pixel centre, and what leads from there to itself."""
+    pixel = np.repeat(np.arange(size), sub_pixels)
+    apart = np.tile((np.arange(sub_pixels) + 0.5) / sub_pixels - 0.5, size)
     per_pixel = (GRID - 1) / (size - 1)
     centre, itself = interpolation_weights(pixel * per_pixel), interpolation_weights((pixel + apart) * per_pixel)
     return centre, itself - centre

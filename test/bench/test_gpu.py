@@ -119,7 +119,7 @@ class WithSampler:
     def __init__(self, path, precision, max_batch):
         backend = backends.create("onnxruntime", path, threads=1)
         self.card, self.input_shape, self._network = backend.card, backend.input_shape, backend.run
-        wanted = sampler.sampler_of(self.card, self.input_shape, 16)
+        _, wanted = sampler.samplers_of(self.card, self.input_shape, 16)
         self._sample = sampler.reference(wanted, 1)
         self.calls = []
         WithSampler.latest = self

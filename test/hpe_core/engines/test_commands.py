@@ -77,7 +77,7 @@ def test_prune_deletes_an_earlier_edition_of_a_shipped_model(hpe, store, key_wit
     assert [entry.key.onnx_sha256 for entry, _ in store.entries()] == ["a" * 64]
 
 
-SAMPLER = sampler.Sampler(320, 256, "black", 1)
+SAMPLER = sampler.Sampler(320, 256, "black", 1, 4)
 SAMPLED = {"sampler": vars(SAMPLER), "types": {"float16": 0, "quantised": 0, "nodes": 30}}
 
 
@@ -86,7 +86,7 @@ def test_a_sampler_is_listed_and_checked_by_its_grey_levels(hpe, store, key_with
     store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.0123})
     assert hpe("engine", "list") == 0 and hpe("engine", "check") == 0
     out = capsys.readouterr().out
-    assert "sampler_320x256_black-fp32-b1-sm86-" in out and "0 of 30 nodes in float16" in out
+    assert "sampler_320x256_black_16-fp32-b1-sm86-" in out and "0 of 30 nodes in float16" in out
     assert out.count("0.012 grey levels from ONNX Runtime (worst mean of 8 canvases)") == 2
     store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.75})
     assert hpe("engine", "list") == 0 and hpe("engine", "check") == 2
@@ -127,9 +127,11 @@ def test_build_for_another_gpu_stores_an_engine(hpe, store, write_net, capsys):
     path = write_net()
     assert hpe("engine", "build", str(path), "--compute-capability", "8.6", "--compute-capability", "8.9") == 0
     out, err = capsys.readouterr()
-    assert out.count("not yet compared with ONNX Runtime") == 4 and "building engine net-fp16-b1-sm86" in err
+    assert out.count("not yet compared with ONNX Runtime") == 6 and "building engine net-fp16-b1-sm86" in err
     assert {(entry.key.model, entry.key.compute_capability) for entry, _ in store.entries()} == {
-        (model, capability) for model in ("net", "sampler_64x48_black") for capability in ("8.6", "8.9")
+        (model, capability)
+        for model in ("net", "sampler_64x48_black_1", "sampler_64x48_black_16")
+        for capability in ("8.6", "8.9")
     }
     assert hpe("engine", "check") == 0
 

@@ -37,7 +37,8 @@ def run(wanted, image, nodes, spread):
     return _runs[wanted](image, nodes, spread)
 
 
-LETTERBOX, CROPS = Sampler(320, 256, "black", 1), Sampler(SIDE, SIDE, "edge", 8)
+LETTERBOX, CROPS = Sampler(320, 256, "black", 1, 4), Sampler(SIDE, SIDE, "edge", 8, 4)
+POINTS = {LETTERBOX: Sampler(320, 256, "black", 1, 1), CROPS: Sampler(SIDE, SIDE, "edge", 8, 1)}  # with one sample
 
 
 def frame(i, size):
@@ -57,18 +58,18 @@ def square(left, top, right, bottom):
 
 def test_a_canvas_of_the_image_itself_is_the_image():
     image = np.random.default_rng(1).integers(0, 256, (40, 64, 3)).astype(np.uint8)
-    wanted = Sampler(64, 40, "edge", 1)
+    wanted = Sampler(64, 40, "edge", 1, 4)
     np.testing.assert_array_equal(run(wanted, image, square(0, 0, 63, 39), [0.0])[0], image)
 
 
 def test_pixels_lie_where_the_nodes_say():
-    canvas = run(Sampler(9, 5, "edge", 1), ramp(100, 60), square(10, 20, 50, 40), [0.0])[0]
+    canvas = run(Sampler(9, 5, "edge", 1, 4), ramp(100, 60), square(10, 20, 50, 40), [0.0])[0]
     np.testing.assert_array_equal(canvas[..., 0], np.tile(np.arange(10, 51, 5), (5, 1)))
     np.testing.assert_array_equal(canvas[..., 1], np.tile(np.arange(20, 41, 5)[:, None], (1, 9)))
 
 
 def test_halves_are_rounded_upwards():
-    canvas = run(Sampler(9, 9, "edge", 1), ramp(60, 60), square(10.5, 20.5, 18.5, 28.5), [0.0])[0]
+    canvas = run(Sampler(9, 9, "edge", 1, 4), ramp(60, 60), square(10.5, 20.5, 18.5, 28.5), [0.0])[0]
     np.testing.assert_array_equal(canvas[0, :, 0], np.arange(11, 20))
 
 
@@ -76,9 +77,9 @@ def test_spread_is_the_mean_over_the_area_of_a_pixel():
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, ::4] = 200  # every fourth column: a mean of 50 over any four, but points see 0 or 200
     nodes = square(1.5, 1.5, 61.5, 61.5)  # 16 x 16 canvas pixels of 4 x 4 image pixels
-    mean = run(Sampler(16, 16, "edge", 1), image, nodes, [1.0])[0]
+    mean = run(Sampler(16, 16, "edge", 1, 4), image, nodes, [1.0])[0]
     np.testing.assert_allclose(mean, 50, atol=1)
-    points = run(Sampler(16, 16, "edge", 1), image, nodes - [1.5, 0.0], [0.0])[0]
+    points = run(Sampler(16, 16, "edge", 1, 4), image, nodes - [1.5, 0.0], [0.0])[0]
     np.testing.assert_array_equal(points, 200)
 
 
@@ -86,9 +87,9 @@ def test_each_canvas_has_its_own_spread_and_place():
     image = np.random.default_rng(2).integers(0, 256, (80, 80, 3)).astype(np.uint8)
     nodes = np.concatenate([square(2, 3, 70, 60), square(10, 10, 20, 20), square(30, 5, 75, 75)])
     spread = np.array([0.0, 1.0, 1.7])
-    together = run(Sampler(16, 16, "edge", 8), image, nodes, spread)
+    together = run(Sampler(16, 16, "edge", 8, 4), image, nodes, spread)
     for i in range(3):
-        alone = run(Sampler(16, 16, "edge", 8), image, nodes[i : i + 1], spread[i : i + 1])
+        alone = run(Sampler(16, 16, "edge", 8, 4), image, nodes[i : i + 1], spread[i : i + 1])
         np.testing.assert_array_equal(together[i], alone[0])
 
 
@@ -96,9 +97,9 @@ def test_beyond_the_image_lies_its_edge_or_nothing():
     image = np.full((20, 20, 3), 90, np.uint8)
     image[:, 0] = 30
     nodes = square(-8, 0, 8, 16)
-    edge = run(Sampler(17, 17, "edge", 1), image, nodes, [0.0])[0]
+    edge = run(Sampler(17, 17, "edge", 1, 4), image, nodes, [0.0])[0]
     assert (edge[:, :9] == 30).all() and (edge[:, 9:] == 90).all()
-    black = run(Sampler(17, 17, "black", 1), image, nodes, [0.0])[0]
+    black = run(Sampler(17, 17, "black", 1, 4), image, nodes, [0.0])[0]
     assert (black[:, :8] == 0).all() and (black[:, 8] == 30).all() and (black[:, 9:] == 90).all()
 
 
@@ -106,8 +107,9 @@ def test_beyond_the_image_lies_its_edge_or_nothing():
 def test_a_white_image_is_white_up_to_its_last_pixel_and_black_beyond(size):
     image = np.full((size[1], size[0], 3), 255, np.uint8)
     nodes, spread, _ = letterbox_nodes(*size, 320, 256)
-    canvas = run(LETTERBOX, image, nodes[None], [spread])[0]
-    np.testing.assert_array_equal(canvas, letterbox(image, 320, 256)[0])
+    for wanted in (LETTERBOX, POINTS[LETTERBOX]):
+        canvas = run(wanted, image, nodes[None], [spread])[0]
+        np.testing.assert_array_equal(canvas, letterbox(image, 320, 256)[0])
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -117,8 +119,9 @@ def test_a_letterbox_is_that_of_opencv(size):
         nodes, spread, scales = letterbox_nodes(*size, 320, 256)
         canvas, expected_scales = letterbox(image, 320, 256)
         assert scales == expected_scales
-        difference = np.abs(run(LETTERBOX, image, nodes[None], [spread])[0].astype(int) - canvas)
-        assert difference.mean() < 0.2 and difference.max() <= 5
+        for wanted in (LETTERBOX, POINTS[LETTERBOX])[: 1 if spread else 2]:
+            difference = np.abs(run(wanted, image, nodes[None], [spread])[0].astype(int) - canvas)
+            assert difference.mean() < 0.2 and difference.max() <= 5
 
 
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
@@ -129,7 +132,7 @@ def test_crops_are_those_of_opencv_also_beyond_the_border(camera, range_m):
     nodes, factor, spread = lookat_nodes(camera, rays, np.full(4, range_m), SIDE, CROP_M)
     assert (spread[factor > 1] > 1).all() and (spread[factor <= 1] == 0).all()
     found = run(CROPS, image, nodes, spread).astype(int)
-    on_image = run(Sampler(SIDE, SIDE, "black", 8), np.full_like(image, 255), nodes, spread)[..., 0] == 255
+    on_image = run(Sampler(SIDE, SIDE, "black", 8, 4), np.full_like(image, 255), nodes, spread)[..., 0] == 255
     for k in range(4):
         difference = np.abs(found[k] - look_at_crop(image, camera, rays[k], range_m, SIDE, CROP_M))
         assert on_image[k].mean() > 0.1 and (k < 2 or not on_image[k].all())  # the last two lie at the border
@@ -147,6 +150,14 @@ def test_any_number_of_faces_is_cut_as_each_alone(count):
     together = run(CROPS, image, nodes, spread)
     for i in range(count):
         np.testing.assert_array_equal(together[i], run(CROPS, image, nodes[i : i + 1], spread[i : i + 1])[0])
+
+
+@pytest.mark.parametrize("wanted", [LETTERBOX, CROPS], ids=lambda s: s.rule)
+def test_without_spread_one_sample_is_as_good_as_sixteen(wanted):
+    for image, nodes, _ in parity.sampler_questions(wanted):
+        none = np.zeros(len(nodes))
+        difference = np.abs(run(wanted, image, nodes, none).astype(int) - run(POINTS[wanted], image, nodes, none))
+        assert difference.max() <= 1 and difference.mean() < 0.01  # halves may be rounded to either side
 
 
 def test_mirrored_nodes_make_the_mirrored_crop():
@@ -183,12 +194,13 @@ def test_poses_of_the_shipped_networks_hardly_change(size):
 
 
 def test_the_comparison_covers_sizes_groups_and_the_border():
-    for wanted in (LETTERBOX, CROPS, Sampler(64, 64, "edge", 2)):
+    for wanted in (LETTERBOX, CROPS, *POINTS.values(), Sampler(64, 64, "edge", 2, 4)):
         questions = parity.sampler_questions(wanted)
         assert len({image.shape for image, _, _ in questions}) == 8
         assert all(sampler.takes(image.shape) for image, _, _ in questions)
         assert {len(nodes) for _, nodes, _ in questions} == {min(n, wanted.max_batch) for n in (1, 3, 8)}
         assert all(nodes.shape[1:] == (GRID, GRID, 2) and len(nodes) == len(spread) for _, nodes, spread in questions)
+        assert any(spread.any() for _, _, spread in questions) == (wanted.sub_pixels > 1)
     beyond = [nodes.min() < 0 for _, nodes, _ in parity.sampler_questions(CROPS)]
     assert any(beyond) and not all(beyond)
 
@@ -213,15 +225,17 @@ def test_canvases_of_another_shape_are_told():
         parity.measure_sampler(lambda *given: run(CROPS, *given), lambda *given: run(CROPS, *given)[:, :, 1:], CROPS)
 
 
-@pytest.mark.parametrize("changes", [{"width": 64}, {"height": 64}, {"rule": "black"}, {"max_batch": 4}])
+@pytest.mark.parametrize(
+    "changes", [{"width": 64}, {"height": 64}, {"rule": "black"}, {"max_batch": 4}, {"sub_pixels": 1}]
+)
 def test_another_sampler_is_another_checksum(changes):
-    values = {"width": SIDE, "height": SIDE, "rule": "edge", "max_batch": 8}
+    values = {"width": SIDE, "height": SIDE, "rule": "edge", "max_batch": 8, "sub_pixels": 4}
     assert Sampler(**values | changes).sha256 != CROPS.sha256 == Sampler(**values).sha256
     assert sampler.is_current(values, CROPS.sha256) and not sampler.is_current(values | changes, CROPS.sha256)
 
 
 def test_a_sampler_of_another_version_is_not_current(monkeypatch):
-    values = {"width": SIDE, "height": SIDE, "rule": "edge", "max_batch": 8}
+    values = {"width": SIDE, "height": SIDE, "rule": "edge", "max_batch": 8, "sub_pixels": 4}
     sha256 = CROPS.sha256
     assert not sampler.is_current(values | {"colour": 1}, sha256)
     assert not sampler.is_current(values | {"rule": "mirror"}, sha256)
@@ -231,15 +245,17 @@ def test_a_sampler_of_another_version_is_not_current(monkeypatch):
 
 def test_whole_images_are_boxed_in_black_and_crops_of_up_to_eight_faces_repeat_the_edge():
     whole, crops = {"spec": {"columns": {}}}, {"spec": {"columns": {}, "crop_m": 0.28}}
-    assert sampler.sampler_of(whole, (1, 256, 320, 3), 4) == LETTERBOX
-    assert sampler.sampler_of(crops, ("batch", 128, 128, 3), 16) == CROPS
-    assert sampler.sampler_of(crops, ("batch", 128, 128, 3), 2).max_batch == 2
+    assert sampler.samplers_of(whole, (1, 256, 320, 3), 4) == (POINTS[LETTERBOX], LETTERBOX)
+    assert sampler.samplers_of(crops, ("batch", 128, 128, 3), 16) == (POINTS[CROPS], CROPS)
+    assert [one.max_batch for one in sampler.samplers_of(crops, ("batch", 128, 128, 3), 2)] == [2, 2]
 
 
-@pytest.mark.parametrize("changes", [{"rule": "mirror"}, {"width": 1}, {"max_batch": 9}, {"max_batch": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"rule": "mirror"}, {"width": 1}, {"max_batch": 9}, {"max_batch": 0}, {"sub_pixels": 2}]
+)
 def test_what_cannot_be_sampled_is_refused(changes):
     with pytest.raises(HpeError, match="no such sampler"):
-        Sampler(**{"width": 64, "height": 64, "rule": "edge", "max_batch": 8} | changes)
+        Sampler(**{"width": 64, "height": 64, "rule": "edge", "max_batch": 8, "sub_pixels": 1} | changes)
 
 
 def test_without_onnx_the_missing_package_is_named(monkeypatch):
@@ -253,19 +269,21 @@ def test_the_graph_is_the_one_of_its_version():
     import onnx
 
     digest = hashlib.sha256()
-    for wanted in (LETTERBOX, CROPS):
+    for wanted in (LETTERBOX, CROPS, *POINTS.values()):
         graph = sampler.graph(wanted).graph
         for node in graph.node:
             digest.update(f"{node.op_type} {list(node.input)} {list(node.output)}".encode())
             digest.update(repr([(a.name, a.i, list(a.ints), a.s) for a in node.attribute]).encode())
         for tensor in graph.initializer:
             digest.update(tensor.name.encode() + (onnx.numpy_helper.to_array(tensor).round(4) + 0).tobytes())
-    assert (sampler.VERSION, digest.hexdigest()[:16]) == (1, "e80468110548e107")
+    assert (sampler.VERSION, digest.hexdigest()[:16]) == (1, "2461c1c163e60142")
 
 
 @pytest.mark.trt
 @pytest.mark.parametrize("capability", ["8.0", "8.6", "8.9", "12.0"])
-@pytest.mark.parametrize("wanted", [LETTERBOX, CROPS, Sampler(SIDE, SIDE, "edge", 1)], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "wanted", [LETTERBOX, CROPS, *POINTS.values(), Sampler(SIDE, SIDE, "edge", 1, 4)], ids=lambda s: s.name
+)
 def test_tensorrt_builds_every_sampler_and_the_cache_keeps_it(wanted, capability, tmp_path):
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed, so no sampler is built")
     from hpe_core.engines import make
@@ -285,7 +303,7 @@ def test_tensorrt_builds_every_sampler_and_the_cache_keeps_it(wanted, capability
 
 @pytest.mark.trt
 def test_every_axis_that_is_free_has_a_profile():
-    for wanted in (LETTERBOX, CROPS):
+    for wanted in (LETTERBOX, CROPS, *POINTS.values()):
         for value in sampler.graph(wanted).graph.input:
             shape = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
             for least, usual, largest, axis in zip(*wanted.profiles[value.name], shape, strict=True):
