@@ -309,3 +309,19 @@ def test_every_axis_that_is_free_has_a_profile():
             for least, usual, largest, axis in zip(*wanted.profiles[value.name], shape, strict=True):
                 assert least <= usual <= largest
                 assert isinstance(axis, str) or least == largest == axis
+
+
+@pytest.mark.trt
+def test_positions_are_computed_in_all_bits_and_no_memory_is_allotted_at_run_time(monkeypatch):
+    trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed, so no sampler is built")
+    from hpe_core.engines import make, tensorrt_build
+
+    flags, aim = [], tensorrt_build._aim
+
+    def look(trt, config, capabilities):
+        flags.extend(config.get_flag(flag) for flag in (trt.BuilderFlag.TF32, trt.BuilderFlag.REQUIRE_USER_ALLOCATION))
+        aim(trt, config, capabilities)
+
+    monkeypatch.setattr(tensorrt_build, "_aim", look)
+    make.build_sampler(trt, CROPS, make.sampler_key(trt, CROPS, None, "8.6"), True, None)
+    assert flags == [False, True]
