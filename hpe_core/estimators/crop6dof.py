@@ -120,16 +120,18 @@ def covariance_from_factor(factor):
 
 
 def fuse_rotations(R_a, P_a, R_b, P_b, correlation=0.0):
-    """Rotations (N, 3, 3) and covariances of two estimates weighted by their information.
+    """Rotation (N, 3, 3) of least error between two estimates, and its covariance.
 
-    correlation in [0, 1): of their errors; both networks learnt from the same labels. R_a weighs P_b (P_a + P_b)^-1,
-    and the covariance is that of W e_a + (1 - W) e_b with cross covariance correlation * P_a^1/2 P_b^1/2.
+    correlation in [0, 1): of their errors; both networks learnt from the same labels. With the cross covariance
+    C = correlation * P_a^1/2 P_b^1/2, R_a weighs W = (P_b - C') (P_a + P_b - C - C')^-1 (Bar-Shalom and Campo, IEEE
+    Trans. AES 1986), and the covariance is that of W e_a + (1 - W) e_b.
     """
-    W = P_b @ np.linalg.inv(P_a + P_b)
+    cross = correlation * _root(P_a) @ _root(P_b)
+    crossed = np.swapaxes(cross, -1, -2)
+    W = (P_b - crossed) @ np.linalg.inv(P_a + P_b - cross - crossed)
     V = np.eye(3) - W
     between = so3.rotvec_from_matrix(R_a @ np.swapaxes(R_b, -1, -2))
     R = so3.matrix_from_rotvec((W @ between[..., None])[..., 0]) @ R_b
-    cross = correlation * _root(P_a) @ _root(P_b)
     mixed = W @ cross @ np.swapaxes(V, -1, -2)
     P = W @ P_a @ np.swapaxes(W, -1, -2) + V @ P_b @ np.swapaxes(V, -1, -2) + mixed + np.swapaxes(mixed, -1, -2)
     return R, P

@@ -162,8 +162,16 @@ def test_equal_estimates_fuse_to_the_middle_and_the_surer_one_pulls():
 
 def test_estimates_with_the_same_error_gain_nothing_by_fusion():
     P = np.array([[[0.04, 0.01, 0.0], [0.01, 0.02, 0.0], [0.0, 0.0, 0.03]]])
-    _, covariance = fuse_rotations(np.eye(3)[None], P, np.eye(3)[None], P, correlation=1.0)
-    np.testing.assert_allclose(covariance, P, atol=1e-12)
+    _, covariance = fuse_rotations(np.eye(3)[None], P, np.eye(3)[None], P, correlation=0.9999)
+    np.testing.assert_allclose(covariance, P, rtol=1e-4)
+
+
+def test_one_that_errs_twice_as_much_and_half_alike_adds_nothing():
+    turn = so3.matrix_from_rotvec([0.1, 0.2, 0.0])[None]
+    P = 0.01 * np.eye(3)[None]  # weight of the first: (4 - 1) / (1 + 4 - 2) = 1
+    R, covariance = fuse_rotations(turn, P, np.eye(3)[None], 4 * P, correlation=0.5)
+    np.testing.assert_allclose(R, turn, atol=1e-12)
+    np.testing.assert_allclose(covariance, P, rtol=1e-12)
 
 
 def test_covariance_is_the_inverse_of_the_information():
