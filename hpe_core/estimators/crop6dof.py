@@ -28,28 +28,36 @@ class Refiner:
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns)
         self._calibration = backend.card.get("calibration", {})
 
-    def refine(self, found, image, camera):
+    def refine(self, found, image, camera, looks=1):
         """The candidates (dict of arrays, N faces) with pose, covariance and landmarks from their crops.
 
         They need score, centre_px and size_px. `sure` (N,) says whether the crop shows a face, by the network's own
-        uncertainty.
+        uncertainty. With more `looks` each but the last one only places the next crop.
 
         image: SourceImage, or (H, W, 3) uint8 BGR, as delivered (distorted); camera: its CameraModel.
         Raises HpeError when the network's output is not finite.
         """
         if len(found["score"]) == 0:
             return found
-        rays = camera.rays(found["centre_px"])
-        range_m = range_from_size(camera, rays, found["size_px"])
-        mirrored = len(rays) <= self._mirrored_up_to
-        rows = crop_rows(self._backend, SourceImage.of(image), camera, rays, range_m, self._crop_m, mirrored)
-        rows = rows.astype(float)
+        source, centre_px, size_px = SourceImage.of(image), found["centre_px"], found["size_px"]
+        for _ in range(looks - 1):
+            seen = self._seen(source, camera, centre_px, size_px, mirrored=False)
+            centre_px = np.clip(seen["centre_px"], 0.0, [camera.width - 1.0, camera.height - 1.0])
+            size_px = seen["size_px"]
+        mirrored = len(centre_px) <= self._mirrored_up_to
+        return self._joined(found, self._seen(source, camera, centre_px, size_px, mirrored))
+
+    def _seen(self, source, camera, centre_px, size_px, mirrored):
+        """What the network says about faces whose centres (N, 2) and sizes (N,) are known roughly."""
+        rays = camera.rays(centre_px)
+        range_m = range_from_size(camera, rays, size_px)
+        rows = crop_rows(self._backend, source, camera, rays, range_m, self._crop_m, mirrored).astype(float)
         if not np.all(np.isfinite(rows)):
             raise HpeError("the crop network's output is not finite: its weights or its precision are broken")
         if mirrored:
             rows, again = np.split(rows, 2)
             rows = 0.5 * (rows + self._mirror_sign * again[:, self._mirror_index])
-        return self._joined(found, self._decoded(rows, rays, range_m, camera))
+        return self._decoded(rows, rays, range_m, camera)
 
     def _decoded(self, rows, rays, range_m, camera):
         """What the rows say, in the terms of the candidates: look-at rotation, image centre and size, covariances."""

@@ -17,6 +17,8 @@ from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 from hpe_core.preprocess import SourceImage, canvas_to_image, check_image, letterbox_call
 from hpe_core.types import Face, HeadPose, Landmarks
 
+LOOKS_AT_NEW = 2  # at the crop of a face that is not followed: the first one puts it right
+
 
 class Estimator:
     """Faces of one image. `config` has score_threshold and max_faces (hpe_core.config.EstimatorConfig).
@@ -55,7 +57,7 @@ class Estimator:
             if found is not None:
                 found, candidates = confirmed(found, candidates)
             if self._refiner is not None:
-                candidates = self._refined(candidates, source, camera, stage_s)
+                candidates = self._refined(candidates, source, camera, stage_s, LOOKS_AT_NEW)
             found = together(found, candidates, self._config.max_faces)
         faces = faces_from_candidates(found, camera)
         stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
@@ -87,10 +89,10 @@ class Estimator:
             keep[i] &= not (seen & keep[:i]).any()
         return {name: values[keep] for name, values in found.items()}
 
-    def _refined(self, found, source, camera, stage_s):
-        """The candidates after a second look at each."""
+    def _refined(self, found, source, camera, stage_s, looks=1):
+        """The candidates after a closer look at each, or several."""
         start = time.perf_counter()
-        found = on_image(self._refiner.refine(found, source, camera), camera)
+        found = on_image(self._refiner.refine(found, source, camera, looks), camera)
         stage_s["refinement"] = stage_s.get("refinement", 0.0) + time.perf_counter() - start
         return found
 

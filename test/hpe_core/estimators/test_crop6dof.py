@@ -140,6 +140,23 @@ def test_place_and_size_corrections_move_the_face_in_metres():
     np.testing.assert_allclose(f_px * rays, expected, atol=1e-6)
 
 
+def test_each_look_places_the_next_crop_and_only_the_last_one_is_mirrored():
+    class Counting(FixedCrops):
+        views = ()
+
+        def run(self, crops):
+            self.views = (*self.views, len(crops))
+            return super().run(crops)
+
+    found = candidate(PINHOLE, R_TRUE, T_TRUE)
+    pixels_per_m = found["size_px"][0] / REFERENCE_LENGTH_M
+    lower = Counting(centre_m=[0.0, 0.02])  # always 20 mm lower: a mirrored crop says the same
+    for looks in (1, 3):
+        moved = Refiner(lower, "crop").refine(found, black(PINHOLE), PINHOLE, looks)["centre_px"] - found["centre_px"]
+        np.testing.assert_allclose(moved, [[0.0, looks * 0.02 * pixels_per_m]], atol=2.0)
+    assert lower.views == (2, 1, 1, 2)
+
+
 def test_landmarks_are_told_from_the_true_centre_on_a_head_of_reference_size():
     points = np.zeros((68, 3))
     points[30] = [0.03, 0.01, -0.05]
