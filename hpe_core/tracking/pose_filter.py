@@ -1,6 +1,6 @@
-"""Error-state Kalman filter on SO(3) x R^3 with constant linear and angular velocity.
+"""Error-state Kalman filters on SO(3) x R^3 with constant linear and angular velocity, all heads at once.
 
-State: R_camera_head, t (m), angular velocity w (rad/s, camera frame), linear velocity v (m/s). The error is
+State of a head: R_camera_head, t (m), angular velocity w (rad/s, camera frame), linear velocity v (m/s). The error is
 (dt, dtheta, dv, dw), 12 numbers, with R_true = exp(dtheta) R. Source: Sola, "Quaternion kinematics for the error-state
 Kalman filter", arXiv 1711.02508, global (left) error.
 """
@@ -15,58 +15,78 @@ INITIAL_LINEAR_SPEED_STD = 0.5  # m/s
 INITIAL_ANGULAR_SPEED_STD = 2.0  # rad/s
 
 
-class PoseFilter:
-    """Filters one head. Start it with a measurement that has a covariance, then `predict` and `update`."""
+class PoseFilters:
+    """One row per head: `add` it with a measurement that has a covariance, then `predict` and `update` its row."""
 
-    def __init__(self, pose, linear_acceleration_std, angular_acceleration_std):
+    def __init__(self, linear_acceleration_std, angular_acceleration_std):
         self.set_accelerations(linear_acceleration_std, angular_acceleration_std)
-        self._R, self._t = pose.R_camera_head, pose.t_camera_head_m
-        self._v, self._w = np.zeros(3), np.zeros(3)
-        self._P = np.zeros((12, 12))
-        self._P[:6, :6] = pose.covariance
-        self._P[6:9, 6:9] = _I3 * INITIAL_LINEAR_SPEED_STD**2
-        self._P[9:, 9:] = _I3 * INITIAL_ANGULAR_SPEED_STD**2
+        self._R, self._t = np.empty((0, 3, 3)), np.empty((0, 3))
+        self._v, self._w = np.empty((0, 3)), np.empty((0, 3))
+        self._P = np.empty((0, 12, 12))
 
     def set_accelerations(self, linear_std, angular_std):
-        """Spread of the head's acceleration (m/s^2, rad/s^2) from the next `predict` on."""
+        """Spread of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
         spread = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
         # white acceleration a over dt moves the pose by a dt^2 / 2 and the velocity by a dt
         self._Q4 = np.kron([[0.25, 0.0], [0.0, 0.0]], spread)
         self._Q3 = np.kron([[0.0, 0.5], [0.5, 0.0]], spread)
         self._Q2 = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
 
-    @property
-    def pose(self):
-        """Current HeadPose with its covariance."""
-        return HeadPose(self._R, self._t, self._P[:6, :6])
+    def add(self, pose):
+        """A new last row that starts with a HeadPose."""
+        P = np.zeros((12, 12))
+        P[:6, :6] = pose.covariance
+        P[6:9, 6:9] = _I3 * INITIAL_LINEAR_SPEED_STD**2
+        P[9:, 9:] = _I3 * INITIAL_ANGULAR_SPEED_STD**2
+        self._R, self._t = np.append(self._R, [pose.R_camera_head], 0), np.append(self._t, [pose.t_camera_head_m], 0)
+        self._v, self._w = np.append(self._v, np.zeros((1, 3)), 0), np.append(self._w, np.zeros((1, 3)), 0)
+        self._P = np.append(self._P, [P], 0)
 
-    def ahead(self, dt_s):
-        """HeadPose (without covariance) in dt_s >= 0 seconds if its velocity stays; the filter does not change."""
-        return HeadPose(so3.matrix_from_rotvec(self._w * dt_s) @ self._R, self._t + self._v * dt_s)
+    def keep(self, rows):
+        """Forget all rows but these."""
+        self._R, self._t, self._v, self._w, self._P = (a[rows] for a in (self._R, self._t, self._v, self._w, self._P))
 
-    def predict(self, dt_s):
-        """Move the state on by dt_s >= 0 seconds."""
-        turn = so3.matrix_from_rotvec(self._w * dt_s)
-        self._R = turn @ self._R
-        self._t = self._t + self._v * dt_s
-        F = np.eye(12)
-        F[0:3, 6:9] = _I3 * dt_s
-        F[3:6, 3:6] = turn
-        F[3:6, 9:12] = _I3 * dt_s
-        self._P = F @ self._P @ F.T + dt_s**4 * self._Q4 + dt_s**3 * self._Q3 + dt_s**2 * self._Q2
+    def pose(self, row):
+        """Current HeadPose of a row with its covariance."""
+        return HeadPose(self._R[row], self._t[row], self._P[row, :6, :6])
 
-    def update(self, pose):
-        """Take in a measured HeadPose with covariance (Joseph form, so P stays symmetric and positive)."""
-        innovation = np.concatenate(
-            [pose.t_camera_head_m - self._t, so3.rotvec_from_matrix(pose.R_camera_head @ self._R.T)]
-        )
-        S = self._P[:6, :6] + pose.covariance
-        gain = np.linalg.solve(S, self._P[:6, :]).T
-        error = gain @ innovation
-        self._t = self._t + error[:3]
-        self._R = so3.matrix_from_rotvec(error[3:6]) @ self._R
-        self._v, self._w = self._v + error[6:9], self._w + error[9:]
-        A = np.eye(12)
-        A[:, :6] -= gain
-        self._P = A @ self._P @ A.T + gain @ pose.covariance @ gain.T
-        self._P = 0.5 * (self._P + self._P.T)
+    def placed(self):
+        """Current rotations (N, 3, 3) and positions (N, 3) m of all rows."""
+        return self._R, self._t
+
+    def ahead(self, rows, dt_s):
+        """List of HeadPose (without covariance) of rows in dt_s >= 0 seconds if their velocities stay."""
+        turn = so3.matrix_from_rotvec(self._w[rows] * dt_s)
+        moved = zip(turn @ self._R[rows], self._t[rows] + self._v[rows] * dt_s, strict=True)
+        return [HeadPose(R, t) for R, t in moved]
+
+    def predict(self, rows, dt_s):
+        """Move the states of rows (list) on by their dt_s (list) >= 0 seconds."""
+        dt = np.asarray(dt_s, float)[:, None, None]
+        turn = so3.matrix_from_rotvec(self._w[rows] * dt[:, 0])
+        self._R[rows] = turn @ self._R[rows]
+        self._t[rows] += self._v[rows] * dt[:, 0]
+        F = np.tile(np.eye(12), (len(dt), 1, 1))
+        F[:, 0:3, 6:9] = F[:, 3:6, 9:12] = _I3 * dt
+        F[:, 3:6, 3:6] = turn
+        noise = dt**4 * self._Q4 + dt**3 * self._Q3 + dt**2 * self._Q2
+        self._P[rows] = F @ self._P[rows] @ np.swapaxes(F, -1, -2) + noise
+
+    def update(self, rows, poses):
+        """Take in a measured HeadPose with covariance for each of the rows (Joseph form, so P stays positive)."""
+        measured = np.array([pose.covariance for pose in poses])
+        t_measured = np.array([pose.t_camera_head_m for pose in poses])
+        R_measured = np.array([pose.R_camera_head for pose in poses])
+        P = self._P[rows]
+        turn = so3.rotvec_from_matrix(R_measured @ np.swapaxes(self._R[rows], -1, -2))
+        innovation = np.concatenate([t_measured - self._t[rows], turn], -1)
+        gain = np.swapaxes(np.linalg.solve(P[:, :6, :6] + measured, P[:, :6, :]), -1, -2)
+        error = (gain @ innovation[..., None])[..., 0]
+        self._t[rows] += error[:, :3]
+        self._R[rows] = so3.matrix_from_rotvec(error[:, 3:6]) @ self._R[rows]
+        self._v[rows] += error[:, 6:9]
+        self._w[rows] += error[:, 9:]
+        A = np.tile(np.eye(12), (len(poses), 1, 1))
+        A[:, :, :6] -= gain
+        P = A @ P @ np.swapaxes(A, -1, -2) + gain @ measured @ np.swapaxes(gain, -1, -2)
+        self._P[rows] = 0.5 * (P + np.swapaxes(P, -1, -2))

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry import so3
-from hpe_core.tracking.pose_filter import INITIAL_ANGULAR_SPEED_STD, INITIAL_LINEAR_SPEED_STD, PoseFilter
+from hpe_core.tracking.pose_filter import INITIAL_ANGULAR_SPEED_STD, INITIAL_LINEAR_SPEED_STD, PoseFilters
 from hpe_core.types import HeadPose
 
 DT = 1.0 / 30.0
@@ -21,37 +21,44 @@ def pose_error(pose, R, t):
     return np.concatenate([t - pose.t_camera_head_m, so3.rotvec_from_matrix(R @ pose.R_camera_head.T)])
 
 
+def started(pose, linear_std, angular_std):
+    """PoseFilters with one row."""
+    filters = PoseFilters(linear_std, angular_std)
+    filters.add(pose)
+    return filters
+
+
 def test_starts_at_the_measurement():
     pose = HeadPose(*START, COVARIANCE)
-    ours = PoseFilter(pose, 1.0, 10.0).pose
+    ours = started(pose, 1.0, 10.0).pose(0)
     np.testing.assert_allclose(ours.R_camera_head, START[0], atol=1e-15)
     np.testing.assert_array_equal(ours.t_camera_head_m, START[1])
     np.testing.assert_array_equal(ours.covariance, COVARIANCE)
 
 
 def test_no_time_changes_nothing():
-    pose_filter = PoseFilter(HeadPose(*START, COVARIANCE), 1.0, 10.0)
-    pose_filter.predict(DT)
-    pose_filter.update(HeadPose(START[0], START[1] + 0.01, COVARIANCE))
-    before = pose_filter.pose
-    pose_filter.predict(0.0)
-    np.testing.assert_allclose(pose_filter.pose.R_camera_head, before.R_camera_head, atol=1e-15)
-    np.testing.assert_array_equal(pose_filter.pose.t_camera_head_m, before.t_camera_head_m)
-    np.testing.assert_allclose(pose_filter.pose.covariance, before.covariance, rtol=1e-12, atol=1e-18)
+    pose_filter = started(HeadPose(*START, COVARIANCE), 1.0, 10.0)
+    pose_filter.predict([0], [DT])
+    pose_filter.update([0], [HeadPose(START[0], START[1] + 0.01, COVARIANCE)])
+    before = pose_filter.pose(0)
+    pose_filter.predict([0], [0.0])
+    np.testing.assert_allclose(pose_filter.pose(0).R_camera_head, before.R_camera_head, atol=1e-15)
+    np.testing.assert_array_equal(pose_filter.pose(0).t_camera_head_m, before.t_camera_head_m)
+    np.testing.assert_allclose(pose_filter.pose(0).covariance, before.covariance, rtol=1e-12, atol=1e-18)
 
 
 def test_second_measurement_at_the_same_time_halves_the_variance():
-    pose_filter = PoseFilter(HeadPose(*START, COVARIANCE), 1.0, 10.0)
-    pose_filter.predict(0.0)
-    pose_filter.update(HeadPose(START[0], START[1] + [0.02, 0, 0], COVARIANCE))
-    np.testing.assert_allclose(pose_filter.pose.t_camera_head_m - START[1], [0.01, 0, 0], atol=1e-15)
-    np.testing.assert_allclose(pose_filter.pose.covariance, COVARIANCE / 2, atol=1e-18)
+    pose_filter = started(HeadPose(*START, COVARIANCE), 1.0, 10.0)
+    pose_filter.predict([0], [0.0])
+    pose_filter.update([0], [HeadPose(START[0], START[1] + [0.02, 0, 0], COVARIANCE)])
+    np.testing.assert_allclose(pose_filter.pose(0).t_camera_head_m - START[1], [0.01, 0, 0], atol=1e-15)
+    np.testing.assert_allclose(pose_filter.pose(0).covariance, COVARIANCE / 2, atol=1e-18)
 
 
 def test_prediction_of_the_first_step_by_hand():
-    pose_filter = PoseFilter(HeadPose(np.eye(3), [0, 0, 1.0], COVARIANCE), 2.0, 15.0)
-    pose_filter.predict(0.1)
-    variance = np.diag(pose_filter.pose.covariance)
+    pose_filter = started(HeadPose(np.eye(3), [0, 0, 1.0], COVARIANCE), 2.0, 15.0)
+    pose_filter.predict([0], [0.1])
+    variance = np.diag(pose_filter.pose(0).covariance)
     linear = (INITIAL_LINEAR_SPEED_STD * 0.1) ** 2 + (0.5 * 2.0 * 0.1**2) ** 2
     angular = (INITIAL_ANGULAR_SPEED_STD * 0.1) ** 2 + (0.5 * 15.0 * 0.1**2) ** 2
     np.testing.assert_allclose(variance, np.diag(COVARIANCE) + np.repeat([linear, angular], 3))
@@ -61,26 +68,26 @@ def test_rotation_error_is_about_the_cameras_axes():
     # the start is unsure about turns round camera z only, so the measurement may turn it round camera z only
     R = Rotation.from_euler("XYZ", [0.5, 0.9, -0.3]).as_matrix()
     unsure = np.diag([1e-6, 1e-6, 1e-6, 1e-10, 1e-10, 1.0])
-    pose_filter = PoseFilter(HeadPose(R, [0, 0, 1.0], unsure), 1e-6, 1e-6)
+    pose_filter = started(HeadPose(R, [0, 0, 1.0], unsure), 1e-6, 1e-6)
     turned = so3.matrix_from_rotvec([0.1, 0.1, 0.1]) @ R
-    pose_filter.update(HeadPose(turned, [0, 0, 1.0], np.eye(6) * 1e-4))
-    moved = so3.rotvec_from_matrix(pose_filter.pose.R_camera_head @ R.T)
+    pose_filter.update([0], [HeadPose(turned, [0, 0, 1.0], np.eye(6) * 1e-4)])
+    moved = so3.rotvec_from_matrix(pose_filter.pose(0).R_camera_head @ R.T)
     np.testing.assert_allclose(moved[:2], 0.0, atol=1e-5)
     assert moved[2] == pytest.approx(0.1, abs=5e-3)
 
 
 def test_static_measurements_converge_and_the_covariance_shrinks_but_stays_positive():
     rng = np.random.default_rng(20)
-    pose_filter = PoseFilter(measurement(rng, *START), 0.05, 0.5)
+    pose_filter = started(measurement(rng, *START), 0.05, 0.5)
     traces, errors = [], []
     for _ in range(120):
-        pose_filter.predict(DT)
-        pose_filter.update(measurement(rng, *START))
-        covariance = pose_filter.pose.covariance
+        pose_filter.predict([0], [DT])
+        pose_filter.update([0], [measurement(rng, *START)])
+        covariance = pose_filter.pose(0).covariance
         np.testing.assert_allclose(covariance, covariance.T, atol=1e-18)
         assert np.linalg.eigvalsh(covariance).min() > 0
         traces.append(np.trace(covariance))
-        errors.append(pose_error(pose_filter.pose, *START))
+        errors.append(pose_error(pose_filter.pose(0), *START))
     assert traces[-1] < 0.25 * np.trace(COVARIANCE)
     assert np.all(np.diff(traces) < 1e-6 * traces[0])
     late = np.sqrt(np.mean(np.square(errors[50:]), 0))
@@ -89,17 +96,17 @@ def test_static_measurements_converge_and_the_covariance_shrinks_but_stays_posit
 
 def test_constant_turning_is_followed_without_lag():
     w, v = np.array([0.3, 1.0, -0.2]), np.array([0.2, 0.0, -0.1])
-    pose_filter = PoseFilter(HeadPose(*START, COVARIANCE), 2.0, 15.0)
+    pose_filter = started(HeadPose(*START, COVARIANCE), 2.0, 15.0)
     for i in range(1, 91):
-        pose_filter.predict(DT)
+        pose_filter.predict([0], [DT])
         R, t = so3.matrix_from_rotvec(w * i * DT) @ START[0], START[1] + v * i * DT
-        pose_filter.update(HeadPose(R, t, COVARIANCE))
-    error = pose_error(pose_filter.pose, R, t)
+        pose_filter.update([0], [HeadPose(R, t, COVARIANCE)])
+    error = pose_error(pose_filter.pose(0), R, t)
     assert np.linalg.norm(error[:3]) < 1e-4
     assert np.linalg.norm(error[3:]) < 1e-3
-    pose_filter.predict(0.1)  # knows the velocities
+    pose_filter.predict([0], [0.1])  # knows the velocities
     R, t = so3.matrix_from_rotvec(w * 0.1) @ R, t + v * 0.1
-    assert np.linalg.norm(pose_error(pose_filter.pose, R, t)) < 5e-3
+    assert np.linalg.norm(pose_error(pose_filter.pose(0), R, t)) < 5e-3
 
 
 def test_normalised_error_is_near_its_dimension():
@@ -110,22 +117,43 @@ def test_normalised_error_is_near_its_dimension():
     for _ in range(30):
         R, t = START
         v, w = rng.normal(0, INITIAL_LINEAR_SPEED_STD, 3), rng.normal(0, INITIAL_ANGULAR_SPEED_STD, 3)
-        pose_filter = PoseFilter(measurement(rng, R, t), linear_std, angular_std)
+        pose_filter = started(measurement(rng, R, t), linear_std, angular_std)
         for _ in range(30):
             a, b = rng.normal(0, linear_std, 3), rng.normal(0, angular_std, 3)
             t, R = t + v * DT + 0.5 * a * DT**2, so3.matrix_from_rotvec(w * DT + 0.5 * b * DT**2) @ R
             v, w = v + a * DT, w + b * DT
-            pose_filter.predict(DT)
-            pose_filter.update(measurement(rng, R, t))
-            error = pose_error(pose_filter.pose, R, t)
-            nees.append(error @ np.linalg.solve(pose_filter.pose.covariance, error))
+            pose_filter.predict([0], [DT])
+            pose_filter.update([0], [measurement(rng, R, t)])
+            error = pose_error(pose_filter.pose(0), R, t)
+            nees.append(error @ np.linalg.solve(pose_filter.pose(0).covariance, error))
     assert 5.0 < np.mean(nees) < 7.0
     assert np.mean(np.array(nees) < 12.59) == pytest.approx(0.95, abs=0.03)  # chi-square, 6 degrees of freedom
 
 
 def test_a_filter_whose_accelerations_were_set_goes_on_as_one_made_with_them():
-    made, changed = (PoseFilter(HeadPose(*START, COVARIANCE), std, 10 * std) for std in (1.0, 7.0))
+    made, changed = (started(HeadPose(*START, COVARIANCE), std, 10 * std) for std in (1.0, 7.0))
     changed.set_accelerations(1.0, 10.0)
     for pose_filter in (made, changed):
-        pose_filter.predict(0.1)
-    np.testing.assert_array_equal(made.pose.covariance, changed.pose.covariance)
+        pose_filter.predict([0], [0.1])
+    np.testing.assert_array_equal(made.pose(0).covariance, changed.pose(0).covariance)
+
+
+def test_rows_are_filtered_as_each_alone_and_keep_their_places():
+    rng = np.random.default_rng(22)
+    starts = [measurement(rng, *START) for _ in range(4)]
+    together, alone = PoseFilters(2.0, 15.0), [started(pose, 2.0, 15.0) for pose in starts]
+    for pose in starts:
+        together.add(pose)
+    for rows in ([0, 1, 2, 3], [3, 1], [2], [0, 3]):
+        dt_s, poses = [DT * (1 + row) for row in rows], [measurement(rng, *START) for _ in rows]
+        together.predict(rows, dt_s)
+        together.update(rows, poses)
+        for row, dt, pose in zip(rows, dt_s, poses, strict=True):
+            alone[row].predict([0], [dt])
+            alone[row].update([0], [pose])
+    together.keep([3, 0])
+    for row, one in enumerate((alone[3], alone[0])):
+        ahead, alone_ahead = together.ahead([row], 0.1)[0], one.ahead([0], 0.1)[0]
+        np.testing.assert_allclose(together.pose(row).covariance, one.pose(0).covariance, rtol=1e-9)
+        np.testing.assert_allclose(ahead.R_camera_head, alone_ahead.R_camera_head, atol=1e-12)
+        np.testing.assert_allclose(ahead.t_camera_head_m, alone_ahead.t_camera_head_m, atol=1e-12)

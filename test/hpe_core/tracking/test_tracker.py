@@ -211,10 +211,16 @@ def cost_of_one_pair(box_a, pose_a, box_b, pose_b):
     return max(terms[:2]) if max(terms[:2]) >= 1.0 else np.linalg.norm(terms) / np.sqrt(3.0)
 
 
+def stacked(faces):
+    """Boxes (N, 4), rotations (N, 3, 3), positions (N, 3) of faces."""
+    columns = zip(*((face.box_px, face.pose.R_camera_head, face.pose.t_camera_head_m) for face in faces), strict=True)
+    return tuple(map(np.array, columns))
+
+
 def test_costs_of_all_pairs_are_those_of_each():
     rng = np.random.default_rng(0)
     made = [face(x, z, yaw=yaw) for x, z, yaw in rng.uniform([-0.3, 0.6, -60], [0.3, 1.4, 60], (11, 3))]
     seen = [(one.box_px, one.pose) for one in made]
-    found = pair_costs(seen[:4], seen[4:])
+    found = pair_costs(stacked(made[:4]), stacked(made[4:]))
     assert found.shape == (4, 7) and (found < 1.0).any() and (found > 1.0).any()
     np.testing.assert_allclose(found, [[cost_of_one_pair(*a, *b) for b in seen[4:]] for a in seen[:4]])
