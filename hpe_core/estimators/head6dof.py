@@ -51,26 +51,30 @@ class Estimator:
                 f"{camera.width}x{camera.height}"
             )
         start, stage_s, source = time.perf_counter(), {}, SourceImage(image_bgr)
+        most = self._config.max_faces
+        expected = expected[:most]
         found = self._followed(expected, source, camera, stage_s) if len(expected) else None
         if scan or found is None or len(found["score"]) < len(expected):
-            candidates = self._scanned(source, camera, stage_s)
+            candidates = self._scanned(source, camera, stage_s, most + len(expected))
             if found is not None:
                 found, candidates = confirmed(found, candidates)
+                most -= len(found["score"])
+            candidates = {name: values[:most] for name, values in candidates.items()}
             if self._refiner is not None:
                 candidates = self._refined(candidates, source, camera, stage_s, LOOKS_AT_NEW)
-            found = together(found, candidates, self._config.max_faces)
+            found = together(found, candidates)
         faces = faces_from_candidates(found, camera)
         stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
         return faces, stage_s
 
-    def _scanned(self, source, camera, stage_s):
-        """Candidates of the whole image, one per face."""
+    def _scanned(self, source, camera, stage_s, most):
+        """Candidates of the whole image, one per face, best first: so many at most."""
         start = time.perf_counter()
         infer, scales = letterbox_call(self._backend, source, self._width, self._height)
         resized = time.perf_counter()
         rows = infer()[0]
         stage_s |= {"preprocess": resized - start, "inference": time.perf_counter() - resized}
-        found = merge(self._candidates(rows, scales, self._config.score_threshold), self._config.max_faces)
+        found = merge(self._candidates(rows, scales, self._config.score_threshold), most)
         return calibrated(on_image(found, camera), self._calibration)
 
     def _followed(self, faces, source, camera, stage_s):
@@ -133,13 +137,13 @@ def confirmed(followed, candidates):
     return followed, {name: values[~same.any(0)] for name, values in candidates.items()}
 
 
-def together(found, more, max_faces):
-    """Both dicts of candidates in one, those of `found` (or None) first, cut to max_faces."""
+def together(found, more):
+    """Both dicts of candidates in one, those of `found` (or None) first."""
     if found is None or len(found["score"]) == 0:
         return more
-    if len(more["score"]):
-        found = {name: np.concatenate([values, more[name]]) for name, values in found.items()}
-    return {name: values[:max_faces] for name, values in found.items()}
+    if len(more["score"]) == 0:
+        return found
+    return {name: np.concatenate([values, more[name]]) for name, values in found.items()}
 
 
 def merge(found, max_faces):

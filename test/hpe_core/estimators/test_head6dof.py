@@ -214,6 +214,55 @@ def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
     np.testing.assert_array_equal(same_face(np.zeros(2), 60.0, [[34.0, 0]], np.array([100.0])), [True])
 
 
+class SureCrops:
+    """A refiner that takes every crop for a face that looks here, where it was expected."""
+
+    def refine(self, found, image, camera, looks=1):
+        n = len(found["score"])
+        same = {name: np.repeat(np.asarray(value)[None], n, 0) for name, value in STD.items()}
+        return found | same | {"R_local": np.tile(np.eye(3), (n, 1, 1)), "sure": np.ones(n, bool)}
+
+
+LEFT = np.array([-0.3, 0.0, 1.2])
+RIGHT = np.array([0.3, 0.0, 1.2])
+
+
+def followed(model_card, seen, expected, scan=True, max_faces=8):
+    """x of the faces, m, and whether the whole image, with faces at `seen`, was looked at, when some are expected."""
+    found = stacked(*[candidate(PINHOLE, np.eye(3), t, score) for t, score in seen])
+    network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
+    estimator = Estimator(network, EstimatorConfig(max_faces=max_faces), SureCrops())
+    known = [faces_from_candidates(candidate(PINHOLE, np.eye(3), t), PINHOLE)[0] for t in expected]
+    faces, stage_s = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, scan)
+    return [round(float(face.pose.t_camera_head_m[0]), 1) for face in faces], "inference" in stage_s
+
+
+def test_a_followed_face_stays_when_a_clearer_one_comes_and_there_is_room_for_one(model_card):
+    seen = [(LEFT, 0.6), (RIGHT, 0.9)]
+    assert followed(model_card, seen, [], max_faces=1) == ([0.3], True)
+    assert followed(model_card, seen, [LEFT], max_faces=1) == ([-0.3], True)
+    assert followed(model_card, seen, [LEFT]) == ([-0.3, 0.3], True)
+
+
+def test_no_more_than_max_faces_are_followed(model_card):
+    seen = [(LEFT, 0.9), (RIGHT, 0.9)]
+    assert followed(model_card, seen, [LEFT, RIGHT], scan=False) == ([-0.3, 0.3], False)
+    assert followed(model_card, seen, [LEFT, RIGHT], scan=False, max_faces=1) == ([-0.3], False)
+
+
+def test_two_faces_that_came_to_be_one_are_one_and_the_whole_image_is_looked_at(model_card):
+    assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
+
+
+def test_a_followed_face_that_the_whole_image_does_not_show_is_given_up(model_card):
+    assert followed(model_card, [(RIGHT, 0.9)], [LEFT, RIGHT]) == ([0.3], True)
+
+
+def test_a_face_that_should_have_left_the_image_or_is_behind_the_camera_is_not_looked_for(model_card):
+    beyond, behind = np.array([2.0, 0.0, 1.2]), np.array([0.3, 0.0, -1.0])
+    assert followed(model_card, [(LEFT, 0.9)], [beyond, behind], scan=False) == ([-0.3], True)
+
+
 def test_pose_covariance_equals_a_monte_carlo_sample():
     rng = np.random.default_rng(18)
     ray, range_m, lateral, depth, turn = LENS.rays([200.0, 600.0]), 1.5, 0.004, 0.06, 0.03
