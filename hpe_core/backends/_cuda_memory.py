@@ -126,14 +126,14 @@ class Torch:
     def host(self, shape, dtype):
         """Pinned array."""
         dtype = np.dtype(dtype)
-        tensor = self._torch.empty(int(np.prod(shape)) * dtype.itemsize, dtype=self._torch.uint8, pin_memory=True)
+        tensor = self._empty(int(np.prod(shape)) * dtype.itemsize, pin_memory=True)
         array = tensor.numpy().view(dtype).reshape(shape)
         self._tensors[array.ctypes.data] = tensor
         return array
 
     def device(self, size):
         """Address of `size` bytes on the device."""
-        tensor = self._torch.empty(size, dtype=self._torch.uint8, device="cuda")
+        tensor = self._empty(size, device="cuda")
         self._tensors[tensor.data_ptr()] = tensor
         return tensor.data_ptr()
 
@@ -167,6 +167,12 @@ class Torch:
     def close(self):
         """Give everything back; arrays from `host` are invalid afterwards."""
         self._tensors.clear()
+
+    def _empty(self, size, **where):
+        try:
+            return self._torch.empty(size, dtype=self._torch.uint8, **where)
+        except RuntimeError as error:  # out of memory
+            raise HpeError(f"torch: {str(error).splitlines()[0]}") from error
 
     def _copy(self, to, origin, size):
         with self._torch.cuda.stream(self._stream):

@@ -123,10 +123,22 @@ class Backend:
         return False
 
     def run_on(self, source, nodes, spread):
-        """First output for canvases of a SourceImage; see hpe_core.backends."""
+        """First output for canvases of a SourceImage; see hpe_core.backends.
+
+        Raises HpeError when the GPU does not do it, as with too little memory for another image size: `samples` is
+        False from then on.
+        """
         limit = self._sampling.max_batch
         starts = range(0, len(nodes), limit)
-        rows = [self._sampling.run(source, nodes[i : i + limit], spread[i : i + limit]) for i in starts]
+        try:
+            rows = [self._sampling.run(source, nodes[i : i + limit], spread[i : i + limit]) for i in starts]
+        except HpeError as error:
+            log.warning("preprocessing for %s goes on by the CPU: %s", self.key.model, error)
+            sampling, self._sampling = self._sampling, None
+            with contextlib.suppress(HpeError):  # what began may still be running
+                self._runner.memory.synchronize()
+                sampling.close()
+            raise
         return np.concatenate(rows) if len(rows) > 1 else rows[0]
 
     def run(self, array):

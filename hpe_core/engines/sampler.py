@@ -18,7 +18,7 @@ from hpe_core.engines.key import sha256_of
 from hpe_core.errors import HpeError
 from hpe_core.preprocess import GRID, interpolation_weights
 
-VERSION = 1  # raise it when the graph of the same Sampler changes
+VERSION = 2  # raise it when the graph of the same Sampler changes
 OPSET = 17  # as the networks' export; GridSample came with 16
 SUB_PIXELS = 4  # on each side of a canvas pixel that is spread
 RULES = ("edge", "black")
@@ -135,7 +135,7 @@ def graph(sampler):
     add("Transpose", ["image_float"], "channels", perm=[2, 0, 1])
     add("Unsqueeze", ["channels", "first"], "planes")
     # pixels become [-1, 1] from the outer edge of the first pixel to that of the last
-    add("Shape", ["image"], "image_shape")
+    add("Shape", ["image_float"], "image_shape")
     add("Gather", ["image_shape", "height_and_width"], "size")
     add("Cast", ["size"], "size_float", to=TensorProto.FLOAT)
     add("Mul", ["nodes", "two"], "doubled")

@@ -270,6 +270,24 @@ def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, own_
     assert not backend.samples((480, 640, 3))
 
 
+def test_when_memory_lacks_for_another_image_size_that_image_fails_and_the_cpu_goes_on(array_gpu, caplog, monkeypatch):
+    array_gpu()
+    backend = tensorrt.Backend(HEAD, threads=1)
+
+    def fail(*given):
+        raise HpeError("TensorRT makes no execution context: too little GPU memory?")
+
+    monkeypatch.setattr(tensorrt.Runner, "context", fail)
+    source = SourceImage(frame(0, (1280, 720)))
+    call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+    with pytest.raises(HpeError, match="too little GPU memory"):
+        call()
+    assert "preprocessing for head6dof goes on by the CPU: TensorRT makes no execution context" in caplog.text
+    call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+    canvas, _ = preprocess.letterbox(source.array, 320, 256)
+    np.testing.assert_array_equal(call(), backend.run(canvas[None]))
+
+
 def test_the_comparison_of_a_sampler_is_kept_beside_it(array_gpu, own_cache):
     array_gpu()
     backend = tensorrt.Backend(CROP, threads=1)
