@@ -51,10 +51,8 @@ class Sampling:
         self._addresses = {name: self._memory.device(array.nbytes) for name, array in self._host.items()}
         for array in self._host.values():
             array[...] = 0  # what is left over from earlier calls is sampled, too
-        self._scratch = None
-        if all(tensorrt_build.shares_memory(runner.trt, engine) for engine in engines.values()):
-            size = max(1, *(engine.device_memory_size_v2 for engine in engines.values()))
-            self._scratch = self._memory.device(size), size
+        size = max(1, *(tensorrt_build.scratch_size(engine) for engine in engines.values()))
+        self._scratch = self._memory.device(size), size
         self._image = None
         self._shape, self._calls = None, {}  # of the images; address -> (sub_pixels, batch size) -> function
 

@@ -18,6 +18,7 @@ from hpe_core.errors import HpeError
 from hpe_core.preprocess import GRID, SourceImage
 
 WARM_UP_RUNS = 3
+FAILURES = (HpeError, RuntimeError, TypeError, AttributeError)  # the latter where a version's bindings differ
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +73,7 @@ class Backend:
         self.sampler_entries, self._sampling, self._told = (), None, False
         try:
             self._sampling = self._sampling_from(trt, store, device, threads, progress)
-        except HpeError as error:
+        except FAILURES as error:
             log.warning("preprocessing for %s stays on the CPU: %s", key.model, error)
 
     def _sampling_from(self, trt, store, device, threads, progress):
@@ -89,23 +90,25 @@ class Backend:
             for key, wanted in zip(keys, samplers, strict=True)
         ]
         engines = {wanted: engine for wanted, (_, engine) in zip(samplers, stored, strict=True)}
-        sampling = Sampling(engines, self._runner)
-        for key, wanted, (entry, _) in zip(keys, samplers, stored, strict=True):
-            if entry.parity is None:
-                progress(f"comparing engine {key.stem} with ONNX Runtime")
-                run = functools.partial(sampling.canvases, wanted)
-                found = parity.measure_sampler(sampler.reference(wanted, threads), run, wanted)
-                with store.locked(key, progress):
-                    entry = store.note_parity(entry, found)
-            self.sampler_entries = (*self.sampler_entries, entry)
-            problem = parity.refusal(entry.parity, key.precision)
-            if problem:
-                sampling.close()
-                raise HpeError(f"engine {key.stem} is refused: {problem}")
-        usual = SourceImage(np.zeros((*sampler.IMAGE_SIZES[1], 3), np.uint8))
-        for spread in (0.0, 1.0):  # too little memory is told here
-            sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.array([spread]))
-        return sampling
+        with contextlib.ExitStack() as unless_proven:
+            sampling = Sampling(engines, self._runner)
+            unless_proven.callback(sampling.close)
+            for key, wanted, (entry, _) in zip(keys, samplers, stored, strict=True):
+                if entry.parity is None:
+                    progress(f"comparing engine {key.stem} with ONNX Runtime")
+                    run = functools.partial(sampling.canvases, wanted)
+                    found = parity.measure_sampler(sampler.reference(wanted, threads), run, wanted)
+                    with store.locked(key, progress):
+                        entry = store.note_parity(entry, found)
+                self.sampler_entries = (*self.sampler_entries, entry)
+                problem = parity.refusal(entry.parity, key.precision)
+                if problem:
+                    raise HpeError(f"engine {key.stem} is refused: {problem}")
+            usual = SourceImage(np.zeros((*sampler.IMAGE_SIZES[1], 3), np.uint8))
+            for spread in (0.0, 1.0):  # too little memory is told here
+                sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.array([spread]))
+            unless_proven.pop_all()
+            return sampling
 
     def samples(self, image_shape):
         """Whether `run_on` takes images of a shape (H, W, 3)."""
@@ -132,10 +135,10 @@ class Backend:
         starts = range(0, len(nodes), limit)
         try:
             rows = [self._sampling.run(source, nodes[i : i + limit], spread[i : i + limit]) for i in starts]
-        except HpeError as error:
+        except (HpeError, RuntimeError) as error:
             log.warning("preprocessing for %s goes on by the CPU: %s", self.key.model, error)
             sampling, self._sampling = self._sampling, None
-            with contextlib.suppress(HpeError):  # what began may still be running
+            with contextlib.suppress(HpeError, RuntimeError):  # what began may still be running
                 self._runner.memory.synchronize()
                 sampling.close()
             raise

@@ -112,9 +112,11 @@ def open_engine(trt, plan):
     return engine
 
 
-def shares_memory(trt, engine):
-    """Whether contexts of an engine can be given the memory that they work in (TensorRT 10.1 and later)."""
-    return hasattr(trt, "ExecutionContextAllocationStrategy") and hasattr(engine, "device_memory_size_v2")
+def scratch_size(engine):
+    """Bytes that a context of an engine works in."""
+    if hasattr(engine, "device_memory_size_v2"):  # since TensorRT 10.1
+        return engine.device_memory_size_v2
+    return engine.device_memory_size
 
 
 def new_context(trt, engine, scratch=None):
@@ -123,19 +125,25 @@ def new_context(trt, engine, scratch=None):
     TensorRT for RTX is told to compile its kernels for a shape before it runs: a CUDA graph keeps those it captured.
     Raises HpeError when TensorRT makes none.
     """
-    managed = scratch and trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)  # since TensorRT 10.0
     if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
         config = engine.create_runtime_config()
         config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
         if scratch:
-            config.set_execution_context_allocation_strategy(managed)
+            config.set_execution_context_allocation_strategy(strategies.USER_MANAGED)
         context = engine.create_execution_context(config)
+    elif scratch is None:
+        context = engine.create_execution_context()
+    elif strategies:
+        context = engine.create_execution_context(strategies.USER_MANAGED)
     else:
-        context = engine.create_execution_context(managed) if scratch else engine.create_execution_context()
+        context = engine.create_execution_context_without_device_memory()
     if context is None:
         raise HpeError("TensorRT makes no execution context: too little GPU memory?")
-    if scratch:
+    if scratch and hasattr(context, "set_device_memory"):
         context.set_device_memory(*scratch)
+    elif scratch:
+        context.device_memory = scratch[0]
     return context
 
 

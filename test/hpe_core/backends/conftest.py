@@ -90,7 +90,8 @@ class Device:
         return self.memories[-1]
 
     def engine(self, trt, plan):
-        return Engine(self, plan)
+        newer = hasattr(trt, "ExecutionContextAllocationStrategy")
+        return (NewerEngine if newer else Engine)(self, plan)
 
 
 class Memory:
@@ -165,7 +166,9 @@ class Memory:
 
 
 class Engine:
-    """The ICudaEngine of a graph with its profiles."""
+    """The ICudaEngine of a graph with its profiles, of TensorRT 8.5."""
+
+    device_memory_size = 5000
 
     def __init__(self, device, plan):
         profiles, self._bytes = plan.split(PROFILES_END, 1)
@@ -191,12 +194,11 @@ class Engine:
     def get_tensor_dtype(self, name):
         return self._onnx.helper.tensor_dtype_to_np_dtype(self._values[name].elem_type)
 
-    device_memory_size_v2 = 5000
-    create_runtime_config = staticmethod(RuntimeConfig)
+    def create_execution_context(self):
+        return Context(self, needs_memory=False)
 
-    def create_execution_context(self, config=None):
-        assert config is None or config.dynamic_shapes_kernel_specialization_strategy == "eager"
-        return Context(self, config is not None and config.strategy == "user")
+    def create_execution_context_without_device_memory(self):
+        return Context(self, needs_memory=True)
 
     def allows(self, name, shape):
         """Whether a shape is one of the input's, and within the profile."""
@@ -218,15 +220,13 @@ class Engine:
 
 
 class Context:
-    """An execution context: shapes and addresses that are set before it executes."""
+    """An execution context of TensorRT 8.5: shapes and addresses that are set before it executes."""
+
+    device_memory = None
 
     def __init__(self, engine, needs_memory):
         self._engine, self._addresses, self._shapes = engine, {}, {}
-        self._needs_memory, self._memory = needs_memory, None
-
-    def set_device_memory(self, address, size):
-        assert self._needs_memory and size >= self._engine.device_memory_size_v2
-        self._memory = address
+        self._needs_memory = needs_memory
 
     def set_tensor_address(self, name, address):
         self._addresses[name] = address
@@ -249,7 +249,8 @@ class Context:
             addresses, shapes = state
             arrays = engine.device.arrays
             if context._needs_memory:
-                arrays[context._memory][...] = 0  # there is some, and nothing in it outlives another execution
+                assert arrays[context.device_memory].nbytes >= 5000
+                arrays[context.device_memory][...] = 0  # there is some, and nothing in it outlives another execution
             feeds = {}
             for name, shape in shapes.items():
                 dtype = engine.get_tensor_dtype(name)
@@ -264,3 +265,23 @@ class Context:
 
     def _state(self):
         return dict(self._addresses), dict(self._shapes)
+
+
+class NewerEngine(Engine):
+    """Of TensorRT for RTX."""
+
+    device_memory_size_v2, device_memory_size = Engine.device_memory_size, None
+    create_runtime_config = staticmethod(RuntimeConfig)
+    create_execution_context_without_device_memory = None
+
+    def create_execution_context(self, config):
+        assert config.dynamic_shapes_kernel_specialization_strategy == "eager"
+        return NewerContext(self, config.strategy == "user")
+
+
+class NewerContext(Context):
+    """Of TensorRT 10.1 and later."""
+
+    def set_device_memory(self, address, size):
+        assert self._needs_memory and size >= self._engine.device_memory_size_v2
+        self.device_memory = address
