@@ -60,9 +60,11 @@ class Estimator:
                 found, candidates = confirmed(found, candidates)
                 most -= len(found["score"])
             candidates = {name: values[:most] for name, values in candidates.items()}
-            if self._refiner is not None:
-                candidates = self._refined(candidates, source, camera, stage_s, LOOKS_AT_NEW)
-            found = together(found, candidates)
+            if self._refiner is None:
+                found = candidates
+            else:  # looks at two candidates can lead to one face
+                refined = self._refined(candidates, source, camera, stage_s, LOOKS_AT_NEW)
+                found = each_once(together(found, refined))
         faces = faces_from_candidates(found, camera)
         stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
         return faces, stage_s
@@ -87,11 +89,8 @@ class Estimator:
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
         }
         found = self._refined(on_image(expected, camera), source, camera, stage_s)
-        keep = found.get("sure", np.zeros(0, bool)).copy()
-        for i in range(len(keep)):
-            seen = same_face(found["centre_px"][i], found["size_px"][i], found["centre_px"][:i], found["size_px"][:i])
-            keep[i] &= not (seen & keep[:i]).any()
-        return {name: values[keep] for name, values in found.items()}
+        sure = found.get("sure", np.zeros(0, bool))
+        return each_once({name: values[sure] for name, values in found.items()})
 
     def _refined(self, found, source, camera, stage_s, looks=1):
         """The candidates after a closer look at each, or several."""
@@ -144,6 +143,15 @@ def together(found, more):
     if len(more["score"]) == 0:
         return found
     return {name: np.concatenate([values, more[name]]) for name, values in found.items()}
+
+
+def each_once(found):
+    """The entries without those that describe the same face as one before them."""
+    centre, size = found["centre_px"], found["size_px"]
+    keep = np.ones(len(size), bool)
+    for i in range(1, len(keep)):
+        keep[i] = not (same_face(centre[i], size[i], centre[:i], size[:i]) & keep[:i]).any()
+    return found if keep.all() else {name: values[keep] for name, values in found.items()}
 
 
 def merge(found, max_faces):

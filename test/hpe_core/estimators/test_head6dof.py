@@ -215,10 +215,15 @@ def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
 
 
 class SureCrops:
-    """A refiner that takes every crop for a face that looks here, where it was expected."""
+    """A refiner that takes every crop for a face that looks here, where it was expected, or for the one at led_to."""
+
+    def __init__(self, led_to=None):
+        self.led_to = led_to
 
     def refine(self, found, image, camera, looks=1):
         n = len(found["score"])
+        if self.led_to is not None:
+            found = found | {"centre_px": np.repeat([camera.project(self.led_to)], n, 0)}
         same = {name: np.repeat(np.asarray(value)[None], n, 0) for name, value in STD.items()}
         return found | same | {"R_local": np.tile(np.eye(3), (n, 1, 1)), "sure": np.ones(n, bool)}
 
@@ -227,11 +232,11 @@ LEFT = np.array([-0.3, 0.0, 1.2])
 RIGHT = np.array([0.3, 0.0, 1.2])
 
 
-def followed(model_card, seen, expected, scan=True, max_faces=8):
+def followed(model_card, seen, expected, scan=True, max_faces=8, led_to=None):
     """x of the faces, m, and whether the whole image, with faces at `seen`, was looked at, when some are expected."""
     found = stacked(*[candidate(PINHOLE, np.eye(3), t, score) for t, score in seen])
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
-    estimator = Estimator(network, EstimatorConfig(max_faces=max_faces), SureCrops())
+    estimator = Estimator(network, EstimatorConfig(max_faces=max_faces), SureCrops(led_to))
     known = [faces_from_candidates(candidate(PINHOLE, np.eye(3), t), PINHOLE)[0] for t in expected]
     faces, stage_s = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, scan)
     return [round(float(face.pose.t_camera_head_m[0]), 1) for face in faces], "inference" in stage_s
@@ -252,6 +257,13 @@ def test_no_more_than_max_faces_are_followed(model_card):
 
 def test_two_faces_that_came_to_be_one_are_one_and_the_whole_image_is_looked_at(model_card):
     assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
+
+
+def test_two_candidates_whose_crops_lead_to_one_face_are_one(model_card):
+    seen = [(LEFT, 0.9), (RIGHT, 0.6)]
+    assert followed(model_card, seen, []) == ([-0.3, 0.3], True)
+    assert followed(model_card, seen, [], led_to=LEFT) == ([-0.3], True)
+    assert followed(model_card, seen, [LEFT], led_to=LEFT) == ([-0.3], True)
 
 
 def test_a_followed_face_that_the_whole_image_does_not_show_is_given_up(model_card):
