@@ -37,11 +37,11 @@ class Estimator:
         self._config = config
 
     def estimate(self, image_bgr, camera, expected=(), scan=True):
-        """List of Face, best score first, and seconds per stage (dict). Covariances are without the head-size prior.
+        """List of Face and seconds per stage (dict). Covariances are without the head-size prior.
 
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
         expected: list of Face where the faces of a moment ago should be now; the refiner looks for them there first.
-        Without `scan` the whole image is looked at only when one of them is lost.
+        Without `scan` the whole image is looked at only when one of them is lost. Those come first, then new ones by score.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr)
