@@ -41,7 +41,8 @@ class Estimator:
 
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
         expected: list of Face where the faces of a moment ago should be now; the refiner looks for them there first.
-        Without `scan` the whole image is looked at only when one of them is lost. Those come first, then new ones by score.
+        Without `scan` the whole image is looked at only when one of them is lost. They come before new faces, which
+        come best score first.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr)

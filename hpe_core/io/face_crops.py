@@ -26,10 +26,7 @@ def aligned_face_crop(image_bgr, camera, pose):
     A face that is turned far to the side has no line of the eyes to speak of: there the head stands upright instead.
     """
     R_local, ray, range_m = _local(pose)
-    wide, fine = (
-        np.sqrt(2.0),
-        2 * SIDE_PX,
-    )  # the corners are there however it is turned, and sampling twice does not blur
+    wide, fine = np.sqrt(2.0), 2 * SIDE_PX  # corners are there however it is turned; sampling twice does not blur
     crop = look_at_crop(image_bgr, camera, ray, range_m, fine, wide * CROP_M)
     middle = (fine - 1) / 2.0
     turn = cv2.getRotationMatrix2D((middle, middle), np.degrees(roll_of(R_local)), wide * SIDE_PX / fine)

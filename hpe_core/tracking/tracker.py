@@ -72,9 +72,9 @@ class Tracker:
         return tuple(sorted(tracked, key=lambda face: face.face_id)), untracked
 
     def expected(self, stamp_ns):
-        """List of Face, those of the latest image with their poses moved on to stamp_ns."""
+        """List of Face, those of the latest image with their poses moved on to stamp_ns, never back."""
         rows = [row for row, track in enumerate(self._tracks) if track.stamp_ns == self._stamp_ns]
-        poses = self._filters.ahead(rows, (stamp_ns - self._stamp_ns) * 1e-9) if rows else []
+        poses = self._filters.ahead(rows, max(0, stamp_ns - self._stamp_ns) * 1e-9) if rows else []
         return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
 
     @property
