@@ -75,8 +75,10 @@ class CudaPython:
             work()
         finally:
             graph = self._call("cudaStreamEndCapture", self._stream)
-        executable = self._call("cudaGraphInstantiate", graph, 0)
-        self._call("cudaGraphDestroy", graph)
+        try:
+            executable = self._call("cudaGraphInstantiateWithFlags", graph, 0)  # the form that CUDA 11 to 13 share
+        finally:
+            self._call("cudaGraphDestroy", graph)
 
         def replay():
             self._call("cudaGraphLaunch", executable, self._stream)
