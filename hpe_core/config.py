@@ -47,7 +47,11 @@ class EstimatorConfig(Checked):
     score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99, live=True)
     max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
     scan_interval_s: float = option(
-        0.2, "faces are followed by their crops; the whole image is due after so long, seconds; 0: always", 0.0, 10.0, live=True
+        0.2,
+        "seconds between looks at the whole image while faces are followed by crops; 0: always",
+        0.0,
+        10.0,
+        live=True,
     )
 
 
