@@ -123,7 +123,7 @@ class Diagnostics:
         """A FrameResult was published at now_ns (node clock), latency_s after the image's callback.
 
         stamp_age is how old the image was when it arrived, overhead the latency less the networks' own time, node the
-        latency less all that hpe_core spent.
+        latency less all that hpe_core spent. A stage that an image does without counts as 0 there.
         """
         stamp_to_publish_s = (now_ns - result.stamp_ns) * 1e-9
         times_s = {
@@ -139,7 +139,7 @@ class Diagnostics:
             self._faces = len(result.faces)
             self._untracked += result.untracked
             self._nlml.update(result.nlml or {})
-            for name, seconds in times_s.items():
+            for name, seconds in (dict.fromkeys(self._times_ms, 0.0) | times_s).items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
     def statuses(self):

@@ -40,10 +40,11 @@ class Summary:
         self.dropped[self._first_reason.setdefault(alike, reason)] += 1
 
     def latency_ms(self):
-        """dict stage -> {p50, p95} in milliseconds."""
+        """dict stage -> {p50, p95} in milliseconds; a stage that an image does without counts as 0 there."""
+        padded = {name: seconds + [0.0] * (self.frames - len(seconds)) for name, seconds in self._stage_s.items()}
         return {
             name: {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 3) for q in (50, 95)}
-            for name, seconds in self._stage_s.items()
+            for name, seconds in padded.items()
         }
 
     def as_dict(self, source, camera, pipeline, arguments, interrupted):

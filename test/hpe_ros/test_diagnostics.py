@@ -36,6 +36,16 @@ def test_overhead_is_latency_less_inference_in_milliseconds(health):
     assert values["stamp_age_ms"] == "1.00/1.00"
 
 
+def test_an_image_that_is_not_looked_at_as_a_whole_counts_with_0_there(health):
+    health.processed(frame(0.004), now_ns=10_000_000, latency_s=0.006)
+    for _ in range(2):
+        followed = FrameResult(0, (), {"refinement": 0.002, "tracking": 0.0005})
+        health.processed(followed, now_ns=10_000_000, latency_s=0.003)
+    values = status(health, "latency").values
+    assert values["inference_ms"].startswith("0.00/") and values["refinement_ms"] == "2.00/2.00"
+    assert values["overhead_ms"].startswith("1.00/")
+
+
 def test_losses_are_counted_by_reason_and_warned_about_once(health):
     for _ in range(3):
         health.received()

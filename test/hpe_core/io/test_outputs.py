@@ -56,6 +56,13 @@ def test_summary_counts_every_frame_once():
     }
 
 
+def test_a_stage_that_an_image_does_without_counts_as_0_there():
+    summary = Summary()
+    for stages in ({"read": 0.004}, {}, {}, {"read": 0.002}, {"read": 0.003}):
+        summary.add(result(), stages)
+    assert summary.latency_ms()["read"]["p50"] == 2.0
+
+
 def test_counts_of_nlml_are_summed_and_there_are_none_without_it():
     summary = Summary()
     summary.add(result(), {})
