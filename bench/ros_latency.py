@@ -1,6 +1,6 @@
 """Latency of the pose node on a real ROS graph: image stamp to poses published, as a robot's clock sees it.
 
-    python -m bench.ros_latency [--model head6dof] [--image_transport compressed] [--sizes 1280x720] [--no-append]
+    python -m bench.ros_latency [--model fusion] [--image_transport compressed] [--sizes 1280x720] [--no-append]
 
 Needs a sourced ROS 2. A camera process publishes images of the sample bag, stamped just before publishing, at every
 size, rate and number of faces; the node and an observer are processes of their own. One row per case is appended to
@@ -89,7 +89,7 @@ def _told(row):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--frames", type=int, default=330)
-    p.add_argument("--model", default="head6dof")
+    p.add_argument("--model", default="auto")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--image_transport", default="raw", choices=("raw", "compressed"))
     p.add_argument("--reliability", default="best_effort", choices=("best_effort", "reliable"))
