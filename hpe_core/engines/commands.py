@@ -92,7 +92,7 @@ def _build_ahead(trt, store, model_path, capability, args):
 
 
 def _line(entry):
-    text = f"{_types_text(entry.facts)}, {_parity_text(entry.parity)}"
+    text = f"{_types_text(entry.facts)}, {_verdict(entry)}"
     return f"{entry.key.stem}: {len(entry.plan) / 1e6:.1f} MB, {text}"
 
 
