@@ -42,7 +42,8 @@ setup(
     ],
     extras_require={
         "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
-        "tensorrt": ["tensorrt"],
+        "tensorrt": ["tensorrt", "onnx", "cuda-python"],
+        "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
         "test": ["pytest", "hypothesis", "ruff"],
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)
