@@ -187,7 +187,7 @@ class Runner:
         self._steps = {}  # of the captured functions: a graph needs its contexts
         self.why_no_graph = None
         for name in names:
-            dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
+            dtype = tensorrt_build.numpy_type(engine.get_tensor_dtype(name))
             size = int(np.prod(shapes[name])) * dtype.itemsize
             self._addresses[name] = self.memory.device(size)
             if name == self._input:

@@ -7,10 +7,13 @@ the GPU it runs on. TensorRT 8 has no strongly typed networks: there the builder
 import importlib
 import importlib.util
 
+import numpy as np
+
 from hpe_core.engines.store import UnusableEngine
 from hpe_core.errors import HpeError
 
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
+NUMPY_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT8": np.int8, "INT32": np.int32, "UINT8": np.uint8}
 OPTIMUM_BATCH = 4  # of a batch profile: what the kernels are chosen for
 
 
@@ -101,6 +104,16 @@ def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progr
     if plan is None:
         raise HpeError(f"{describe(trt)} cannot build the engine: {log.last_error()}")
     return bytes(plan)
+
+
+def numpy_type(tensor_type):
+    """NumPy's type for a TensorRT DataType. `tensorrt.nptype` of 8.5 fails with NumPy from 1.24 on (np.bool).
+
+    Raises HpeError for a type that no network here has.
+    """
+    if tensor_type.name not in NUMPY_TYPES:
+        raise HpeError(f"the engine has a tensor of type {tensor_type.name}, allowed: {', '.join(NUMPY_TYPES)}")
+    return np.dtype(NUMPY_TYPES[tensor_type.name])
 
 
 def open_engine(trt, plan):

@@ -64,7 +64,6 @@ def library(rtx):
         __name__="tensorrt_rtx",
         __version__="0.0.test",
         TensorIOMode=SimpleNamespace(INPUT="input"),
-        nptype=lambda dtype: dtype,
         **(newer if rtx else {}),
     )
 
@@ -191,8 +190,11 @@ class Engine:
     def get_tensor_shape(self, name):
         return [-1 if dim.dim_param else dim.dim_value for dim in self._values[name].shape.dim]
 
-    def get_tensor_dtype(self, name):
+    def numpy_type(self, name):
         return self._onnx.helper.tensor_dtype_to_np_dtype(self._values[name].elem_type)
+
+    def get_tensor_dtype(self, name):
+        return SimpleNamespace(name={"float32": "FLOAT", "uint8": "UINT8"}[self.numpy_type(name).name])
 
     def create_execution_context(self):
         return Context(self, needs_memory=False)
@@ -253,7 +255,7 @@ class Context:
                 arrays[context.device_memory][...] = 0  # there is some, and nothing in it outlives another execution
             feeds = {}
             for name, shape in shapes.items():
-                dtype = engine.get_tensor_dtype(name)
+                dtype = engine.numpy_type(name)
                 size = int(np.prod(shape)) * dtype.itemsize
                 feeds[name] = arrays[addresses[name]][:size].view(dtype).reshape(shape)
                 assert np.isfinite(feeds[name]).all(), f"{name} was not filled"

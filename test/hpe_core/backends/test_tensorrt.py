@@ -153,7 +153,7 @@ class FakeEngine:
         return {"image": (-1, 2, 2, 3), "rows": (-1, 1)}[name]
 
     def get_tensor_dtype(self, name):
-        return {"image": np.uint8, "rows": np.float32}[name]
+        return SimpleNamespace(name={"image": "UINT8", "rows": "FLOAT"}[name])
 
     def create_execution_context(self):
         engine, addresses, shape = self, {}, []
@@ -182,7 +182,7 @@ def fake(request, monkeypatch):
     """(engine, runner of up to 12 images) on a device that is an array."""
     memory = FakeMemory(request.param)
     monkeypatch.setattr(tensorrt._cuda_memory, "create", lambda: memory)
-    library = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="image"), nptype=lambda dtype: dtype)
+    library = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="image"))
     engine = FakeEngine(memory)
     return engine, tensorrt.Runner(library, engine, 12)
 

@@ -197,3 +197,11 @@ def test_what_the_backend_calls_to_give_contexts_their_memory_exists_in_tensorrt
     assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
     assert hasattr(trt.IRuntimeConfig, "set_execution_context_allocation_strategy")
     assert hasattr(trt.IExecutionContext, "set_device_memory")
+
+
+def test_types_of_tensors_are_those_that_tensorrt_itself_names():
+    for name in tensorrt_build.NUMPY_TYPES:
+        tensor_type = getattr(trt.DataType, name)
+        assert tensorrt_build.numpy_type(tensor_type) == np.dtype(trt.nptype(tensor_type))
+    with pytest.raises(HpeError, match="tensor of type INT64, allowed: FLOAT, HALF"):
+        tensorrt_build.numpy_type(trt.DataType.INT64)
