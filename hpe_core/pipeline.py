@@ -98,7 +98,7 @@ class Pipeline:
 def with_method(config):
     """The PipelineConfig with a method for the model `auto`: `fusion_int8` where a CPU infers, else `fusion`.
 
-    Quantised for CPUs the networks are as accurate in half the time; GPUs take the float ones.
+    Quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones.
     """
     options = config.estimator
     if options.model != "auto":
