@@ -72,15 +72,18 @@ class Tracker:
         return tuple(sorted(tracked, key=lambda face: face.face_id)), untracked
 
     def expected(self, stamp_ns):
-        """List of Face, those of the latest image with their poses moved on to stamp_ns, never back."""
-        rows = [row for row, track in enumerate(self._tracks) if track.stamp_ns == self._stamp_ns]
+        """List of Face, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
+        rows = [row for row, track in enumerate(self._tracks) if self._crop_showed(track)]
         poses = self._filters.ahead(rows, max(0, stamp_ns - self._stamp_ns) * 1e-9) if rows else []
         return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
 
     @property
     def looks_for_faces(self):
-        """Whether a face was not in the latest image though it still has its id."""
-        return any(track.stamp_ns != self._stamp_ns for track in self._tracks)
+        """Whether a face has an id though no crop showed it in the latest image."""
+        return not all(self._crop_showed(track) for track in self._tracks)
+
+    def _crop_showed(self, track):
+        return track.stamp_ns == self._stamp_ns and track.face.confirmed
 
     def _release_old(self):
         oldest = self._stamp_ns - self._config.timeout_s * 1e9
