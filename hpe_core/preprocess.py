@@ -56,8 +56,10 @@ def crop_rows(backend, source, camera, rays, range_m, crop_m, mirrored=False):
         if mirrored:
             nodes, spread = np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2)
         return backend.run_on(source, nodes, spread)
-    crops = np.stack([_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)])
-    return backend.run(np.concatenate([crops, crops[:, :, ::-1]]) if mirrored else crops)
+    crops = [_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)]
+    if mirrored:
+        crops += [cv2.flip(crop, 1) for crop in crops]
+    return backend.run(np.stack(crops))
 
 
 def _samples(backend, source):
@@ -72,6 +74,7 @@ def letterbox_size(image_width, image_height, width, height):
     return size, scale < 0.5
 
 
+@functools.lru_cache(maxsize=8)  # the same for every image of a stream
 def letterbox_nodes(image_width, image_height, width, height):
     """Nodes (GRID, GRID, 2) of a letterbox in image pixels, its spread (1: it shrinks by more than 2), its scales."""
     (new_width, new_height), shrinks = letterbox_size(image_width, image_height, width, height)

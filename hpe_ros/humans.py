@@ -93,7 +93,7 @@ class HumansOutputs:
     def _release_old(self, ids, now_ns):
         """Take the topics of faces off the graph that have gone, or that the clock left behind as it jumped back."""
         self._seen_ns |= dict.fromkeys(ids, now_ns)
-        for name in [name for name, seen in self._seen_ns.items() if not 0 <= now_ns - seen <= RELEASE_S * 1e9]:
+        for name in [name for name, seen in self._seen_ns.items() if abs(now_ns - seen) > RELEASE_S * 1e9]:
             del self._seen_ns[name]
             self._destroy([topic for topic in self._publishers if topic.startswith(f"{name}/")])
 
