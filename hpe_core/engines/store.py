@@ -6,9 +6,9 @@ a process that dies lets go of it.
 """
 
 import contextlib
-import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -17,10 +17,14 @@ from pathlib import Path
 
 from hpe_core.engines.key import EngineKey, sha256_of
 from hpe_core.errors import HpeError
+from hpe_core.safe_files import is_the_file, try_lock, write_whole
 
 FORMAT = 1
 FOLDER_VARIABLE = "HPE_ENGINE_CACHE"
 LOCK_POLL_S = 0.1
+# what this store writes: EngineKey.stem with a suffix; everything else in the folder is somebody else's
+_STEM = r"[A-Za-z0-9_-]+-(fp16|fp32|int8)-b[0-9]+-sm[0-9a-z]+-[0-9a-f]{32}"
+_OURS = re.compile(rf"(?P<stem>{_STEM})(\.json|\.plan|\.[0-9]+\.(json|plan)\.tmp)")
 
 
 class UnusableEngine(HpeError):
@@ -95,7 +99,7 @@ class EngineStore:
         entry = Entry(key, bytes(plan), sha256_of(plan), _now(), facts, parity)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write_whole(self._path(key, ".plan"), entry.plan)
+            write_whole(self._path(key, ".plan"), entry.plan)
             self._write_sidecar(entry)
         except OSError as error:
             raise HpeError(self._no_room(error, len(plan))) from error
@@ -116,9 +120,9 @@ class EngineStore:
             self._path(key, suffix).unlink(missing_ok=True)
 
     def entries(self):
-        """Pairs (Entry, None) or (None, problem naming the file) of all that lies in the folder, by name."""
+        """Pairs (Entry, None) or (None, problem naming the file) of all engines in the folder, by name."""
         found = []
-        for stem in sorted({path.stem for path in self.folder.glob("*.json")} | self._plan_stems()):
+        for stem in sorted(self._stems(".json", ".plan")):
             try:
                 found.append((_read(self.folder / f"{stem}.json"), None))
             except UnusableEngine as error:
@@ -128,12 +132,11 @@ class EngineStore:
     def prune(self, wanted=lambda entry: True):
         """Delete damaged engines, leftovers of interrupted writes and entries that are not wanted; names deleted.
 
-        What another process is building at the moment is left alone.
+        What another process is building at the moment is left alone, and so is every file that this store did not
+        write.
         """
         deleted = []
-        stems = {path.stem for path in self.folder.glob("*.json")} | self._plan_stems()
-        stems |= {path.name.split(".")[0] for path in self.folder.glob("*.tmp")}
-        for stem in sorted(stems):
+        for stem in sorted(self._stems(".json", ".plan", ".tmp")):
             with self._lock_at_once(stem) as free:
                 if not free:
                     continue
@@ -141,10 +144,10 @@ class EngineStore:
                     keep = wanted(_read(self.folder / f"{stem}.json"))
                 except UnusableEngine:
                     keep = False
-                doomed = list(self.folder.glob(f"{stem}.*.tmp"))
+                doomed = [path for path in self.folder.glob(f"{stem}.*.tmp") if _OURS.fullmatch(path.name)]
                 doomed += [] if keep else [self.folder / f"{stem}{suffix}" for suffix in (".json", ".plan", ".lock")]
                 for path in doomed:
-                    if path.exists():
+                    if path.is_file():
                         path.unlink()
                         deleted += [path.name] if path.suffix != ".lock" else []
         return deleted
@@ -164,12 +167,12 @@ class EngineStore:
                 raise HpeError(self._no_room(error, 0)) from error
             with file:
                 told = False
-                while not _try_lock(file):
+                while not try_lock(file):
                     if not told:
                         progress(f"waiting for another process that builds {key.stem}")
                         told = True
                     time.sleep(LOCK_POLL_S)
-                if _is_the_file(file, path):  # else `prune` deleted it meanwhile: lock the new one
+                if is_the_file(file, path):  # else `prune` deleted it meanwhile: lock the new one
                     yield
                     return
 
@@ -177,7 +180,7 @@ class EngineStore:
     def _lock_at_once(self, stem):
         """Yields whether the lock could be had without waiting."""
         with open(self.folder / f"{stem}.lock", "a") as file:
-            yield _try_lock(file)
+            yield try_lock(file)
 
     def _read_or_problem(self, key):
         try:
@@ -195,10 +198,12 @@ class EngineStore:
             "facts": entry.facts,
             "parity": entry.parity,
         }
-        _write_whole(self._path(entry.key, ".json"), (json.dumps(values, indent=1) + "\n").encode())
+        write_whole(self._path(entry.key, ".json"), (json.dumps(values, indent=1) + "\n").encode())
 
-    def _plan_stems(self):
-        return {path.stem for path in self.folder.glob("*.plan")}
+    def _stems(self, *suffixes):
+        """Stems of the engines that have files with one of the suffixes."""
+        ours = (_OURS.fullmatch(path.name) for suffix in suffixes for path in self.folder.glob(f"*{suffix}"))
+        return {match["stem"] for match in ours if match}
 
     def _path(self, key, suffix):
         return self.folder / f"{key.stem}{suffix}"
@@ -233,40 +238,6 @@ def _read(sidecar, key=None):
     if sha256_of(plan) != entry.plan_sha256:
         raise UnusableEngine(f"{sidecar.stem}.plan is not what was written ({len(plan)} bytes, checksum differs)")
     return entry
-
-
-def _write_whole(path, data):
-    """The file appears complete or not at all, also when the power goes."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _try_lock(file):
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_the_file(file, path):
-    """Whether `path` still names the open file."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _free_mb(folder):
