@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hpe_core
 from hpe_core.errors import HpeError
+from hpe_core.io.out_folder import check_new_file, new_file
 
 DESCRIPTION = """\
 Measures the shipped networks on every inference backend that works on this machine, compares their poses with
@@ -31,14 +32,15 @@ def add_parsers(subparsers):
     """Hang `bench` under an argparse subparsers object."""
     bench = subparsers.add_parser("bench", help="measure the networks on this machine", description=DESCRIPTION)
     bench.add_argument("--report", metavar="FILE", help="write the results as JSON")
+    bench.add_argument("--overwrite", action="store_true", help="replace FILE")
     bench.add_argument("--seconds", metavar="S", type=float, default=2.0, help="time per measurement (default: 2)")
     bench.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (default: 1; 0 takes all)")
     bench.set_defaults(command=_bench)
 
 
 def _bench(args):
-    if args.report and not Path(args.report).absolute().parent.is_dir():
-        raise HpeError(f"folder {Path(args.report).absolute().parent} for the report does not exist")
+    if args.report:
+        check_new_file(args.report, args.overwrite)
     report = {
         "format": FORMAT,
         "hpe": hpe_core.__version__,
@@ -56,7 +58,8 @@ def _bench(args):
         report["pipelines"].append(row)
         print(_text(f"pipeline {row['model']}", row))
     if args.report:
-        Path(args.report).write_text(json.dumps(report, indent=1) + "\n")
+        with new_file(args.report, args.overwrite) as path:
+            path.write_text(json.dumps(report, indent=1) + "\n")
         print(f"written   {args.report}")
     return 0
 

@@ -121,7 +121,8 @@ def _parser():
 
 def _run(args):
     from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
-    from hpe_core.io.outputs import check_folder
+    from hpe_core.io.out_folder import OutFolder
+    from hpe_core.io.outputs import NAMES
     from hpe_core.io.sources import open_source
 
     given = camera_from_yaml(args.camera_info) if args.camera_info else None
@@ -129,10 +130,11 @@ def _run(args):
     config = _config(args)
     with open_source(args.source, args.topic) as source:
         folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
-        check_folder(folder, args.overwrite)
-        from hpe_core.pipeline import Pipeline
+        read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
+        with OutFolder(folder, "run", NAMES, args.overwrite, read) as out:
+            from hpe_core.pipeline import Pipeline
 
-        return _Run(args, source, folder, cameras, Pipeline(config)).run()
+            return _Run(args, source, out, cameras, Pipeline(config)).run()
 
 
 def _config(args):
@@ -153,21 +155,23 @@ def _config(args):
 
 
 class _Interrupt:
-    """Turns the first SIGINT or SIGTERM into a flag, so that files can be finished; the second one acts as usual."""
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a flag, so that files can be finished; the second one acts as
+    usual. A SIGHUP that is ignored, as under nohup, stays ignored."""
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self):
         self.requested = False
 
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._on_signal) for number in self.SIGNALS}
+        heard = [number for number in self.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._on_signal) for number in heard}
         return self
 
     def _on_signal(self, number, frame):
         self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for handled in self._before:
+            signal.signal(handled, signal.default_int_handler if handled == signal.SIGINT else signal.SIG_DFL)
 
     def __exit__(self, *exception):
         for number, handler in self._before.items():
@@ -177,15 +181,16 @@ class _Interrupt:
 class _Run:
     """One `hpe run`: frames through the pipeline into the output folder."""
 
-    def __init__(self, args, source, folder, cameras, pipeline):
+    def __init__(self, args, source, out, cameras, pipeline):
         from rich.console import Console
 
         from hpe_core.io.summary import Summary
 
-        self._args, self._source, self._folder = args, source, folder
+        self._args, self._source, self._out = args, source, out
         self._cameras, self._pipeline = cameras, pipeline
         self._summary = Summary()
         self._outputs = self._window = self._camera = None
+        self._written = ()
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._noted = 0
 
@@ -195,6 +200,7 @@ class _Run:
 
         if self._args.show:
             self._window = Window()
+        left = self._out.note()
         with _Interrupt() as interrupt:
             try:
                 self._process_all(interrupt)
@@ -202,6 +208,8 @@ class _Run:
                 self._finish(interrupt.requested)
         if self._outputs is None and not interrupt.requested:
             raise HpeError(self._why_nothing())
+        if left:
+            self._note(left)
         self._report(interrupt.requested)
         return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
 
@@ -264,12 +272,12 @@ class _Run:
         return goes_on
 
     def _open_outputs(self):
-        """Only once a first image has gone through: a failed start leaves no folder behind."""
+        """Only once a first image has gone through: a failed start leaves nothing behind."""
         from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
         from hpe_core.io.outputs import Outputs
 
         images = self._source.kind == "images"
-        self._outputs = Outputs(self._folder, images, self._args.overlay, self._args.overwrite)
+        self._outputs = Outputs(self._out.staged, images, self._args.overlay)
         if self._camera.assumed:
             hfov = DEFAULT_HFOV_DEG if self._args.hfov is None else self._args.hfov
             self._note(
@@ -285,12 +293,21 @@ class _Run:
         if self._outputs is None:
             return
         failed = sys.exc_info()[1] is not None
-        self._outputs.close()
+        # a camera ends by an interruption; of anything else there may be earlier results that go further
+        in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
         arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
-        stopped = interrupted or failed
-        self._outputs.write_summary(
-            self._summary.as_dict(self._source, self._camera, self._pipeline, arguments, stopped)
-        )
+        self._out.keep = True
+        try:
+            self._outputs.close()
+            self._outputs.write_summary(
+                self._summary.as_dict(self._source, self._camera, self._pipeline, arguments, interrupted or failed)
+            )
+            if in_place:
+                self._written = self._out.place()
+        finally:
+            if not self._written:
+                earlier = "the earlier results stay; " if self._out.has_earlier else ""
+                self._note(f"{earlier}what was written until now is in {self._out.unfinished}")
 
     def _why_nothing(self):
         reasons = "; ".join(f"{reason} ({count}x)" for reason, count in self._summary.dropped.most_common(3))
@@ -323,7 +340,7 @@ class _Run:
             print(text.format(**s.nlml))
         latency = s.latency_ms()["image_to_pose"]
         print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (95 %)")
-        for path in self._outputs.names():
+        for path in self._written:
             print(f"written   {path}{'/' * path.is_dir()}")
 
 

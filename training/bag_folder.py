@@ -1,7 +1,7 @@
 """Bags that ship with the project: built beside their place, put there only when whole, kept below a size."""
 
-import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from hpe_core.errors import HpeError
@@ -12,21 +12,25 @@ def build(out: Path, note: Path, max_bytes: int, write) -> int:
 
     An HpeError leaves `out` as it was and is one line; a bag above max_bytes is reported, too.
     """
-    text = note.read_text() if note.exists() else None
-    building = out.parent / ".building" / out.name  # the MCAP file takes the folder's name
-    shutil.rmtree(building.parent, ignore_errors=True)
-    building.parent.mkdir(parents=True)
-    try:
-        write(building)
-    except HpeError as error:
-        shutil.rmtree(building.parent, ignore_errors=True)
-        print(f"error: {error}", file=sys.stderr)
+    names = {f"{out.name}.mcap", "metadata.yaml", "README.md"}
+    others = sorted(path.name for path in out.iterdir() if path.name not in names) if out.is_dir() else []
+    if others or out.is_file() or out.is_symlink():
+        print(f"error: {out} is more than a bag of this name ({', '.join(others) or 'no folder'})", file=sys.stderr)
         return 1
-    if text is not None:
-        (building / "README.md").write_text(text)
-    shutil.rmtree(out, ignore_errors=True)
-    building.rename(out)
-    building.parent.rmdir()
+    text = note.read_text() if note.exists() else None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".hpe_", dir=out.parent) as parent:
+        building = Path(parent) / out.name  # the MCAP file takes the folder's name
+        try:
+            write(building)
+        except HpeError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        if text is not None:
+            (building / "README.md").write_text(text)
+        if out.is_dir():
+            out.rename(Path(parent) / "replaced")
+        building.rename(out)
     size = sum(f.stat().st_size for f in out.iterdir())
     print(f"{out}: {size / 1e6:.2f} MB")
     if size > max_bytes:

@@ -19,7 +19,6 @@ import numpy as np
 from rich.progress import Progress
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.actions import check_out, clear
 from hpe_core.evaluation.image_actions import NAMES, print_tables, write_tables
 from hpe_core.evaluation.image_evaluation import (
     Absent,
@@ -32,6 +31,7 @@ from hpe_core.evaluation.image_scores import fitted_offset
 from hpe_core.evaluation.image_tables import markdown
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
+from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from training import evaluate_targets
 from training.evaluate_conditions import conditions
 from training.evaluate_video import evaluate_video, frames_of, video_methods
@@ -278,17 +278,17 @@ def main(argv=None):
 def _card(args):
     if args.model and len(args.model) > 1:
         raise HpeError(f"a card is of one model, got {len(args.model)}")
+    check_new_file(args.out, args.overwrite)
     model = args.model[0] if args.model else "head6dof"
     found = card_metrics(model, args.data, args.lfw_test, args.shards, args.limit, args.video is not False)
     text = json.dumps(found, indent=1)
     print(text)
-    Path(args.out).write_text(text + "\n")
+    with new_file(args.out, args.overwrite) as path:
+        path.write_text(text + "\n")
     return 0
 
 
 def _evaluate(args):
-    out = Path(args.out)
-    check_out(out, args.overwrite, FILES)
     ours = our_methods(args.model or ())
     others = peers(args.data / "weights") if args.peers else {}
     run = Run(ours | others)
@@ -296,7 +296,17 @@ def _evaluate(args):
     lfw = main_faces(labelled_images(args.lfw_test, args.limit)) if args.lfw_test else []
     rendered = labelled_images(args.render_test, args.limit) if args.render_test else []
     further = {Path(folder).name: labelled_images(folder, args.limit) for folder in args.shards}
-    clear(out, FILES)
+    with OutFolder(args.out, "training.evaluate", FILES, args.overwrite) as folder:
+        folder.keep = True  # what was measured before it was broken off
+        text = _measure(args, run, ours, others, dev, lfw, rendered, further, folder.staged)
+        folder.place()
+    print_tables(run.tables)
+    print(text)
+    return 0
+
+
+def _measure(args, run, ours, others, dev, lfw, rendered, further, out):
+    """Everything that is asked for, written into the folder `out` as it comes; returns the text of `save`."""
     if lfw:
         run.measure("lfw_test", lfw, align=True)
     run.measure(DEV, dev, without=[GIMBAL_LOCK])
@@ -316,10 +326,7 @@ def _evaluate(args):
         save(out, run, ours)
     if args.video:
         run.video = _video(args, others)
-    text = save(out, run, ours)
-    print_tables(run.tables)
-    print(text)
-    return 0
+    return save(out, run, ours)
 
 
 def _video(args, others):

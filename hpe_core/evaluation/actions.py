@@ -17,10 +17,13 @@ from hpe_core.evaluation.evaluate import Options
 from hpe_core.evaluation.matching import MatchOptions
 from hpe_core.evaluation.parallel import evaluate_bags
 from hpe_core.evaluation.protocols import PROTOCOLS
+from hpe_core.evaluation.readers import parse_spec
 from hpe_core.evaluation.report import write_report
 from hpe_core.evaluation.tables import ROWS, cell
 from hpe_core.evaluation.thresholds import check, load_thresholds
+from hpe_core.io.bags import bag_files
 from hpe_core.io.camera_info import camera_from_yaml
+from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
 from hpe_core.io.yaml_file import load_mapping
 from hpe_core.pipeline import with_method
@@ -36,22 +39,22 @@ def eval_dataset(args):
     if args.jobs < 1:
         raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{args.protocol}"
-    check_out(out, args.overwrite)
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     config = config_of(args.config) or PipelineConfig()
     if args.model:
         config = replace(config, estimator=replace(config.estimator, model=args.model))
-    with Progress() as progress:
-        summary, rows = evaluate_dataset(
-            PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.update
-        )
-    label = Path(with_method(config).estimator.model).name
-    checks = check(thresholds, {label: summary})
-    clear(out)
-    (out / "results.json").write_text(files.results_json(summary), encoding="utf-8")
-    files.write_frames_csv(out / "frames.csv", {label: files.as_arrays(rows)})
-    files.write_junit(out / "junit.xml", checks, f"hpe_eval.{args.protocol}")
-    _print_tables([(args.protocol, {label: summary})], {}, checks, out)
+    with OutFolder(out, "eval dataset", NAMES, args.overwrite, given_files(args)) as folder:
+        with Progress() as progress:
+            summary, rows = evaluate_dataset(
+                PROTOCOLS[args.protocol], args.folder, config, args.hfov, args.limit, args.jobs, progress.update
+            )
+        label = Path(with_method(config).estimator.model).name
+        checks = check(thresholds, {label: summary})
+        (folder.staged / "results.json").write_text(files.results_json(summary), encoding="utf-8")
+        files.write_frames_csv(folder.staged / "frames.csv", {label: files.as_arrays(rows)})
+        files.write_junit(folder.staged / "junit.xml", checks, f"hpe_eval.{args.protocol}")
+        written = folder.place()
+        _print_tables([(args.protocol, {label: summary})], {}, checks, written, folder.note())
     return EXIT_OK if all(c.passed for c in checks) else EXIT_THRESHOLD
 
 
@@ -60,17 +63,23 @@ def convert(args):
     if args.list:
         if args.kind != "300wlp":
             raise HpeError(f"--list is for 300wlp, got {args.kind}")
+        check_new_file(args.list, args.overwrite)
         names, outside = usable(conversion.samples_of(args.kind, args.source))
-        Path(args.list).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        with new_file(args.list, args.overwrite) as path:
+            path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         print(f"written   {args.list}: {len(names)} images, {outside} outside 99 degrees left out")
         return EXIT_OK
     camera = camera_from_yaml(args.camera_info) if args.camera_info else None
     out = Path(args.out) if args.out else Path("hpe_out") / args.kind
-    counts, losses = conversion.convert(args.kind, args.source, out, camera, args.hfov, args.overwrite, args.limit)
+    counts, losses, note = conversion.convert(
+        args.kind, args.source, out, camera, args.hfov, args.overwrite, args.limit, given_files(args)
+    )
     for name, count in counts.items():
         print(f"written   {out / name}/: {count} images")
     for reason, count in losses.items():
         print(f"lost      {reason}: {count}")
+    if note:
+        print(f"note      {note}")
     return EXIT_OK
 
 
@@ -80,17 +89,19 @@ def eval_bag(args):
     job = _job(args)
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{bag_evaluation.bag_name(args.bag)}"
-    check_out(out, args.overwrite)
     if args.jobs < 1:
         raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
-    with Progress() as progress:
-        results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.update)
-    if not results:
-        name, reason = next(iter(failed.items()))
-        raise HpeError(reason if len(bags) == 1 else f"none of {len(bags)} bags can be evaluated; {name}: {reason}")
-    checks = check(thresholds, bag_evaluation.summaries_for_checks(results))
-    _write(out, args, bags, results, failed, job, checks)
-    _print(results, failed, checks, out)
+    read = [*given_files(args), *(file for bag in bags.values() for file in bag_files(bag)), *_estimate_files(args)]
+    with OutFolder(out, "eval bag", NAMES, args.overwrite, read) as folder:
+        with Progress() as progress:
+            results, failed = evaluate_bags(bags, job, args.jobs, args.cluster, progress.update)
+        if not results:
+            name, reason = next(iter(failed.items()))
+            raise HpeError(reason if len(bags) == 1 else f"none of {len(bags)} bags can be evaluated; {name}: {reason}")
+        checks = check(thresholds, bag_evaluation.summaries_for_checks(results))
+        _write(folder.staged, args, bags, results, failed, job, checks)
+        written = folder.place()
+        _print(results, failed, checks, written, folder.note())
     if failed:
         name, reason = next(iter(failed.items()))
         raise HpeError(f"{len(failed)} of {len(bags)} bags could not be evaluated; {name}: {reason}")
@@ -158,24 +169,21 @@ def find_bags(text):
     return {name: names[name] for name in sorted(names, key=natural_key)}
 
 
-def check_out(out, overwrite, names=NAMES):
-    """Raises HpeError when `out` cannot become the output folder; changes nothing."""
-    if out.exists() and not out.is_dir():
-        raise HpeError(f"output folder {out} is a file")
-    earlier = [name for name in names if (out / name).exists()]
-    if earlier and not overwrite:
-        raise HpeError(f"output folder {out} holds earlier results ({', '.join(earlier)}): use --overwrite or --out")
+def given_files(args):
+    """Files that the options name, as far as the command has such options."""
+    options = ("config", "camera_info", "thresholds", "model")
+    named = [getattr(args, name, None) or () for name in options]
+    return [path for value in named for path in ([value] if isinstance(value, str) else value)]
 
 
-def clear(out, names=NAMES):
-    """The output folder without the results of an earlier evaluation."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (out / name).unlink(missing_ok=True)
+def _estimate_files(args):
+    """Files with poses that `hpe eval bag` reads beside the bags."""
+    specs = [parse_spec(text) for text in (*(args.estimate or ()), *([args.truth] if args.truth else ()))]
+    tables = [spec.what for spec in specs if spec.kind == "csv"]
+    return tables + [file for spec in specs if spec.bag for file in bag_files(spec.bag)]
 
 
 def _write(out, args, bags, results, failed, job, checks):
-    clear(out)
     values = bag_evaluation.results_of(results, job, checks) | {"failed_bags": failed}
     (out / "results.json").write_text(files.results_json(values), encoding="utf-8")
     files.write_frames_csv(out / "frames.csv", bag_evaluation.all_rows(results))
@@ -186,11 +194,11 @@ def _write(out, args, bags, results, failed, job, checks):
         write_errors_bag(out / "errors.mcap", results)
 
 
-def _print(results, failed, checks, out):
+def _print(results, failed, checks, written, note):
     shown = [(result.name, result.summary["estimates"]) for result in results[:20]]
     if len(results) > 1:
         shown.append(("all bags", combined(results)))
-    _print_tables(shown, failed, checks, out)
+    _print_tables(shown, failed, checks, written, note)
     for result in results[:20]:
         for line in remarks(result.summary):
             print(f"{result.name}: {line}" if len(results) > 1 else line)
@@ -213,8 +221,8 @@ def remarks(summary):
             yield f"note      {label}: no pose was matched; {'; '.join(reasons) or 'there are none'}"
 
 
-def _print_tables(shown, failed, checks, out):
-    """Tables of (title, dict label -> summary), what failed, thresholds and files."""
+def _print_tables(shown, failed, checks, written, note):
+    """Tables of (title, dict label -> summary), what failed, thresholds, files and a note on the folder, if any."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -233,9 +241,10 @@ def _print_tables(shown, failed, checks, out):
         console.print(f"not evaluated {name}: {reason}", markup=False)
     for one in checks:
         console.print(f"{'passed' if one.passed else 'FAILED'}  {one.text}", markup=False)
-    for name in NAMES:
-        if (out / name).exists():
-            console.print(f"written   {out / name}", markup=False, soft_wrap=True)
+    for path in written:
+        console.print(f"written   {path}", markup=False, soft_wrap=True)
+    if note:
+        console.print(f"note      {note}", markup=False, soft_wrap=True)
 
 
 class Progress:

@@ -1,6 +1,6 @@
 """Datasets, images and videos into bags: one bag per sequence, with truth and CameraInfo where they are known."""
 
-import shutil
+import contextlib
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hpe_core.evaluation.sample import pose_in_camera
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.images import bgr_from_compressed
+from hpe_core.io.out_folder import OutFolder
 from hpe_core.io.sources import open_source
 
 DATASETS = {"biwi": "biwi", "aflw2000": "aflw2000", "300wlp": "w300lp"}
@@ -31,26 +32,33 @@ def samples_of(kind, folder):
     return registry.load("hpe_core.evaluation.datasets", DATASETS[kind]).samples(folder)
 
 
-def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limit=None):
-    """Write bags of `source` into folder `out`; returns dict bag name -> images, and Counter of what was lost.
+def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limit=None, sources=()):
+    """Write bags of `source` into folder `out`, which holds nothing else.
 
-    camera: CameraModel that beats the dataset's; hfov_deg: assumed where there is no calibration (300W-LP and AFLW2000
-    have none, 60 degrees then; images and videos get a CameraInfo only from `camera` or `hfov_deg`).
+    Returns dict bag name -> images, Counter of what was lost, and a line on what the folder holds beside them, or None.
+    sources: further files that are read; camera: CameraModel that beats the dataset's; hfov_deg: assumed where there is
+    no calibration (300W-LP and AFLW2000 have none, 60 degrees then; images and videos get a CameraInfo only from
+    `camera` or `hfov_deg`).
     """
-    out = Path(out)
-    if out.exists() and any(out.iterdir()):
-        if not overwrite:
-            raise HpeError(f"output folder {out} is not empty: use --overwrite or --out")
-        for child in out.iterdir():
-            if not (child / "metadata.yaml").is_file():
-                raise HpeError(f"output folder {out} holds {child.name}, which is no bag: choose another")
-        shutil.rmtree(out)
-    if kind not in DATASETS:
-        return _convert_source(source, out, camera, hfov_deg, limit)
-    return _convert_samples(samples_of(kind, source), kind, out, camera, hfov_deg, limit), Counter()
+    with contextlib.ExitStack() as stack:
+        if kind in DATASETS:
+            samples = samples_of(kind, source)
+            folder = stack.enter_context(OutFolder(out, "convert", None, overwrite, sources))
+            counts, losses = _convert_samples(samples, kind, folder, camera, hfov_deg, limit), Counter()
+        else:
+            frames = stack.enter_context(open_source(source))
+            if frames.kind not in ("images", "video"):
+                raise HpeError(f"{source} is neither images nor a video")
+            read = [*sources, *frames.files]
+            folder = stack.enter_context(OutFolder(out, "convert", None, overwrite, read))
+            counts, losses = _convert_source(frames, folder, camera, hfov_deg, limit)
+        if not any(counts.values()):
+            raise HpeError(f"{source} has no image that can be read")
+        folder.place()
+        return counts, losses, folder.note()
 
 
-def _convert_samples(samples, kind, out, camera, hfov_deg, limit):
+def _convert_samples(samples, kind, folder, camera, hfov_deg, limit):
     counts, bag, name = {}, None, None
     try:
         for number, sample in enumerate(samples):
@@ -61,8 +69,7 @@ def _convert_samples(samples, kind, out, camera, hfov_deg, limit):
                 if bag is not None:
                     bag.close()
                 name = sequence
-                out.mkdir(parents=True, exist_ok=True)
-                bag = ImageBag(out / name)
+                bag = ImageBag(folder.staged / name)
             data = _read(sample.path)
             height, width = _size(data, sample.path)
             own = camera or sample.camera or CameraModel.from_hfov(width, height, hfov_deg or DEFAULT_HFOV_DEG)
@@ -80,29 +87,25 @@ def _convert_samples(samples, kind, out, camera, hfov_deg, limit):
     return counts
 
 
-def _convert_source(source, out, camera, hfov_deg, limit):
+def _convert_source(frames, folder, camera, hfov_deg, limit):
     """A video, an image or a folder of images; no truth."""
-    with open_source(source) as frames:
-        if frames.kind not in ("images", "video"):
-            raise HpeError(f"{source} is neither images nor a video")
-        step_ns = APART_NS if frames.kind == "images" else None
-        name, count, losses = frames.name, 0, Counter()
-        out.mkdir(parents=True, exist_ok=True)
-        with ImageBag(out / name) as bag:
-            for frame in frames:
-                if frame.image_bgr is None:
-                    losses[f"image not readable: {frame.error}"] += 1
-                    continue
-                if limit is not None and count == limit:
-                    break
-                height, width = frame.image_bgr.shape[:2]
-                own = camera or (CameraModel.from_hfov(width, height, hfov_deg) if hfov_deg else None)
-                data, encoding = _encoded(frame.image_bgr, lossless=frames.kind == "images")
-                stamp_ns = START_NS + (frame.stamp_ns if step_ns is None else count * step_ns)
-                bag.write(stamp_ns, data, encoding, own)
-                count += 1
-        losses.update(frames.losses)
-    return {name: count}, losses
+    step_ns = APART_NS if frames.kind == "images" else None
+    count, losses = 0, Counter()
+    with ImageBag(folder.staged / frames.name) as bag:
+        for frame in frames:
+            if frame.image_bgr is None:
+                losses[f"image not readable: {frame.error}"] += 1
+                continue
+            if limit is not None and count == limit:
+                break
+            height, width = frame.image_bgr.shape[:2]
+            own = camera or (CameraModel.from_hfov(width, height, hfov_deg) if hfov_deg else None)
+            data, encoding = _encoded(frame.image_bgr, lossless=frames.kind == "images")
+            stamp_ns = START_NS + (frame.stamp_ns if step_ns is None else count * step_ns)
+            bag.write(stamp_ns, data, encoding, own)
+            count += 1
+    losses.update(frames.losses)
+    return {frames.name: count}, losses
 
 
 def _encoded(image_bgr, lossless):

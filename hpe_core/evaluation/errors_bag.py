@@ -1,7 +1,8 @@
 """errors.mcap: errors over time as topics, to be laid over the original bag in Foxglove or PlotJuggler."""
 
 import re
-import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +21,6 @@ def write_errors_bag(path, results):
     """
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-    folder = path.with_suffix(".parts")
-    shutil.rmtree(folder, ignore_errors=True)
     entries = []
     for result in results:
         start = [result.name] if len(results) > 1 else []
@@ -30,16 +29,16 @@ def write_errors_bag(path, results):
                 entries += _entries([*start, label], one.rows)
     entries.sort(key=lambda entry: (entry[0], entry[1]))
     store, connections = typestore(), {}
-    writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
-    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    with writer:
-        for stamp_ns, topic, values in entries:
-            kind, message = _message(store.types, stamp_ns, values)
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=store)
-            writer.write(connections[topic], max(0, stamp_ns), store.serialize_cdr(message, kind))
-    shutil.move(next(folder.glob("*.mcap")), path)
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=".hpe_", dir=path.parent) as parent:
+        writer = Writer(Path(parent) / path.stem, version=9, storage_plugin=StoragePlugin.MCAP)
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        with writer:
+            for stamp_ns, topic, values in entries:
+                kind, message = _message(store.types, stamp_ns, values)
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                writer.write(connections[topic], max(0, stamp_ns), store.serialize_cdr(message, kind))
+        next(writer.path.glob("*.mcap")).rename(path)
 
 
 def _entries(name, rows):

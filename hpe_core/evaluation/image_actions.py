@@ -7,7 +7,7 @@ from hpe_core import registry
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.evaluation import results as files
-from hpe_core.evaluation.actions import EXIT_OK, EXIT_THRESHOLD, Progress, check_out, clear, config_of
+from hpe_core.evaluation.actions import EXIT_OK, EXIT_THRESHOLD, Progress, config_of, given_files
 from hpe_core.evaluation.image_evaluation import (
     Absent,
     answers_of,
@@ -20,6 +20,7 @@ from hpe_core.evaluation.image_tables import markdown, method_table, print_table
 from hpe_core.evaluation.report import page_of_images, write_page
 from hpe_core.evaluation.results import SCHEMA_VERSION
 from hpe_core.evaluation.thresholds import check, load_thresholds
+from hpe_core.io.out_folder import OutFolder
 
 NAMES = ("results.json", "frames.csv", "tables.md", "junit.xml", "report.html")
 WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps it
@@ -28,7 +29,6 @@ WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps 
 def eval_images(args):
     """`hpe eval images`; returns the exit code."""
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{Path(args.folder).resolve().name}"
-    check_out(out, args.overwrite, NAMES)
     if args.limit is not None and args.limit < 1:
         raise HpeError(f"--limit must be at least 1, got {args.limit}")
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
@@ -37,22 +37,25 @@ def eval_images(args):
     methods = our_methods(args.model or (), config_of(args.config) or PipelineConfig())
     if args.peers:
         methods |= peers(args.peers)
-    with Progress() as progress:
-        offsets = offsets_of(methods, others, args.hfov, progress.update) if others else {}
-        answers = answers_of(methods, samples, args.hfov, None, progress.update)
-    name = Path(args.folder).resolve().name
-    tables = {name: scored(methods, answers, offsets)}
-    if args.without:
-        tables[f"{name} without {', '.join(args.without)}"] = scored(methods, answers, offsets, args.without)
-    measured = {m: r.summary for m, r in tables[name].items() if not isinstance(r, Absent)}
-    checks = check(thresholds, measured)
-    clear(out, NAMES)
-    write_tables(out, tables, checks)
-    files.write_junit(out / "junit.xml", checks, "hpe_eval.images")
+    read = [*given_files(args), *(sample.path for sample in samples + others)]
+    with OutFolder(out, "eval images", NAMES, args.overwrite, read) as folder:
+        with Progress() as progress:
+            offsets = offsets_of(methods, others, args.hfov, progress.update) if others else {}
+            answers = answers_of(methods, samples, args.hfov, None, progress.update)
+        name = Path(args.folder).resolve().name
+        tables = {name: scored(methods, answers, offsets)}
+        if args.without:
+            tables[f"{name} without {', '.join(args.without)}"] = scored(methods, answers, offsets, args.without)
+        measured = {m: r.summary for m, r in tables[name].items() if not isinstance(r, Absent)}
+        checks = check(thresholds, measured)
+        write_tables(folder.staged, tables, checks)
+        files.write_junit(folder.staged / "junit.xml", checks, "hpe_eval.images")
+        written, note = folder.place(), folder.note()
     print_tables(tables, checks)
-    for file in NAMES:
-        if (out / file).exists():
-            print(f"written   {out / file}")
+    for path in written:
+        print(f"written   {path}")
+    if note:
+        print(f"note      {note}")
     return EXIT_OK if all(c.passed for c in checks) else EXIT_THRESHOLD
 
 

@@ -122,6 +122,14 @@ class Bag:
         self._readers = []
 
 
+def bag_files(path):
+    """Paths of the files that are read of a rosbag2: itself, or those of its folder."""
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    return [child for child in path.iterdir() if child.suffix in BAG_SUFFIXES or child.name == "metadata.yaml"]
+
+
 def _open_reader(path):
     """An open rosbags Reader, or None and why not."""
     from rosbags.rosbag2 import Reader
@@ -199,6 +207,7 @@ class BagSource(Source):
             full = Path(path).resolve()
             super().__init__(full.name if full.is_dir() else full.stem, self._bag.counts[self.topic])
             self.losses, self.notices = self._bag.losses, self._bag.notices
+            self.files = bag_files(path)
             self._info_topic = self._find_info_topic()
         except BaseException:
             self._bag.close()

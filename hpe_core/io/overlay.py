@@ -1,6 +1,8 @@
 """Pictures of the result: box, axes and numbers drawn on the images, as a browser-playable video or as images."""
 
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ MAX_SIDE_PX = 1280
 AXIS_LENGTH_M = 0.10
 MIN_STEP_S, MAX_STEP_S = 0.001, 1.0
 TIME_BASE = Fraction(1, 90_000)
+KEYFRAME_S = 1.0  # of real time: what a video may lose when its process is killed
 # REP-155 face frame: x out of the face red, y to the subject's left green, z to the scalp blue; BGR
 _HEAD_AXES = ((np.array([0.0, 0.0, -1.0]), (60, 60, 255)), (np.array([1.0, 0.0, 0.0]), (80, 220, 80)))
 _HEAD_AXES = (*_HEAD_AXES, (np.array([0.0, -1.0, 0.0]), (255, 140, 60)))
@@ -96,7 +99,10 @@ def _draw_label(canvas, lines, x0, y0, y1, colour, unit):
 
 
 class OverlayVideo:
-    """overlay.mp4: H.264, yuv420p, index at the front, so that browsers play it; times follow the stamps."""
+    """overlay.mp4: H.264, yuv420p, index at the front, so that browsers play it; times follow the stamps.
+
+    While it is written it is in fragments of KEYFRAME_S each, so that it plays after a kill too; `close` joins them.
+    """
 
     def __init__(self, path):
         try:
@@ -104,8 +110,11 @@ class OverlayVideo:
         except ImportError as error:
             raise HpeError("overlay.mp4 needs the package 'av' (pip install av), or run with --no-overlay") from error
         self._av = av
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
-        self._stream = None
+        self._path = Path(path)
+        # each fragment ends, and is written, with the next keyframe
+        options = {"movflags": "+frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        self._container = av.open(str(path), "w", options=options)
+        self._stream = self._keyframe_s = None
         self._pts = self._stamp_ns = 0
 
     def write(self, picture_bgr, frame):
@@ -118,6 +127,8 @@ class OverlayVideo:
         self._stamp_ns = frame.stamp_ns
         picture = self._av.VideoFrame.from_ndarray(self._fitted(picture_bgr), format="bgr24")
         picture.pts, picture.time_base = self._pts, TIME_BASE
+        if self._keyframe_s is None or time.monotonic() - self._keyframe_s > KEYFRAME_S:
+            picture.pict_type, self._keyframe_s = self._av.video.frame.PictureType.I, time.monotonic()
         self._container.mux(self._stream.encode(picture))
 
     def _start(self, width, height):
@@ -126,7 +137,9 @@ class OverlayVideo:
         stream.width, stream.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = TIME_BASE
-        stream.options = {"preset": "veryfast", "crf": "23"}
+        # at most about ten pictures wait in the encoder, however many cores there are
+        latency = "sync-lookahead=0:sliced-threads=1"
+        stream.options = {"preset": "veryfast", "crf": "23", "x264-params": latency}
         self._stream = stream
 
     def _fitted(self, picture):
@@ -143,6 +156,28 @@ class OverlayVideo:
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
+        if self._stream is not None:
+            self._put_in_order()
+
+    def _put_in_order(self):
+        """The same pictures as one piece with the index at its front; the fragments stay when there is no room."""
+        ordered = self._path.with_name(f".{self._path.name}")
+        try:
+            with (
+                self._av.open(str(self._path)) as fragments,
+                self._av.open(str(ordered), "w", format="mp4", options={"movflags": "+faststart"}) as whole,
+            ):
+                found = fragments.streams.video[0]
+                stream = whole.add_stream_from_template(found)
+                for packet in fragments.demux(found):
+                    if packet.dts is not None:  # the last one only says that there are no more
+                        packet.pts -= found.start_time  # fragments cannot say that decoding begins before time 0
+                        packet.dts -= found.start_time
+                        packet.stream = stream
+                        whole.mux(packet)
+            ordered.replace(self._path)
+        except self._av.error.FFmpegError:
+            ordered.unlink(missing_ok=True)
 
 
 class OverlayImages:

@@ -42,10 +42,12 @@ class Source:
     """An iterator of Frames. Use it in a `with` block, or call `close`.
 
     name: for folder names; kind: camera, video, images or bag; total: number of frames or None; notices: lines for
-    the user; losses: Counter of reason -> count of what the source should have had but could not be read.
+    the user; losses: Counter of reason -> count of what the source should have had but could not be read; files: paths
+    that are read.
     """
 
     kind = ""
+    files = ()
 
     def __init__(self, name, total=None):
         self.name, self.total = name, total
@@ -106,7 +108,7 @@ class VideoSource(Source):
         super().__init__(path.stem, int(count) if 0 < count < 1e9 else None)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._fps = fps if 0.1 < fps < 10_000 else NOMINAL_FPS
-        self._file = path.name
+        self._file, self.files = path.name, (path,)
 
     def __iter__(self):
         index, stamp_ns = 0, -1
@@ -135,7 +137,7 @@ class ImagesSource(Source):
 
     def __init__(self, name, paths):
         super().__init__(name, len(paths))
-        self._paths = paths
+        self.files = self._paths = paths
 
     def __iter__(self):
         for index, path in enumerate(self._paths):

@@ -1,6 +1,7 @@
 """Poses out: a CSV with one row per face, and a rosbag2 (MCAP) for ros2 bag, RViz and Foxglove; no ROS needed."""
 
 import csv
+import time
 
 import numpy as np
 
@@ -13,6 +14,9 @@ CSV_COLUMNS = (
 )
 
 
+FLUSH_S = 1.0  # what a bag may lose when its process is killed
+
+
 class PoseCsv:
     """poses.csv: yaw, pitch, roll as AFLW2000; quaternion and translation of the REP-155 face frame in the camera.
 
@@ -20,7 +24,8 @@ class PoseCsv:
     """
 
     def __init__(self, path):
-        self._file = open(path, "w", newline="", encoding="utf-8")
+        # by the line: whatever ends the process, every row that was written is in the file, and whole
+        self._file = open(path, "w", buffering=1, newline="", encoding="utf-8")
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(CSV_COLUMNS)
 
@@ -74,10 +79,13 @@ class PoseBag:
                 ("/tf", "tf2_msgs/msg/TFMessage"),
             )
         }
+        self._flush()
 
     def write(self, frame, result):
         """Messages of one Frame and its FrameResult."""
         types = self._store.types
+        if time.monotonic() - self._flushed_s > FLUSH_S:
+            self._flush()
         header = types["std_msgs/msg/Header"](self._stamp(frame.stamp_ns), frame.frame_id)
         poses = [self._pose(face) for face in result.faces]
         self._send("/head_poses", frame.stamp_ns, types["geometry_msgs/msg/PoseArray"](header, poses))
@@ -101,6 +109,14 @@ class PoseBag:
 
     def close(self):
         self._writer.close()
+
+    def _flush(self):
+        """Bring all messages so far into the file, as a chunk of their own."""
+        storage = self._writer.storage
+        if storage.chunk.msgs:
+            storage.close_chunk()
+        storage.bio.flush()
+        self._flushed_s = time.monotonic()
 
     def _send(self, topic, stamp_ns, message):
         connection = self._connections[topic]

@@ -31,6 +31,7 @@ def add_parsers(subparsers):
     build.add_argument(
         "--out", metavar="PATH", required=True, help="folder of the tensor; .npz file with --shards, --images"
     )
+    build.add_argument("--overwrite", action="store_true", help="replace the .npz file; a tensor is never replaced")
     build.add_argument("--data", metavar="DIR", help="folder with heads/ (default: ../shared/data beside the project)")
     build.add_argument("--detector", metavar="FILE.onnx", help="crop network that measures landmarks")
     build.add_argument("--folder", metavar="DIR", help="images named by angles: DIR/identity/..._(yaw_pitch_roll).jpg")
@@ -51,6 +52,7 @@ def add_parsers(subparsers):
         "--compare", action="store_true", help="also fit the other bases and tabulate fit, floor, extrapolation"
     )
     fit.add_argument("--out", metavar="DIR", required=True, help="output folder")
+    fit.add_argument("--overwrite", action="store_true", help="replace the results of an earlier fit in DIR")
     fit.set_defaults(command=_later("fit"))
 
     train = commands.add_parser("train", help="train the feed-forward network of the paper and write it as ONNX")
@@ -66,6 +68,7 @@ def add_parsers(subparsers):
     infer.add_argument("landmarks", metavar="FILE.npz", help="points (N, M, 3) and, if known, visible (N, M)")
     infer.add_argument("--model", metavar="MODEL.npz", help="default: the shipped model")
     infer.add_argument("--out", metavar="FILE.csv", help="default: print")
+    infer.add_argument("--overwrite", action="store_true", help="replace FILE.csv")
     infer.set_defaults(command=_infer)
 
     evaluate = commands.add_parser("evaluate", help="errors of a model; failures are counted")
@@ -83,6 +86,7 @@ def add_parsers(subparsers):
     evaluate.add_argument("--faces", metavar="N", type=int, default=500, help="synthetic test faces (default: 500)")
     evaluate.add_argument("--data", metavar="DIR", help="folder with heads/ for synthetic test faces")
     evaluate.add_argument("--out", metavar="DIR", help="folder for results.json and plots")
+    evaluate.add_argument("--overwrite", action="store_true", help="replace earlier results in DIR")
     evaluate.set_defaults(command=_later("evaluate"))
 
 
@@ -112,15 +116,20 @@ def _later(name):
 
 
 def _infer(args):
+    import contextlib
     import csv
     import sys
 
     import numpy as np
 
     from hpe_core.geometry import euler
+    from hpe_core.io.out_folder import check_new_file, new_file
     from hpe_core.nlml.infer import infer
     from hpe_core.nlml.model import load, read_npz, shipped
 
+    read = [args.landmarks, *([args.model] if args.model else [])]
+    if args.out:
+        check_new_file(args.out, args.overwrite, read)
     model = load(args.model or shipped())
     arrays = read_npz(args.landmarks)
     if "points" not in arrays or arrays["points"].dtype.kind not in "fiu":
@@ -129,8 +138,11 @@ def _infer(args):
     angles = euler.aflw2000.from_matrix(found.R_local)
     std = np.degrees(np.sqrt(np.trace(found.covariance_rad2, axis1=1, axis2=2) / 3.0))
     columns = (angles.yaw, angles.pitch, angles.roll, std, found.residual)
-    target = open(args.out, "w", newline="") if args.out else sys.stdout
-    try:
+    with contextlib.ExitStack() as stack:
+        target = sys.stdout
+        if args.out:
+            path = stack.enter_context(new_file(args.out, args.overwrite, read))
+            target = stack.enter_context(open(path, "w", newline=""))
         writer = csv.writer(target)
         writer.writerow(
             ["face", "yaw_deg", "pitch_deg", "roll_deg", "rotation_std_deg", "residual", "converged", "in_range"]
@@ -138,9 +150,6 @@ def _infer(args):
         for i in range(len(found)):
             numbers = [f"{column[i]:.4f}" for column in columns]
             writer.writerow([i, *numbers, int(found.converged[i]), int(found.in_range[i])])
-    finally:
-        if args.out:
-            target.close()
     print(
         f"{len(found)} faces, {int((~found.converged).sum())} not converged, "
         f"{int((~found.in_range).sum())} out of range",

@@ -26,7 +26,14 @@ def test_a_report_has_every_network_and_pipeline_with_hardware_and_versions(tmp_
 
 def test_a_folder_that_is_missing_is_told_before_anything_is_measured(tmp_path, capsys):
     assert cli.main(["bench", "--report", str(tmp_path / "no" / "report.json")]) == 2
-    assert "for the report does not exist" in capsys.readouterr().err
+    assert "for report.json does not exist" in capsys.readouterr().err
+
+
+def test_a_report_that_is_there_is_not_replaced_unless_told(tmp_path, capsys):
+    (tmp_path / "report.json").write_text("mine")
+    assert cli.main(["bench", "--report", str(tmp_path / "report.json")]) == 2
+    assert "report.json is there already: use --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "report.json").read_text() == "mine"
 
 
 def test_latency_is_percentiles_of_the_calls():

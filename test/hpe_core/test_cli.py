@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rosbags.rosbag2 import Reader
 import hpe_core
 from hpe_core import model_store
 from hpe_core.cli import main
+from hpe_core.io.bags import Bag
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "assets" / "sample_bag"
@@ -83,7 +85,8 @@ def counts_in(bag):
 def test_video_becomes_poses_bag_overlay_and_summary(video, model, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["run", str(video(6)), "--out", str(out), *model]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["overlay.mp4", "poses", "poses.csv", "summary.json"]
+    names = [".hpe_manifest.json", "overlay.mp4", "poses", "poses.csv", "summary.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
     rows, summary = rows_of(out), summary_of(out)
     assert sorted({int(row["frame"]) for row in rows}) == [0, 1, 2, 3, 4, 5]
     assert rows[-1]["stamp_ns"] == "200000000" and rows[0]["source"] == "clip.avi"
@@ -265,13 +268,17 @@ def test_show_without_a_screen_is_one_line(video, tmp_path, fails, model, monkey
     assert "--show needs a screen" in fails("run", video(1), "--out", tmp_path / "out", "--show", *model)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interruption_finishes_all_files_with_exit_code_130(video, model, tmp_path, number):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "hpe_core", "run", str(video(4000)), "--out", str(out), *model]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (out / "poses" / "poses.mcap").exists() and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not (out / "hpe_unfinished" / "poses" / "poses.mcap").exists()
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(number)
@@ -285,6 +292,104 @@ def test_interruption_finishes_all_files_with_exit_code_130(video, model, tmp_pa
     assert counts_in(out / "poses")["/head_poses"] == summary["frames"]
     capture = cv2.VideoCapture(str(out / "overlay.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary["frames"]
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "hpe_core", "run", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_chunks(out, process, chunks):
+    """Until the bag of a run on its way has grown so often, which it does every second."""
+    path, sizes, deadline = out / "hpe_unfinished" / "poses" / "poses.mcap", set(), time.monotonic() + 120
+    while len(sizes) < 1 + chunks:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+        sizes |= {path.stat().st_size} if path.exists() else set()
+
+
+@pytest.fixture
+def long_video(video):
+    """Longer than any of these tests waits."""
+    return video(20_000)
+
+
+def test_after_a_kill_rows_messages_and_video_are_readable_but_for_the_last_seconds(long_video, model, tmp_path):
+    out = tmp_path / "out"
+    process = start(long_video, "--out", out, *model)
+    wait_for_chunks(out, process, 3)
+    process.kill()
+    process.communicate()
+    assert sorted(os.listdir(out)) == [".hpe_lock", "hpe_unfinished"]
+    left = out / "hpe_unfinished"
+    text = (left / "poses.csv").read_text()
+    assert text.endswith("\n") and all(line.count(",") == 20 for line in text.splitlines())
+    written = int(rows_of(left)[-1]["frame"]) + 1
+    bag = Bag(left / "poses")
+    assert bag.counts["/head_poses"] == sum(1 for _ in bag.messages({"/head_poses"}))
+    with av.open(str(left / "overlay.mp4")) as container:
+        pictures = sum(1 for _ in container.decode(video=0))
+    for found in (bag.counts["/head_poses"], pictures):  # killed in the fourth second
+        assert 0.3 * written < found <= written
+    again = run_outside("run", long_video.with_name("short.avi"), "--out", out, *model)
+    assert again.returncode == 2  # it does not exist, and what is left is still there
+    assert (left / "poses.csv").read_text() == text
+
+
+def test_the_run_after_a_kill_says_what_is_left_and_goes_on(video, long_video, model, tmp_path, capsys):
+    out = tmp_path / "out"
+    process = start(long_video, "--out", out, *model)
+    wait_for_chunks(out, process, 1)
+    assert f"is in use by process {process.pid} on host" in run_outside("run", long_video, "--out", out, *model).stderr
+    process.kill()
+    process.communicate()
+    assert main(["run", str(video(2, "short.avi")), "--out", str(out), *model]) == 0
+    assert "hpe_unfinished: results of a run that did not finish" in capsys.readouterr().err.replace("\n", " ")
+    assert summary_of(out)["frames"] == 2 and (out / "hpe_unfinished" / "poses.csv").exists()
+
+
+def test_an_interruption_before_the_end_leaves_earlier_results_and_keeps_the_new_ones_readable(
+    video, long_video, model, tmp_path
+):
+    out = tmp_path / "out"
+    assert main(["run", str(video(2, "short.avi")), "--out", str(out), *model]) == 0
+    process = start(long_video, "--out", out, "--overwrite", *model)
+    wait_for_chunks(out, process, 1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the earlier results stay" in stderr
+    assert summary_of(out)["frames"] == 2 and len(rows_of(out)) >= 2
+    left = out / "hpe_unfinished"
+    assert summary_of(left)["interrupted"] and counts_in(left / "poses")["/head_poses"] == summary_of(left)["frames"]
+    capture = cv2.VideoCapture(str(left / "overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == summary_of(left)["frames"]
+
+
+def test_results_that_are_the_source_are_never_replaced(video, model, tmp_path, fails):
+    out = tmp_path / "out"
+    assert main(["run", str(video(2)), "--out", str(out), *model]) == 0
+    before = (out / "overlay.mp4").read_bytes()
+    assert "overlay.mp4 is read and would be replaced" in fails(
+        "run", out / "overlay.mp4", "--out", out, "--overwrite", *model
+    )
+    mine = tmp_path / "mine" / "overlay.mp4"
+    mine.parent.mkdir()
+    mine.write_bytes(before)
+    assert "not written by hpe" in fails("run", mine, "--out", mine.parent, "--overwrite", "--no-overlay", *model)
+    assert (out / "overlay.mp4").read_bytes() == mine.read_bytes() == before
+
+
+def test_pictures_of_an_earlier_run_as_the_source_stay(model, tmp_path, fails):
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.full((48, 64, 3), 90, np.uint8))
+    out = tmp_path / "out"
+    assert main(["run", str(tmp_path / "photos"), "--out", str(out), *model]) == 0
+    again = ["run", out / "overlay", "--out", out, "--overwrite", *model]
+    assert "a.png is read and would be replaced" in fails(*again)
+    inside = tmp_path / "photos" / "poses"  # an output folder inside the source
+    assert main(["run", str(tmp_path / "photos"), "--out", str(inside), *model]) == 0
+    assert main(["run", str(tmp_path / "photos"), "--out", str(inside), "--overwrite", *model]) == 0
+    assert (tmp_path / "photos" / "a.png").exists() and (out / "overlay" / "a.png").exists()
 
 
 def test_help_names_the_commands_and_version_the_version(capsys):

@@ -17,20 +17,21 @@ ALLOWED = {
     "types": ({"errors", "geometry"}, {"numpy"}),
     "config": ({"errors"}, set()),
     "registry": ({"errors"}, set()),
+    "safe_files": (set(), set()),
     "model_store": ({"errors"}, set()),
     "methods": ({"errors", "model_store"}, set()),
     "preprocess": ({"errors", "geometry"}, {"numpy", "cv2"}),
     "backends": ({"backends", "engines", "errors", "preprocess", "registry"}, {"numpy"}),
     "engines": (
-        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess"},
+        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess", "safe_files"},
         {"numpy", "cv2", "onnx", "rich"},
     ),
     "models": ({"errors", "models"}, {"torch"}),
     "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy"}),
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
-    # its commands import training.nlml by name, when build, fit, train or evaluate run
-    "nlml": ({"errors", "geometry", "nlml"}, {"numpy"}),
+    # its commands import training.nlml by name and io when they run
+    "nlml": ({"errors", "geometry", "io", "nlml"}, {"numpy"}),
     "pipeline": (
         {"backends", "errors", "geometry", "methods", "model_store", "nlml", "registry", "tracking", "types"},
         {"numpy"},

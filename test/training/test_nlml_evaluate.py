@@ -91,7 +91,7 @@ def test_evaluate_command_writes_what_it_prints(faces_at, rigid_model, tmp_path,
     np.savez(tmp_path / "s.npz", **{name: getattr(samples, name) for name in samples.__dataclass_fields__})
     arguments = Namespace(
         original=None, model=tmp_path / "m.npz", data=None, samples=[tmp_path / "s.npz"], faces=5, window="original",
-        feed_forward=None, tensor=None, adapt=None, out=tmp_path / "out",
+        feed_forward=None, tensor=None, adapt=None, out=tmp_path / "out", overwrite=False,
     )  # fmt: skip
     assert actions.evaluate(arguments) == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from hpe_core.nlml.model import load as load_model
 from hpe_core.nlml.model import shipped
 from training.nlml import evaluate as ev
@@ -14,6 +15,8 @@ from training.nlml import heads, samples, sources, study, tensor
 from training.nlml import settings as settings_module
 
 IDENTITY_COUNTS = (10, 20, 60, 120, 240)
+FIT_NAMES = ("nlml.npz", "nlml.json", "report.json")
+FIT_NAMES += ("singular_values.png", "identity_directions.png", "factor_curves.png")
 
 
 def build(args):
@@ -52,11 +55,13 @@ def _build_samples(args):
 
     if not args.detector:
         raise HpeError("measuring images needs --detector FILE.onnx, the crop network")
+    check_new_file(args.out, args.overwrite, [args.detector])
     detector = CropDetector(args.detector)
     made = samples.from_images(args.images, detector) if args.images else None
     if args.shards:
         made = samples.from_shards(args.shards, detector, args.limit)
-    made.save(args.out)
+    with new_file(args.out, args.overwrite, [args.detector]) as path:
+        made.save(path)
     print(
         f"{args.out}: {len(made)} faces of {len(np.unique(made.person))} people, {int((~made.found).sum())} not found"
     )
@@ -65,12 +70,20 @@ def _build_samples(args):
 
 def fit(args):
     """Model, report.json and plots in the output folder."""
+    settings, built = _settings(args).fit, tensor.load(args.tensor)
+    read = [path for path in (args.samples, args.config) if path]
+    with OutFolder(args.out, "nlml fit", FIT_NAMES, args.overwrite, read) as folder:
+        _fit(args, settings, built, folder.staged)
+        for path in folder.place():
+            print(f"written   {path}")
+    return 0
+
+
+def _fit(args, settings, built, folder):
     from training.nlml import plots
     from training.nlml.adapt import adapt
     from training.nlml.fit import fit as fit_tensor
 
-    settings = _settings(args).fit
-    built, folder = tensor.load(args.tensor), _folder(args.out)
     fitted = fit_tensor(built, settings, _card(), print)
     model = fitted.model
     if args.samples:
@@ -94,17 +107,15 @@ def fit(args):
         "curve_misfits": None if fitted.curve_misfits is None else [m.tolist() for m in fitted.curve_misfits],
         "settings": asdict(settings),
     }
-    written = [plots.singular_values(fitted, folder), plots.identity_faces(model, folder)]
+    plots.singular_values(fitted, folder)
+    plots.identity_faces(model, folder)
     if fitted.pose is not None:
-        written.append(plots.factor_curves(fitted, built, folder))
+        plots.factor_curves(fitted, built, folder)
     if args.compare:
         print(study.TABLE_HEADING)
         report["comparison"] = study.compare(built, settings)
     model.save(folder / "nlml.npz")
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    for path in (folder / "nlml.npz", folder / "nlml.json", folder / "report.json", *written):
-        print(f"written   {path}")
-    return 0
 
 
 def train(args):
@@ -132,7 +143,21 @@ def evaluate(args):
         span = {"limits_deg": model.limits_deg, "order": model.order, "data": data}
         sets["synthetic, exact"] = samples.synthetic(args.faces, **span)
         sets["synthetic, noise"] = samples.synthetic(args.faces, **span, noise=heads.DetectorNoise())
-    folder, results = _folder(args.out) if args.out else None, {"window": args.window}
+    if not args.out:
+        _evaluate(args, model, sets, None)
+        return 0
+    given = (args.model, args.feed_forward, args.adapt, *(args.original or ()), *(args.samples or ()))
+    read = [path for path in given if path]
+    with OutFolder(args.out, "nlml evaluate", ("results.json",), args.overwrite, read) as folder:
+        _evaluate(args, model, sets, folder.staged)
+        for path in folder.place():
+            print(f"written   {path}")
+    return 0
+
+
+def _evaluate(args, model, sets, folder):
+    """Print the errors; results.json and plots go into the folder, if there is one."""
+    results = {"window": args.window}
     print(ev.HEADING)
     for name, faces in sets.items():
         results[name] = {"td": ev.model_scores(model, faces, args.window)}
@@ -151,8 +176,6 @@ def evaluate(args):
         results["identities"] = _identities(args, next(reversed(sets.values())), folder)
     if folder:
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        print(f"written   {folder}/results.json")
-    return 0
 
 
 def _feed_forward(args, model, faces, name):
@@ -216,12 +239,6 @@ def _settings(args, **groups):
 
         groups.setdefault(group, {}).update(parse_mapping(f"{key}: {value}", f"--set {text}"))
     return settings_module.load(args.config, **groups)
-
-
-def _folder(path):
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _card():

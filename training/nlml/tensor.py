@@ -5,6 +5,7 @@ tensor.json (grid, source, identities, rows done). An interrupted build goes on 
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def build(folder, source, settings):
     facts = {"settings": asdict(settings), "landmarks": source.landmarks, "identities": list(source.identities)}
     state = _state(folder)
     if state is None:
+        there = [f"{name}.npy" for name in files if os.path.lexists(folder / f"{name}.npy")]
+        if there:
+            raise HpeError(f"{folder} holds {', '.join(there)} without tensor.json: take another --out")
         folder.mkdir(parents=True, exist_ok=True)
         for name, (kind, size) in files.items():
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, size).flush()

@@ -7,6 +7,7 @@ with the smallest validation error is kept, and everything becomes one ONNX grap
 
 import itertools
 import json
+import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -155,6 +156,9 @@ def train(model, tensor, fit_settings, settings, folder, say=print):
     if model.normalisation != "free":
         raise HpeError("the feed-forward network is trained on models of normalisation 'free'")
     folder = Path(folder)
+    there = [name for name in ("ff.onnx", "log.jsonl", "tmp.pt") if os.path.lexists(folder / name)]
+    if there and not (folder / "last.pt").is_file():
+        raise HpeError(f"{folder} holds {', '.join(there)} but no last.pt to go on from: take another --out")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(1)

@@ -257,6 +257,18 @@ def test_prune_deletes_what_is_damaged_or_left_over_and_keeps_the_rest(store, ke
     assert not list(store.folder.glob("*.tmp"))
 
 
+def test_files_that_are_no_engines_survive_prune_and_are_not_listed(store, key):
+    store.obtain(key, Builder(), plan_of, silent)
+    names = ("package.json", "notes.plan", "package.lock", "poetry.lock", "draft.1.plan.tmp", f"{key.stem}.txt.tmp")
+    names += (f"my_{key.model}-fp16-b1-sm86-abc.json", f"{key.stem}.old.json")
+    for name in names:
+        (store.folder / name).write_text("{}")
+    (store.folder / "folder.json").mkdir()
+    assert [entry.key for entry, _ in store.entries()] == [key]
+    store.prune(lambda entry: False)
+    assert sorted(path.name for path in store.folder.iterdir()) == sorted([*names, "folder.json"])
+
+
 def test_prune_leaves_alone_what_is_being_built(store, key):
     store.folder.mkdir(parents=True)
     temporary = store.folder / f"{key.stem}.123.plan.tmp"

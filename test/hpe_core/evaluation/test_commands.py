@@ -137,6 +137,34 @@ def test_earlier_results_are_kept_unless_told(bag, tmp_path, capsys):
     assert both(bag, tmp_path / "out", "--overwrite") == 0
 
 
+def test_an_evaluation_never_deletes_what_it_reads_or_did_not_write(bag, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "errors.parts").mkdir(parents=True)
+    (out / "errors.parts" / "thesis.tex").write_text("years of work")
+    assert both(bag, out) == 0
+    assert (out / "errors.parts" / "thesis.tex").read_text() == "years of work"
+    before = (out / "errors.mcap").read_bytes()
+    topic = "/evaluation/b/euler_error_deg"
+    assert hpe("eval", "bag", out / "errors.mcap", "--estimate", topic, "--out", out, "--overwrite") == 2
+    assert "errors.mcap is read and would be replaced" in capsys.readouterr().err
+    read_beside = ("--estimate", f"x={out / 'errors.mcap'}:{topic}")
+    assert hpe("eval", "bag", bag, *read_beside, "--out", out, "--overwrite") == 2
+    assert "errors.mcap is read and would be replaced" in capsys.readouterr().err
+    mine = tmp_path / "mine" / "errors.mcap"
+    mine.parent.mkdir()
+    mine.write_bytes((bag / "bag.mcap").read_bytes())
+    assert hpe("eval", "bag", mine, "--estimate", "/good", "--out", mine.parent, "--overwrite") == 2
+    assert "holds errors.mcap, not written by hpe" in capsys.readouterr().err
+    assert (out / "errors.mcap").read_bytes() == before and mine.read_bytes() == (bag / "bag.mcap").read_bytes()
+
+
+def test_a_failed_evaluation_leaves_the_earlier_results(bag, tmp_path, capsys):
+    assert both(bag, tmp_path / "out") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert hpe("eval", "bag", bag, "--estimate", "/none", "--out", tmp_path / "out", "--overwrite") == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
 def test_a_folder_of_bags_is_pooled_from_its_poses_and_a_broken_bag_is_named(pose_bag, synthetic, tmp_path, capsys):
     for name, degrees, seconds in (("bags/a", 2.0, 2), ("bags/b", 6.0, 6)):
         stamps, R, t = synthetic.motion(seconds)

@@ -1,11 +1,8 @@
 import json
-import os
 
 import numpy as np
 import pytest
 
-from hpe_core.errors import HpeError
-from hpe_core.io.outputs import Outputs, check_folder
 from hpe_core.io.summary import Summary, sha256_of, versions, write_json
 from hpe_core.types import Face, FrameResult, HeadPose
 
@@ -14,32 +11,6 @@ def result(*face_ids, untracked=0, nlml=None):
     pose = HeadPose(np.eye(3), [0, 0, 1.0])
     faces = tuple(Face(pose, 0.9, np.zeros(4), face_id) for face_id in face_ids)
     return FrameResult(0, faces, {"inference": 0.010}, untracked, nlml)
-
-
-def test_folder_below_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(HpeError, match="is a file"):
-        check_folder(tmp_path / "file", overwrite=True)
-    with pytest.raises(HpeError, match="cannot be written: Not a directory"):
-        Outputs(tmp_path / "file" / "out", images=True, overlay=False, overwrite=True)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_permission_is_refused(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(HpeError, match="cannot be written: Permission denied"):
-        Outputs(tmp_path / "out", images=True, overlay=False, overwrite=False)
-
-
-def test_earlier_results_are_kept_unless_asked_and_other_files_always(tmp_path):
-    Outputs(tmp_path, images=True, overlay=True, overwrite=False).close()
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(HpeError, match=r"holds earlier results \(poses.csv, poses, overlay\): use --overwrite"):
-        Outputs(tmp_path, images=True, overlay=False, overwrite=False)
-    outputs = Outputs(tmp_path, images=True, overlay=False, overwrite=True)
-    outputs.close()
-    assert [path.name for path in outputs.names()] == ["poses.csv", "poses"]
-    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_summary_counts_every_frame_once():

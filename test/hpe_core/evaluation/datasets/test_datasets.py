@@ -151,7 +151,7 @@ def test_folders_of_another_kind_are_refused(tmp_path):
 
 
 def test_biwi_becomes_one_bag_per_sequence_with_truth_and_camera(tmp_path):
-    counts, _ = convert("biwi", write_biwi(tmp_path / "biwi", ("01", "24")), tmp_path / "bags")
+    counts, _, _ = convert("biwi", write_biwi(tmp_path / "biwi", ("01", "24")), tmp_path / "bags")
     assert counts == {"01": 3, "24": 3}
     bag = tmp_path / "bags" / "24"
     truth = read_series(bag, parse_spec("/truth/head_pose"))
@@ -178,7 +178,7 @@ def test_images_and_videos_become_bags_without_truth(tmp_path):
     for i in range(3):
         write_image(tmp_path / "photos" / f"{i}.jpg", value=40 * i)
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
-    counts, losses = convert("images", str(tmp_path / "photos"), tmp_path / "a", hfov_deg=60.0)
+    counts, losses, _ = convert("images", str(tmp_path / "photos"), tmp_path / "a", hfov_deg=60.0)
     assert counts == {"photos": 3} and sum(losses.values()) == 1
     with BagSource(tmp_path / "a" / "photos") as source:
         assert [int(f.image_bgr.mean()) // 40 for f in source] == [0, 1, 2]
@@ -202,6 +202,30 @@ def test_a_folder_with_other_things_in_it_is_never_emptied(tmp_path):
         with pytest.raises(HpeError):
             convert("images", str(tmp_path / "photos"), out, overwrite=overwrite)
     assert (out / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("kind", ["images", "video", "aflw2000", "biwi"])
+def test_a_mistyped_source_leaves_the_earlier_bags(tmp_path, capsys, kind):
+    write_image(tmp_path / "photos" / "0.jpg")
+    convert("images", str(tmp_path / "photos"), tmp_path / "bags")
+    before = (tmp_path / "bags" / "photos" / "photos.mcap").read_bytes()
+    (tmp_path / "phot").mkdir()
+    for source in ("phoots", "phot"):  # one that is not there, one that has no images
+        assert main(["convert", kind, str(tmp_path / source), "--out", str(tmp_path / "bags"), "--overwrite"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert (tmp_path / "bags" / "photos" / "photos.mcap").read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "bags").iterdir()) == [".hpe_manifest.json", "photos"]
+
+
+def test_a_conversion_that_fails_in_the_middle_leaves_the_earlier_bags(tmp_path):
+    write_fit(tmp_path / "aflw" / "image00002.mat", 30, 0, 0)
+    convert("aflw2000", tmp_path / "aflw", tmp_path / "bags")
+    before = (tmp_path / "bags" / "aflw2000" / "aflw2000.mcap").read_bytes()
+    write_fit(tmp_path / "aflw" / "image00003.mat", 0, 0, 0)
+    (tmp_path / "aflw" / "image00003.jpg").write_bytes(b"no image")
+    with pytest.raises(HpeError, match=r"image00003\.jpg"):
+        convert("aflw2000", tmp_path / "aflw", tmp_path / "bags", overwrite=True)
+    assert (tmp_path / "bags" / "aflw2000" / "aflw2000.mcap").read_bytes() == before
 
 
 def test_protocols_say_which_images_count(tmp_path):
