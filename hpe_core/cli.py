@@ -36,6 +36,7 @@ Find every face in every image of SOURCE and write its pose to the output folder
   overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
   summary.json    counts, losses, latency, camera, model card, versions
 
+They are written into DIR/hpe_unfinished and moved into place when they are whole.
 The images of a folder are taken as unrelated: ids start anew in each, their stamps are one second apart."""
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130

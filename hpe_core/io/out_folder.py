@@ -239,10 +239,14 @@ def _lock(real, folder, command):
                 raise HpeError(
                     f"output folder {folder} is in use by {who}: use another --out, or delete {path} if that has ended"
                 )
-            file.seek(0)
-            file.truncate()
-            json.dump(_self(command), file)
-            file.flush()
+            try:
+                file.seek(0)
+                file.truncate()
+                json.dump(_self(command), file)
+                file.flush()
+            except OSError:  # e.g. the disk is full
+                path.unlink()
+                raise
             return file
         except BaseException:
             file.close()

@@ -176,7 +176,7 @@ class OverlayVideo:
                         packet.stream = stream
                         whole.mux(packet)
             ordered.replace(self._path)
-        except self._av.error.FFmpegError:
+        except OSError:
             ordered.unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("tensorly")
 
+from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from training.nlml import actions
 from training.nlml import evaluate as ev
@@ -98,3 +99,5 @@ def test_evaluate_command_writes_what_it_prints(faces_at, rigid_model, tmp_path,
     assert found["window"] == "original"
     assert (found["s"]["td"]["faces"], found["s"]["td"]["outside_window"], found["s"]["td"]["failures"]) == (2, 1, 1)
     assert "1 of 2" in capsys.readouterr().out
+    with pytest.raises(HpeError, match=r"holds earlier results \(error_s\.png, results\.json\): use --overwrite"):
+        actions.evaluate(arguments)

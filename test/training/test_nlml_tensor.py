@@ -87,6 +87,14 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path):
         tensor.build(tmp_path / "t", RigidSource(people=9), SMALL)
 
 
+def test_an_array_of_the_user_in_the_folder_is_not_written_over(tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "visible.npy").write_text("years of work")
+    with pytest.raises(HpeError, match=r"holds visible\.npy without tensor\.json"):
+        tensor.build(tmp_path / "t", RigidSource(), SMALL)
+    assert (tmp_path / "t" / "visible.npy").read_text() == "years of work"
+
+
 def test_damaged_tensor_folders_are_told(tmp_path, small):
     folder = tmp_path / "t"
     with pytest.raises(HpeError, match="hpe nlml build"):

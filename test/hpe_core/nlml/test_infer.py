@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from hpe_core.cli import main
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml import angles as euler
@@ -165,6 +166,18 @@ def test_starts_half_a_turn_away_converge_too(build_model):
     R = Rotation.random(200, rng=1).as_matrix()
     found = infer(model, model.points(R))
     np.testing.assert_allclose(so3.geodesic_angle(found.R_local, R), 0.0, atol=1e-3)
+
+
+def test_the_command_replaces_a_table_only_when_told_and_never_its_input(build_model, tmp_path, capsys):
+    build_model().save(tmp_path / "model.npz")
+    np.savez(tmp_path / "faces.npz", points=build_model().points(np.eye(3)[None]))
+    before, out = (tmp_path / "faces.npz").read_bytes(), tmp_path / "poses.csv"
+    command = ["nlml", "infer", str(tmp_path / "faces.npz"), "--model", str(tmp_path / "model.npz"), "--out"]
+    out.write_text("mine")
+    assert main([*command, str(out)]) == 2 and out.read_text() == "mine"
+    assert main([*command, str(out), "--overwrite"]) == 0 and out.read_text().startswith("face,yaw_deg")
+    assert main([*command, str(tmp_path / "faces.npz"), "--overwrite"]) == 2
+    assert (tmp_path / "faces.npz").read_bytes() == before and "is read and would be" in capsys.readouterr().err
 
 
 def test_shapes_that_are_not_the_models_are_told_with_both_numbers(build_model):

@@ -221,6 +221,7 @@ def test_a_conversion_that_fails_in_the_middle_leaves_the_earlier_bags(tmp_path)
     write_fit(tmp_path / "aflw" / "image00002.mat", 30, 0, 0)
     convert("aflw2000", tmp_path / "aflw", tmp_path / "bags")
     before = (tmp_path / "bags" / "aflw2000" / "aflw2000.mcap").read_bytes()
+    write_fit(tmp_path / "aflw" / "image00001.mat", 0, 0, 0)
     write_fit(tmp_path / "aflw" / "image00003.mat", 0, 0, 0)
     (tmp_path / "aflw" / "image00003.jpg").write_bytes(b"no image")
     with pytest.raises(HpeError, match=r"image00003\.jpg"):
