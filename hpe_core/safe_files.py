@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+from pathlib import Path
+from typing import IO
 
 
-def write_whole(path, data):
+def write_whole(path: Path, data: bytes) -> None:
     """Write bytes; the file appears complete or not at all, also when the power goes."""
     temporary = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}.tmp")
     try:
@@ -22,7 +24,7 @@ def write_whole(path, data):
         os.close(folder)
 
 
-def try_lock(file):
+def try_lock(file: IO) -> bool:
     """Whether the open file could be locked at once (flock: the kernel lets go of it when the process dies)."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,7 +33,7 @@ def try_lock(file):
     return True
 
 
-def is_the_file(file, path):
+def is_the_file(file: IO, path: Path) -> bool:
     """Whether `path` still names the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))

@@ -169,7 +169,7 @@ def find_bags(text):
     return {name: names[name] for name in sorted(names, key=natural_key)}
 
 
-def given_files(args):
+def given_files(args) -> list[str]:
     """Files that the options name, as far as the command has such options."""
     options = ("config", "camera_info", "thresholds", "model")
     named = [getattr(args, name, None) or () for name in options]

@@ -122,7 +122,7 @@ class Bag:
         self._readers = []
 
 
-def bag_files(path):
+def bag_files(path: str | Path) -> list[Path]:
     """Paths of the files that are read of a rosbag2: itself, or those of its folder."""
     path = Path(path)
     if not path.is_dir():

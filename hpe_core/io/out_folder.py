@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -37,7 +38,14 @@ class OutFolder:
     leaves the earlier results as they were; with `keep`, what was written stays in DIR/hpe_unfinished, else it goes.
     """
 
-    def __init__(self, folder, command, names, overwrite, sources=()):
+    def __init__(
+        self,
+        folder: str | Path,
+        command: str,
+        names: tuple[str, ...] | None,
+        overwrite: bool,
+        sources: Iterable[str | Path] = (),
+    ):
         """names: what the command may write (files and folders), None where the input decides: then everything in the
         folder must be the command's. sources: files that the command reads."""
         self.folder, self.command = Path(folder), command
@@ -45,7 +53,7 @@ class OutFolder:
         self._made, self._lock, self._staged = [], None, None
         self.keep = False
 
-    def __enter__(self):
+    def __enter__(self) -> "OutFolder":
         """Raises HpeError when the folder cannot be used, is used, or holds something that must not be replaced."""
         try:
             # one place from now on, wherever a link to it points later
@@ -68,7 +76,7 @@ class OutFolder:
         self._leave()
 
     @property
-    def staged(self):
+    def staged(self) -> Path:
         """The folder to write into; made at the first call."""
         if self._staged is None:
             number = 1
@@ -83,11 +91,11 @@ class OutFolder:
         return self._staged
 
     @property
-    def unfinished(self):
+    def unfinished(self) -> Path:
         """The path of `staged` as the user knows it."""
         return self.folder / self.staged.name
 
-    def note(self):
+    def note(self) -> str | None:
         """A line about what runs before this one left unfinished; None when there is nothing."""
         left = [
             path.name
@@ -98,7 +106,7 @@ class OutFolder:
             return None
         return f"{_shown(self.folder / name for name in left)}: results of a run that did not finish; yours to delete"
 
-    def place(self):
+    def place(self) -> list[Path]:
         """Put the staged files into the folder in place of the earlier results; returns the paths of what is new."""
         earlier = self._check()
         new = sorted(path.name for path in self.staged.iterdir() if path.name != MANIFEST)
@@ -183,7 +191,7 @@ class OutFolder:
 
 
 @contextlib.contextmanager
-def new_file(path, overwrite, sources=()):
+def new_file(path: str | Path, overwrite: bool, sources: Iterable[str | Path] = ()) -> Iterator[Path]:
     """Path beside `path` to write to; put into its place when the block ends well. For single files that a user names.
 
     Raises HpeError when there is a file already and `overwrite` is not set, or when it is one of the sources. A pipe or
@@ -200,7 +208,7 @@ def new_file(path, overwrite, sources=()):
         os.replace(temporary, path)
 
 
-def check_new_file(path, overwrite, sources=()):
+def check_new_file(path: str | Path, overwrite: bool, sources: Iterable[str | Path] = ()) -> None:
     """Raises HpeError when `new_file` would; changes nothing. For the time before long work."""
     path = Path(path)
     if path.is_dir():

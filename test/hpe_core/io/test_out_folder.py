@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import LOCK, MANIFEST, UNFINISHED, OutFolder, check_new_file, new_file
@@ -101,6 +103,25 @@ def test_a_damaged_manifest_makes_nothing_ours(tmp_path, text):
     with pytest.raises(HpeError, match="not written by hpe or changed since"):
         write(tmp_path, overwrite=True)
     assert contents(tmp_path) == {"table.csv": "1", "pictures/a.png": "1"}
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5) | st.sampled_from(["run", "files", "table.csv"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["files", "run", "table.csv", "../x", "bytes", ""]), inner, max_size=4)
+    ),
+)
+
+
+@given(commands=JSON)
+def test_whatever_a_manifest_says_a_file_with_other_bytes_is_not_replaced(tmp_path_factory, commands):
+    folder = tmp_path_factory.mktemp("out")
+    (folder / "table.csv").write_text("mine")
+    (folder / MANIFEST).write_text(json.dumps({"format": 1, "commands": commands}))
+    with pytest.raises(HpeError, match=r"holds table\.csv, not written by hpe or changed since"):
+        write(folder, overwrite=True)
+    assert contents(folder) == {"table.csv": "mine"}
 
 
 def test_a_manifest_that_points_out_of_its_folder_deletes_nothing_there(tmp_path):
