@@ -224,10 +224,11 @@ def test_a_result_name_that_is_a_link_is_neither_followed_nor_removed(tmp_path, 
     assert (tmp_path / "mine.csv").read_text() == "mine" and not (tmp_path / "nothing").exists()
 
 
-def test_a_result_that_was_turned_into_a_link_to_the_same_bytes_is_the_users(tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_result_that_was_turned_into_a_link_to_the_same_bytes_is_the_users(tmp_path, name):
     write(tmp_path / "out")
-    (tmp_path / "out" / "table.csv").rename(tmp_path / "kept.csv")
-    (tmp_path / "out" / "table.csv").symlink_to(tmp_path / "kept.csv")
+    (tmp_path / "out" / name).rename(tmp_path / "kept")
+    (tmp_path / "out" / name).symlink_to(tmp_path / "kept")
     with pytest.raises(HpeError, match="not written by hpe or changed since"):
         write(tmp_path / "out", overwrite=True)
 
@@ -383,6 +384,8 @@ def test_a_single_file_is_replaced_only_when_asked_and_only_by_a_whole_one(tmp_p
     path.write_text("mine")
     with pytest.raises(HpeError, match=r"report\.json is there already: use --overwrite"):
         check_new_file(path, False)
+    with pytest.raises(HpeError, match="is there already"), new_file(path, False) as new:
+        new.write_text("new")
     with pytest.raises(OSError, match="no room"), new_file(path, True) as new:
         new.write_text("half")
         raise OSError("no room")
