@@ -27,7 +27,7 @@ from hpe_core.safe_files import is_the_file, try_lock, write_whole
 FORMAT = 1
 MANIFEST, LOCK, UNFINISHED = ".hpe_manifest.json", ".hpe_lock", "hpe_unfinished"
 REPLACED, NEXT_MANIFEST = ".replaced", ".next_manifest.json"  # in UNFINISHED while results come into place
-CHECKED_BYTES = 1 << 20  # at each end of a file: a checksum of a whole video would take as long as copying it
+CHECKED_BYTES = 1 << 24  # at each end of a file: a checksum of a long video would take as long as copying it
 SHOWN = 5  # names in a message
 
 
