@@ -190,10 +190,10 @@ class _Run:
         self._args, self._source, self._out = args, source, out
         self._cameras, self._pipeline = cameras, pipeline
         self._summary = Summary()
-        self._outputs = self._window = self._camera = None
+        self._outputs = self._window = None
         self._written = ()
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._noted = 0
+        self._noted = set()
 
     def run(self):
         """The whole run; returns the exit code."""
@@ -243,18 +243,18 @@ class _Run:
         """One image; returns False when the user has closed the window."""
         from hpe_core.io.overlay import draw
 
-        self._camera = self._cameras.of(frame)
-        if self._source.kind == "images":
+        camera = self._cameras.of(frame)
+        if self._source.kind == "images" or self._cameras.changed:
             self._pipeline.reset()
         start = time.perf_counter()
-        result = self._pipeline.process(frame.image_bgr, self._camera, frame.stamp_ns)
+        result = self._pipeline.process(frame.image_bgr, camera, frame.stamp_ns)
         posed = time.perf_counter()
         if self._outputs is None:
             self._open_outputs()
         opened = time.perf_counter()
         goes_on = True
         if self._args.overlay or self._window:
-            picture = draw(frame.image_bgr, self._camera, result.faces)
+            picture = draw(frame.image_bgr, camera, result.faces)
             if self._args.overlay:
                 self._outputs.write_picture(picture, frame)
             if self._window:
@@ -274,17 +274,10 @@ class _Run:
 
     def _open_outputs(self):
         """Only once a first image has gone through: a failed start leaves nothing behind."""
-        from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
         from hpe_core.io.outputs import Outputs
 
         images = self._source.kind == "images"
         self._outputs = Outputs(self._out.staged, images, self._args.overlay)
-        if self._camera.assumed:
-            hfov = DEFAULT_HFOV_DEG if self._args.hfov is None else self._args.hfov
-            self._note(
-                f"no calibration: a horizontal field of view of {hfov:g} degrees is assumed; distances and positions "
-                "are as good as that (--camera-info FILE.yaml, --hfov DEG)"
-            )
 
     def _finish(self, interrupted):
         """Complete all files, also after an error."""
@@ -301,7 +294,7 @@ class _Run:
         try:
             self._outputs.close()
             self._outputs.write_summary(
-                self._summary.as_dict(self._source, self._camera, self._pipeline, arguments, interrupted or failed)
+                self._summary.as_dict(self._source, self._cameras, self._pipeline, arguments, interrupted or failed)
             )
             if in_place:
                 self._written = self._out.place()
@@ -320,9 +313,11 @@ class _Run:
         self._console.print(f"[yellow]hpe: note:[/] {_escaped(text)}")
 
     def _print_notices(self):
-        for text in self._source.notices[self._noted :]:
-            self._note(text)
-        self._noted = len(self._source.notices)
+        about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
+        for text in (*self._source.notices, *about_cameras):
+            if text not in self._noted:
+                self._note(text)
+            self._noted.add(text)
 
     def _report(self, interrupted):
         if self._outputs is None:

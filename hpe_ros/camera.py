@@ -6,21 +6,16 @@ from dataclasses import dataclass
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.camera_info import camera_from_message
-
-REMEMBERED = 30
-
-
-@dataclass(frozen=True, eq=False)
-class Pairing:
-    """camera: CameraModel, or None while camera_info is awaited.
-
-    source: "exact stamp", "newest", "resized", "assumed" or "waiting"; problem: why it is not calibrated, else "".
-    """
-
-    camera: CameraModel | None
-    source: str
-    problem: str = ""
+from hpe_core.io.camera_info import (
+    REMEMBERED,
+    CameraFit,
+    Pairing,
+    camera_from_message,
+    has_shape,
+    has_size,
+    kept,
+    size_mismatch,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +30,10 @@ class CameraBook:
     """Remembers the last camera_info messages. `add` and `camera_for` may be called from different threads."""
 
     def __init__(self, rectified, hfov_deg, wait_s):
-        self._rectified, self._hfov_deg, self._wait_ns = rectified, hfov_deg, round(wait_s * 1e9)
+        self._rectified, self._fit, self._wait_ns = rectified, CameraFit(hfov_deg), round(wait_s * 1e9)
         self._lock = threading.Lock()
         self._infos = deque(maxlen=REMEMBERED)
-        self._read, self._derived = {}, {}
+        self._read = {}
         self._first_image_ns = None
 
     def add(self, message, stamp_ns):
@@ -49,7 +44,7 @@ class CameraBook:
             *(message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height),
         )
         with self._lock:
-            camera, problem = _kept(self._read, content, lambda: self._parse(message))
+            camera, problem = kept(self._read, content, lambda: self._parse(message))
             self._infos.appendleft(_Info(message.header.frame_id, stamp_ns, camera, problem))
 
     def _parse(self, message):
@@ -69,42 +64,21 @@ class CameraBook:
         for group, resized in ((exact, False), (exact_resized, True), (same_frame, False), (same_frame, True)):
             for info in group:
                 if info.camera is None:
-                    return self._assumed(width, height, info.problem)
-                if not resized and (info.camera.width, info.camera.height) == (width, height):
+                    return self._fit.assumed(width, height, info.problem)
+                if not resized and has_size(info.camera, width, height):
                     return Pairing(info.camera, "exact stamp" if info.stamp_ns == stamp_ns else "newest")
-                if resized and _same_shape(info.camera, width, height):
-                    return Pairing(self._resized(info.camera, width, height), "resized")
+                if resized and has_shape(info.camera, width, height):
+                    return self._fit.resized(info.camera, width, height)
         if infos:
-            return self._assumed(width, height, _mismatch((same_frame or infos)[0], frame_id, width, height))
+            return self._fit.assumed(width, height, _mismatch((same_frame or infos)[0], frame_id, width, height))
         if self._first_image_ns is None or stamp_ns < self._first_image_ns:
             self._first_image_ns = stamp_ns
         if stamp_ns - self._first_image_ns < self._wait_ns:
             return Pairing(None, "waiting", "no camera_info yet")
-        return self._assumed(width, height, "no camera_info received")
-
-    def _assumed(self, width, height, problem):
-        camera = _kept(self._derived, (width, height), lambda: CameraModel.from_hfov(width, height, self._hfov_deg))
-        return Pairing(camera, "assumed", f"{problem}; assuming {self._hfov_deg:g} degrees field of view")
-
-    def _resized(self, camera, width, height):
-        return _kept(self._derived, (camera, width, height), lambda: camera.resized(width, height))
-
-
-def _kept(cache, key, make):
-    """cache[key], made when it is not there; a cache that has grown too large starts anew."""
-    if key not in cache:
-        if len(cache) >= REMEMBERED:
-            cache.clear()
-        cache[key] = make()
-    return cache[key]
-
-
-def _same_shape(camera, width, height):
-    """Whether an image can be the whole picture of a camera, resized (to within a pixel of rounding)."""
-    return abs(width * camera.height / camera.width - height) <= 1.0
+        return self._fit.assumed(width, height, "no camera_info received")
 
 
 def _mismatch(info, frame_id, width, height):
     if info.frame_id == frame_id:
-        return f"camera_info is for {info.camera.width}x{info.camera.height} but the image is {width}x{height}"
+        return size_mismatch("camera_info", info.camera, width, height)
     return f"camera_info has frame_id '{info.frame_id}' but the image has '{frame_id}'"

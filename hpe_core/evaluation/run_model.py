@@ -29,7 +29,7 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
     options = replace(config.estimator, threads=1, **({"model": model} if model else {}))
     pipeline = Pipeline(replace(config, estimator=options))
     cameras = CameraChoice(camera, DEFAULT_HFOV_DEG if hfov_deg is None else hfov_deg)
-    found, losses, messages, frame_id, assumed = [], Counter(), [], "", False
+    found, losses, messages, frame_id = [], Counter(), [], ""
     with BagSource(bag_path, topic) as source:
         step = max(1, (source.total or 1) // FLIP_IMAGES)
         flips = _Flips(replace(config, estimator=options)) if flip else None
@@ -42,8 +42,9 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
             if messages and frame.stamp_ns == messages[-1]:
                 losses["image with the stamp of an earlier one"] += 1
                 continue
-            camera_of_frame = cameras.of(frame)
-            assumed, frame_id = assumed or camera_of_frame.assumed, frame.frame_id
+            camera_of_frame, frame_id = cameras.of(frame), frame.frame_id
+            if cameras.changed:
+                pipeline.reset()
             result = pipeline.process(frame.image_bgr, camera_of_frame, frame.stamp_ns)
             messages.append(frame.stamp_ns)
             found += [(frame.stamp_ns, face) for face in result.faces]
@@ -52,11 +53,9 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
             if flips and frame.index % step == 0:
                 flips.add(frame.image_bgr, camera_of_frame)
         losses.update(source.losses)
-        notices = [*source.notices]
+        notices = [*source.notices, *cameras.notices]
     if not messages:
         raise HpeError(f"{bag_path} has no image that can be read")
-    if assumed:
-        notices.append("no calibration: a field of view is assumed, distances are as good as that")
     return _series(found, messages, frame_id, losses, notices), flips.as_dict() if flips else None
 
 

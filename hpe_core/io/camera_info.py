@@ -1,5 +1,8 @@
 """Camera models from camera_info YAML files and CameraInfo messages; which camera holds for a frame."""
 
+from collections import Counter
+from dataclasses import dataclass
+
 import numpy as np
 
 from hpe_core.errors import HpeError
@@ -7,6 +10,7 @@ from hpe_core.geometry.camera import CameraModel, camera_from_info
 from hpe_core.io.yaml_file import load_mapping
 
 DEFAULT_HFOV_DEG = 60.0
+REMEMBERED = 30  # cameras
 
 
 def camera_from_yaml(path):
@@ -73,25 +77,108 @@ def _field(message, name):
     return getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
 
 
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Which camera holds for an image.
+
+    camera: CameraModel, or None while one is awaited; source: "exact" (of the image's size), "resized" or "assumed", in
+    the node also "exact stamp", "newest" and "waiting"; problem: why it is not calibrated, else "".
+    """
+
+    camera: CameraModel | None
+    source: str
+    problem: str = ""
+
+
+class CameraFit:
+    """The rule of the command and the node for images of another size than their calibration.
+
+    A camera holds for images of its size, resized for those of its shape; for others a field of view is assumed.
+    """
+
+    def __init__(self, hfov_deg):
+        CameraModel.from_hfov(1, 1, hfov_deg)  # a bad angle is refused before any work
+        self._hfov_deg = hfov_deg
+        self._derived = {}
+
+    def of(self, camera, width, height, owner):
+        """Pairing for an image of width x height pixels. camera: CameraModel or None; owner: its name in messages."""
+        if camera is None:
+            return self.assumed(width, height, "no calibration")
+        if has_size(camera, width, height):
+            return Pairing(camera, "exact")
+        if has_shape(camera, width, height):
+            return self.resized(camera, width, height)
+        return self.assumed(width, height, size_mismatch(owner, camera, width, height))
+
+    def resized(self, camera, width, height):
+        """Pairing of a camera whose whole picture has been resized."""
+        return Pairing(kept(self._derived, (camera, width, height), lambda: camera.resized(width, height)), "resized")
+
+    def assumed(self, width, height, problem):
+        """Pairing of the assumed field of view, because of a problem."""
+        camera = kept(self._derived, (width, height), lambda: CameraModel.from_hfov(width, height, self._hfov_deg))
+        return Pairing(camera, "assumed", f"{problem}; assuming {self._hfov_deg:g} degrees field of view")
+
+
+def kept(cache, key, make):
+    """cache[key], made when it is not there; a cache that has grown too large is emptied first."""
+    if key not in cache:
+        if len(cache) >= REMEMBERED:
+            cache.clear()
+        cache[key] = make()
+    return cache[key]
+
+
+def has_size(camera, width, height):
+    """Whether a camera is of this size."""
+    return (camera.width, camera.height) == (width, height)
+
+
+def has_shape(camera, width, height):
+    """Whether an image can be the whole picture of a camera, resized (to within a pixel of rounding)."""
+    return abs(width * camera.height / camera.width - height) <= 1.0
+
+
+def size_mismatch(owner, camera, width, height):
+    """What is wrong with a camera of another size."""
+    return f"{owner} is for {camera.width}x{camera.height} but the image is {width}x{height}"
+
+
 class CameraChoice:
-    """Which CameraModel holds for an image: the given one, else the stream's own, else an assumed field of view."""
+    """Which CameraModel holds for an image: the given one, else the stream's own, else an assumed field of view.
+
+    images: Counter of "exact", "resized" and "assumed"; notices: lines for the user, one for each reason why a camera
+    is not exact; last: the CameraModel of the last image; changed: whether that is of another size than the one before
+    it, or assumed where that was not: then no face can be followed from one to the other.
+    """
 
     def __init__(self, given=None, hfov_deg=DEFAULT_HFOV_DEG):
-        self._given, self._hfov_deg = given, hfov_deg
-        self._assumed = {}
-        if given is None:
-            CameraModel.from_hfov(1, 1, hfov_deg)  # a bad angle is refused before any work
+        self._given, self._fit = given, CameraFit(hfov_deg)
+        self.images, self.notices, self.last, self.changed = Counter(), [], None, False
+        self._noted = set()
 
     def of(self, frame):
-        """CameraModel for a Frame with an image. Raises HpeError when a known camera is of another size."""
+        """CameraModel for a Frame with an image."""
         height, width = frame.image_bgr.shape[:2]
-        camera, owner = (self._given, "--camera-info") if self._given else (frame.camera, "CameraInfo of the bag")
-        if camera is None:
-            if (width, height) not in self._assumed:
-                self._assumed[width, height] = CameraModel.from_hfov(width, height, self._hfov_deg)
-            return self._assumed[width, height]
-        if (camera.width, camera.height) != (width, height):
-            raise HpeError(
-                f"{owner} is for {camera.width}x{camera.height} images but {frame.source} is {width}x{height}"
-            )
-        return camera
+        known, owner = (self._given, "--camera-info") if self._given else (frame.camera, "CameraInfo of the bag")
+        pairing = self._fit.of(known, width, height, owner)
+        self.images[pairing.source] += 1
+        if pairing.source == "resized":
+            self._note("resized", f"{size_mismatch(owner, known, width, height)}: it is resized for such images")
+        elif pairing.source == "assumed":
+            advice = "distances and positions are as good as that (--camera-info FILE.yaml, --hfov DEG)"
+            self._note("no calibration" if known is None else "another shape", f"{pairing.problem}; {advice}")
+        self.changed = self.last is not None and _kind(self.last) != _kind(pairing.camera)
+        self.last = pairing.camera
+        return pairing.camera
+
+    def _note(self, reason, text):
+        """The first image's text stands for all that have the same reason."""
+        if reason not in self._noted:
+            self.notices.append(text)
+        self._noted.add(reason)
+
+
+def _kind(camera):
+    return camera.assumed, camera.width, camera.height

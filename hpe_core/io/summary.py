@@ -47,8 +47,8 @@ class Summary:
             for name, seconds in padded.items()
         }
 
-    def as_dict(self, source, camera, pipeline, arguments, interrupted):
-        """The content of summary.json, plain Python values only."""
+    def as_dict(self, source, cameras, pipeline, arguments, interrupted):
+        """The content of summary.json, plain Python values only. cameras: CameraChoice."""
         return {
             "source": {"name": source.name, "kind": source.kind, "total": source.total},
             "frames": self.frames,
@@ -59,11 +59,11 @@ class Summary:
             **({"nlml": dict(self.nlml)} if self.nlml else {}),
             "dropped": dict(self.dropped),
             "losses": dict(source.losses),
-            "notices": list(source.notices),
+            "notices": [*source.notices, *cameras.notices],
             "finished": not interrupted,
             "interrupted": interrupted,
             "latency_ms": self.latency_ms(),
-            "camera": _camera_dict(camera),
+            "camera": _camera_dict(cameras),
             "backend": pipeline.backend.name,
             "backend_choice": pipeline.backend.choice,
             "model": pipeline.config.estimator.model,
@@ -76,8 +76,9 @@ class Summary:
         }
 
 
-def _camera_dict(camera):
-    """The CameraModel of the last frame."""
+def _camera_dict(cameras):
+    """The CameraModel of the last frame, and how many images had a calibration as it is, resized, or none."""
+    camera = cameras.last
     return {
         "width": camera.width,
         "height": camera.height,
@@ -85,6 +86,7 @@ def _camera_dict(camera):
         "D": camera.D.tolist(),
         "distortion_model": camera.model,
         "assumed": camera.assumed,
+        "images": dict(cameras.images),
     }
 
 

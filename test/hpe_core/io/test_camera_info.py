@@ -3,6 +3,7 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.io.bags import BagSource
 from hpe_core.io.camera_info import CameraChoice, camera_from_message, camera_from_yaml
 from hpe_core.io.sources import Frame
 
@@ -99,11 +100,49 @@ def test_given_camera_beats_the_streams_own_and_that_beats_the_guess():
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_camera_of_another_size_states_both_sizes(given):
+def test_a_resized_image_has_the_resized_camera_and_another_shape_an_assumed_one(given):
     camera = CameraModel(8, 6, np.diag([5.0, 5.0, 1.0]))
-    choice, image = (CameraChoice(camera), frame(10, 6)) if given else (CameraChoice(), frame(10, 6, camera))
-    with pytest.raises(HpeError, match=r"is for 8x6 images but a\.png is 10x6"):
-        choice.of(image)
+    choice, own = (CameraChoice(camera, 90.0), None) if given else (CameraChoice(None, 90.0), camera)
+    focal_px = [choice.of(frame(*size, own)).K[0, 0] for size in [(8, 6), (4, 3), (16, 12), (10, 6), (8, 6), (4, 2)]]
+    assert focal_px == pytest.approx([5.0, 2.5, 10.0, 5.0, 5.0, 2.5])  # 4 x 2 is 4 x 3 to within a pixel
+    assert choice.last.assumed is False
+    assert choice.images == {"exact": 2, "resized": 3, "assumed": 1}
+    resized, assumed = choice.notices
+    assert "is for 8x6 but the image is 4x3: it is resized" in resized
+    assert "is for 8x6 but the image is 10x6; assuming 90 degrees field of view" in assumed
+
+
+def test_a_stream_is_told_when_its_camera_is_another_one():
+    camera = CameraModel(8, 6, np.diag([5.0, 5.0, 1.0]))
+    choice, changed = CameraChoice(camera), []
+    for size in [(8, 6), (8, 6), (4, 3), (4, 3), (10, 6)]:
+        choice.of(frame(*size))
+        changed.append(choice.changed)
+    assert changed == [False, False, True, False, True]
+    choice = CameraChoice()
+    for own, expected in [(None, False), (camera, True), (camera, False)]:
+        choice.of(frame(8, 6, own))
+        assert choice.changed is expected
+
+
+def test_images_of_a_thousand_sizes_do_not_pile_up():
+    choice = CameraChoice(CameraModel(8, 6, np.diag([5.0, 5.0, 1.0])))
+    for width in range(1, 1001):
+        choice.of(frame(width, 3))
+    assert sum(choice.images.values()) == 1000 and len(choice.notices) == 2
+    assert len(choice._fit._derived) <= 30
+
+
+def test_a_bag_whose_camera_info_is_of_another_size_than_some_images_is_read_to_its_end(make, write_bag, start_ns):
+    entries = [("/cam/camera_info", start_ns, make.camera_info(start_ns, width=32, height=24))]
+    for i, size in enumerate([(24, 32), (12, 16), (20, 32), (24, 32), (20, 32)]):
+        stamp_ns = start_ns + 100_000_000 * i
+        entries.append(("/cam/image_raw", stamp_ns + 1, make.image(stamp_ns, np.zeros((*size, 3), np.uint8))))
+    choice = CameraChoice()
+    with BagSource(write_bag(entries)) as source:
+        sizes = [(camera.width, camera.height, camera.assumed) for camera in map(choice.of, source)]
+    assert sizes == [(32, 24, False), (16, 12, False), (32, 20, True), (32, 24, False), (32, 20, True)]
+    assert choice.images == {"exact": 2, "resized": 1, "assumed": 2} and len(choice.notices) == 2
 
 
 @pytest.mark.parametrize("hfov", [0.0, 180.0, float("nan")])
