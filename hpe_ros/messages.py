@@ -24,9 +24,10 @@ from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
+from hpe_core.errors import HpeError
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
-from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
+from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
 from hpe_core.io.overlay import face_colour
 from hpe_core.types import primary_face
 
@@ -64,23 +65,37 @@ def cv_bridge_or_none():
 
 
 def bgr_from_image(message, cv_bridge=None):
-    """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage, through cv_bridge where that can.
+    """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage; cv_bridge reads encodings that the core lacks.
 
     Raises HpeError when the message is damaged or its encoding unknown.
     """
     if isinstance(message, CompressedImage):
         return bgr_from_compressed(message.data)
-    if cv_bridge is not None:
-        try:
-            image_bgr = cv_bridge.imgmsg_to_cv2(message, "bgr8")
-        except Exception:  # an encoding that cv_bridge lacks, or damage, which the decoder below explains
-            image_bgr = None
-        # cv_bridge takes a step that is too short for a narrower image
-        if image_bgr is not None and image_bgr.shape == (message.height, message.width, 3) and image_bgr.size:
-            return image_bgr
+    if message.encoding not in ENCODINGS and cv_bridge is not None:
+        return _by_cv_bridge(message, cv_bridge)
     return bgr_from_raw(
         message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
     )
+
+
+def _by_cv_bridge(message, cv_bridge):
+    """bgr_from_image by cv_bridge, which garbles rows whose padding is no multiple of a pixel: it gets none."""
+    try:
+        dtype, channels = cv_bridge.encoding_to_dtype_with_channels(message.encoding)
+        row_bytes = message.width * channels * np.dtype(dtype).itemsize
+        rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+        if not 0 < row_bytes <= message.step:
+            raise HpeError(f"step is {message.step} bytes but a row takes {row_bytes}")
+        plain = Image(height=message.height, width=message.width, encoding=message.encoding, step=row_bytes)
+        plain.is_bigendian = message.is_bigendian
+        plain.data = array("B", rows[:, :row_bytes].tobytes())
+        return cv_bridge.imgmsg_to_cv2(plain, "bgr8")
+    except Exception as error:  # cv_bridge raises RuntimeError, TypeError, KeyError, AttributeError and its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HpeError(
+            f"image of encoding {message.encoding} cannot be read by cv_bridge: {reason}; "
+            f"allowed without it: {', '.join(ENCODINGS)}"
+        ) from error
 
 
 def image_from_bgr(image_bgr, header):

@@ -151,25 +151,43 @@ BYTES_PER_PIXEL = {
 }
 
 
-@pytest.mark.parametrize("padding", [0, 12])
-@pytest.mark.parametrize("encoding", BYTES_PER_PIXEL)
-def test_our_decoder_and_cv_bridge_give_the_same_pixels(messages, cv_bridge, encoding, padding):
+def noise(encoding, pixel_bytes, padding):
+    """sensor_msgs/Image of 64 x 48 pixels of noise; the same pixels whatever the padding of its rows."""
     from sensor_msgs.msg import Image
 
-    step = 64 * BYTES_PER_PIXEL[encoding] + padding
-    data = np.random.default_rng(0).integers(0, 256, 48 * step, np.uint8)
-    message = Image(height=48, width=64, encoding=encoding, step=step, data=array("B", data.tobytes()))
-    theirs = cv_bridge.imgmsg_to_cv2(message, "bgr8")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64 * pixel_bytes), np.uint8)
+    rows = np.pad(pixels, ((0, 0), (0, padding)), constant_values=255)
+    return Image(height=48, width=64, encoding=encoding, step=rows.shape[1], data=array("B", rows.tobytes()))
+
+
+@pytest.mark.parametrize("padding", [0, 12, 13])
+@pytest.mark.parametrize("encoding", BYTES_PER_PIXEL)
+def test_our_decoder_gives_the_pixels_of_cv_bridge_and_reads_padded_rows_too(messages, cv_bridge, encoding, padding):
+    theirs = cv_bridge.imgmsg_to_cv2(noise(encoding, BYTES_PER_PIXEL[encoding], 0), "bgr8")
+    message = noise(encoding, BYTES_PER_PIXEL[encoding], padding)
     assert np.array_equal(theirs, messages.bgr_from_image(message))
     assert np.array_equal(theirs, messages.bgr_from_image(message, cv_bridge))
 
 
-def test_what_cv_bridge_cannot_read_goes_to_our_decoder(messages, cv_bridge, header):
-    from sensor_msgs.msg import Image
+@pytest.mark.parametrize("padding", [0, 5])
+@pytest.mark.parametrize(("encoding", "pixel_bytes"), [("bgra16", 8), ("rgba16", 8), ("bayer_rggb16", 2)])
+def test_an_encoding_of_cv_bridge_alone_is_read_with_padded_rows_too(
+    messages, cv_bridge, encoding, pixel_bytes, padding
+):
+    expected = cv_bridge.imgmsg_to_cv2(noise(encoding, pixel_bytes, 0), "bgr8")
+    assert expected.shape == (48, 64, 3) and expected.std() > 10
+    assert np.array_equal(messages.bgr_from_image(noise(encoding, pixel_bytes, padding), cv_bridge), expected)
 
-    nv12 = Image(height=4, width=4, encoding="nv12", step=4, data=array("B", bytes(24)))
-    assert messages.bgr_from_image(nv12, cv_bridge).shape == (4, 4, 3)
-    short_step = messages.image_from_bgr(np.zeros((48, 64, 3), np.uint8), header)
-    short_step.step = 96
-    with pytest.raises(HpeError, match="step is 96"):
+
+def test_what_cv_bridge_cannot_read_either_is_refused_with_the_reason(messages, cv_bridge):
+    for encoding, pixel_bytes in (("32FC1", 4), ("nonsense", 1)):
+        with pytest.raises(HpeError, match=f"{encoding} cannot be read by cv_bridge: .*allowed.*bgr8"):
+            messages.bgr_from_image(noise(encoding, pixel_bytes, 0), cv_bridge)
+    short_step = noise("rgba16", 8, 0)
+    short_step.step, short_step.height = 256, 96
+    with pytest.raises(HpeError, match="step is 256 bytes but a row takes 512"):
         messages.bgr_from_image(short_step, cv_bridge)
+    cut = noise("rgba16", 8, 0)
+    cut.data = cut.data[:100]
+    with pytest.raises(HpeError, match="cannot reshape array of size 100"):
+        messages.bgr_from_image(cut, cv_bridge)
