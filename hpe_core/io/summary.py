@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import hpe_core
+from hpe_core.io.histogram import LogHistogram
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
 
@@ -21,7 +22,7 @@ class Summary:
     def __init__(self):
         self.frames = self.frames_with_faces = self.untracked = 0
         self.faces, self.dropped, self.nlml = Counter(), Counter(), Counter()
-        self._stage_s = defaultdict(list)
+        self._stage_s = defaultdict(LogHistogram)
         self._first_reason = {}
 
     def add(self, result, stage_s):
@@ -32,7 +33,7 @@ class Summary:
         self.nlml.update(result.nlml or {})
         self.faces.update(face.face_id for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
-            self._stage_s[name].append(seconds)
+            self._stage_s[name].add(seconds)
 
     def drop(self, reason):
         """Count one frame that could not be processed; reasons that differ in numbers alone count as the first one."""
@@ -40,11 +41,10 @@ class Summary:
         self.dropped[self._first_reason.setdefault(alike, reason)] += 1
 
     def latency_ms(self):
-        """dict stage -> {p50, p95} in milliseconds; a stage that an image does without counts as 0 there."""
-        padded = {name: seconds + [0.0] * (self.frames - len(seconds)) for name, seconds in self._stage_s.items()}
+        """dict stage -> {p50, p95} in milliseconds, to within 0.5 %; a stage that an image does without is 0 there."""
         return {
-            name: {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 3) for q in (50, 95)}
-            for name, seconds in padded.items()
+            name: {f"p{q}": round(times.percentile(q, self.frames - times.count) * 1e3, 3) for q in (50, 95)}
+            for name, times in self._stage_s.items()
         }
 
     def as_dict(self, source, cameras, pipeline, arguments, interrupted):

@@ -134,3 +134,13 @@ def test_a_qos_mismatch_is_an_error_by_the_topics_name_until_it_is_gone(health):
     assert status(health, "qos").level == "ok"
     health.restart()
     assert status(health, "qos").level == "stale"
+
+
+def test_the_counts_of_a_long_run_take_no_more_memory_than_its_window(health):
+    for number in range(3 * diagnostics.WINDOW):
+        health.received()
+        health.processed(frame(stamp_ns=number), number, 0.01)
+        health.failed(HpeError(f"image {number} is bad"))
+    kept = [health._arrivals, *health._times_ms.values()]
+    assert {len(values) for values in kept} == {diagnostics.WINDOW}
+    assert len(health._dropped) == 1
