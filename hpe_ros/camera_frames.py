@@ -15,11 +15,12 @@ class EndlessFrames:
     """Iterate it, in one thread, for hpe_core Frames; it ends when `stopped` (threading.Event) is set.
 
     A file ends too unless `loop`. lost: how often the source was lost; unreadable: Frames without an image;
-    problem: why there are no frames just now, else "". Raises HpeError when the device cannot be opened at first.
+    problem: why there are no frames just now, else "". clock() -> seconds, steady, by which a file is played.
+    Raises HpeError when the device cannot be opened at first.
     """
 
-    def __init__(self, device, loop, stopped, opened=open_source, retry_s=RETRY_S):
-        self._name, self._loop, self._stopped = source_name(device), loop, stopped
+    def __init__(self, device, loop, stopped, opened=open_source, retry_s=RETRY_S, clock=time.monotonic):
+        self._name, self._loop, self._stopped, self._clock = source_name(device), loop, stopped, clock
         self._opened, self._retry_s = opened, retry_s
         self.lost, self.unreadable, self.problem = 0, 0, ""
         self._source = opened(self._name)
@@ -41,12 +42,12 @@ class EndlessFrames:
 
     def _paced(self):
         """Readable frames of the open source; those of a file no faster than their stamps."""
-        due_s, before_ns = time.monotonic(), None
+        due_s, before_ns = self._clock(), None
         for frame in self._source:
             if self._source.kind != "camera":
                 step_s = 0.0 if before_ns is None else (frame.stamp_ns - before_ns) * 1e-9
                 due_s, before_ns = due_s + min(max(step_s, 0.0), LONGEST_STEP_S), frame.stamp_ns
-                now_s = time.monotonic()
+                now_s = self._clock()
                 due_s = max(due_s, now_s)  # frames that come late are not caught up with
                 self._stopped.wait(due_s - now_s)
             if self._stopped.is_set():

@@ -39,9 +39,22 @@ class Fake(Source):
         self.closed = True
 
 
-def frames_of(sources, loop=True, device="0"):
+class Timeless(threading.Event):
+    """An event with a clock of its own: waiting for it takes no time, the clock alone goes on."""
+
+    now_s = 0.0
+
+    def clock(self):
+        return self.now_s
+
+    def wait(self, timeout):
+        self.now_s += timeout
+        return self.is_set()
+
+
+def frames_of(sources, loop=True, device="0", timeless=None):
     """EndlessFrames over a list of sources, opened in turn; an HpeError in the list is raised instead."""
-    waiting = iter(sources)
+    waiting, timeless = iter(sources), timeless or Timeless()
 
     def opened(_):
         source = next(waiting)
@@ -49,7 +62,7 @@ def frames_of(sources, loop=True, device="0"):
             raise source
         return source
 
-    return EndlessFrames(device, loop, threading.Event(), opened, retry_s=0.01)
+    return EndlessFrames(device, loop, timeless, opened, retry_s=0.01, clock=timeless.clock)
 
 
 def take(frames, count):
@@ -62,12 +75,28 @@ def take(frames, count):
     return found
 
 
+def shown_at(stamps_s, late_s=None, rounds=1):
+    """Seconds at which the frames of a file come; late_s: dict index -> how long the taker is busy with that frame."""
+    timeless, found = Timeless(), []
+    frames = frames_of([Fake("video", stamps_s) for _ in range(rounds)], rounds > 1, timeless=timeless)
+    for frame in frames:
+        found.append(round(timeless.now_s, 6))
+        timeless.now_s += (late_s or {}).get(frame.index, 0.0)
+        if len(found) == rounds * len(stamps_s):
+            break
+    return found
+
+
 def test_a_file_is_played_at_the_speed_of_its_stamps_and_then_again():
+    assert shown_at([5.0, 5.1, 5.3], rounds=2) == [0.0, 0.1, 0.3, 0.3, 0.4, 0.6]
     frames = frames_of([Fake("video", [0.0, 0.1, 0.2]), Fake("video", [0.0, 0.1, 0.2])])
-    begin_s = time.monotonic()
     assert take(frames, 6) == [0, 1, 2, 0, 1, 2]
-    assert 0.4 <= time.monotonic() - begin_s < 1.0
     assert frames.lost == 0
+
+
+def test_time_that_the_taker_needs_does_not_delay_a_file_and_lost_time_is_not_made_up_for():
+    assert shown_at([0.0, 0.1, 0.2, 0.3], late_s={0: 0.08}) == [0.0, 0.1, 0.2, 0.3]
+    assert shown_at([0.0, 0.1, 0.2, 0.3], late_s={0: 0.25}) == [0.0, 0.25, 0.35, 0.45]
 
 
 def test_a_file_that_is_not_repeated_ends():
@@ -76,10 +105,8 @@ def test_a_file_that_is_not_repeated_ends():
     assert first.closed
 
 
-def test_a_gap_of_a_year_in_a_file_is_not_waited_for():
-    begin_s = time.monotonic()
-    assert take(frames_of([Fake("bag", [0.0, 3.2e7, 1.0])]), 3) == [0, 1, 2]
-    assert time.monotonic() - begin_s < 2.0
+def test_a_gap_of_a_year_in_a_file_is_played_as_a_second_and_a_jump_back_as_nothing():
+    assert shown_at([0.0, 3.2e7, 1.0, 1.1]) == [0.0, 1.0, 1.0, 1.1]
 
 
 def test_a_lost_camera_is_counted_closed_and_opened_again_until_it_is_back():
@@ -202,7 +229,7 @@ def stamp_ns(message):
 
 
 @pytest.mark.ros
-def test_a_video_becomes_images_with_camera_info_of_the_same_stamp_at_its_own_rate(
+def test_a_video_becomes_images_with_camera_info_of_the_same_stamp_no_faster_than_its_own_rate(
     camera_node, graph, video, calibration_file
 ):
     from sensor_msgs.msg import CameraInfo, Image
@@ -220,7 +247,9 @@ def test_a_video_becomes_images_with_camera_info_of_the_same_stamp_at_its_own_ra
         assert known[stamp_ns(image)].k[4] == 301.0
     stamps = np.array([stamp_ns(image) for image in shown])
     assert before_ns < stamps[0] and stamps[-1] <= time.time_ns()
-    assert np.median(np.diff(stamps)) == pytest.approx(1e9 / 30.0, rel=0.2)
+    assert (np.diff(stamps) > 0).all()
+    # 19 of 20 steps take 1/30 s: a slow machine needs longer, an unpaced node a tenth
+    assert stamps[-1] - stamps[0] > 0.5 * len(stamps) / 30.0 * 1e9
     greys = [round((image.data[0] - 20) / 10) for image in shown]
     assert set(greys) == set(range(20))
 
