@@ -112,7 +112,7 @@ def test_a_resized_image_has_the_resized_camera_and_another_shape_an_assumed_one
     assert "is for 8x6 but the image is 10x6; assuming 90 degrees field of view" in assumed
 
 
-def test_a_stream_is_told_when_its_camera_is_another_one():
+def test_a_change_of_camera_within_a_stream_is_reported():
     camera = CameraModel(8, 6, np.diag([5.0, 5.0, 1.0]))
     choice, changed = CameraChoice(camera), []
     for size in [(8, 6), (8, 6), (4, 3), (4, 3), (10, 6)]:
