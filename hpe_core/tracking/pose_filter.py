@@ -13,6 +13,7 @@ from hpe_core.types import HeadPose
 _I3 = np.eye(3)
 INITIAL_LINEAR_SPEED_STD = 0.5  # m/s
 INITIAL_ANGULAR_SPEED_STD = 2.0  # rad/s
+STEP_S = 0.1  # for how long a head accelerates alike, at most
 
 
 class PoseFilters:
@@ -27,10 +28,9 @@ class PoseFilters:
     def set_accelerations(self, linear_std, angular_std):
         """Spread of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
         spread = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
-        # white acceleration a over dt moves the pose by a dt^2 / 2 and the velocity by a dt
-        self._Q4 = np.kron([[0.25, 0.0], [0.0, 0.0]], spread)
-        self._Q3 = np.kron([[0.0, 0.5], [0.5, 0.0]], spread)
-        self._Q2 = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
+        self._Q_pose = np.kron([[1.0, 0.0], [0.0, 0.0]], spread)
+        self._Q_both = np.kron([[0.0, 1.0], [1.0, 0.0]], spread)
+        self._Q_velocity = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
 
     def add(self, pose):
         """A new last row that starts with a HeadPose."""
@@ -50,27 +50,35 @@ class PoseFilters:
         """Current HeadPose of a row with its covariance."""
         return HeadPose(self._R[row], self._t[row], self._P[row, :6, :6])
 
-    def placed(self):
-        """Current rotations (N, 3, 3) and positions (N, 3) m of all rows."""
-        return self._R, self._t
+    def predicted(self, rows, dt_s):
+        """Rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6) of rows in their dt_s (list) >= 0 seconds.
 
-    def ahead(self, rows, dt_s):
-        """List of HeadPose (without covariance) of rows in dt_s >= 0 seconds if their velocities stay."""
-        turn = so3.matrix_from_rotvec(self._w[rows] * dt_s)
-        moved = zip(turn @ self._R[rows], self._t[rows] + self._v[rows] * dt_s, strict=True)
-        return [HeadPose(R, t) for R, t in moved]
+        Velocities stay as they are; the states do too.
+        """
+        R, t, P = self._moved(rows, dt_s)
+        return R, t, P[:, :6, :6]
 
     def predict(self, rows, dt_s):
         """Move the states of rows (list) on by their dt_s (list) >= 0 seconds."""
+        self._R[rows], self._t[rows], self._P[rows] = self._moved(rows, dt_s)
+
+    def _moved(self, rows, dt_s):
         dt = np.asarray(dt_s, float)[:, None, None]
         turn = so3.matrix_from_rotvec(self._w[rows] * dt[:, 0])
-        self._R[rows] = turn @ self._R[rows]
-        self._t[rows] += self._v[rows] * dt[:, 0]
         F = np.tile(np.eye(12), (len(dt), 1, 1))
         F[:, 0:3, 6:9] = F[:, 3:6, 9:12] = _I3 * dt
         F[:, 3:6, 3:6] = turn
-        noise = dt**4 * self._Q4 + dt**3 * self._Q3 + dt**2 * self._Q2
-        self._P[rows] = F @ self._P[rows] @ np.swapaxes(F, -1, -2) + noise
+        P = F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt)
+        return turn @ self._R[rows], self._t[rows] + self._v[rows] * dt[:, 0], P
+
+    def _noise(self, dt):
+        """What the accelerations add to the covariance in dt (N, 1, 1) seconds.
+
+        White acceleration a over a step h moves the pose by a h^2 / 2 and the velocity by a h. Steps are independent;
+        a pause is made of steps of STEP_S, since nobody accelerates for long, and what is shorter is one step.
+        """
+        h = np.minimum(dt, STEP_S)
+        return h * ((dt**3 / 3 - dt * h**2 / 12) * self._Q_pose + dt**2 / 2 * self._Q_both + dt * self._Q_velocity)
 
     def update(self, rows, poses):
         """Take in a measured HeadPose with covariance for each of the rows (Joseph form, so P stays positive)."""

@@ -5,16 +5,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpe_core.geometry import so3
+from hpe_core.geometry.head import head_size_covariance
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilters
-from hpe_core.types import Face
+from hpe_core.types import Face, HeadPose
 
 FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
-MAX_COST = 1.0
-FORBIDDEN_COST = 1e3  # so high that no forbidden pair is taken to save allowed ones
-GATE_BOX = 0.8  # centre distance / box size at which two sightings are no longer the same face
-GATE_DEPTH = 0.6  # |log range ratio|, likewise
-GATE_TURN_RAD = 2.0
+GATE_SIGMAS = 6.0  # normalised distance from where a face is expected, beyond which it is another one
+UNPAIRED_COST = (
+    20.0  # of a new face and a track that is not seen: dearer pairs are none, nor are others bent to avoid it
+)
+# measurements err by more than their covariance now and then: half hidden faces, profiles
+SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
+MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then
+UNSURE_COST = 2.2  # 2 ln(odds): an assignment less than three times as likely as another one is none
 MAX_BACKWARDS_S = 0.5
 
 
@@ -50,9 +54,10 @@ class Tracker:
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns - MAX_BACKWARDS_S * 1e9:
             self.reset()
+        before_ns = self._stamp_ns
         self._stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
         self._release_old()
-        rows, untracked = self._associate(faces), 0
+        rows, untracked = self._associate(faces, before_ns), 0
         self._continue(rows, faces)
         for index, face in enumerate(faces):
             if index in rows or (face.score < self._config.new_face_score and not face.confirmed):
@@ -74,8 +79,10 @@ class Tracker:
     def expected(self, stamp_ns):
         """List of Face, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
         rows = [row for row, track in enumerate(self._tracks) if self._crop_showed(track)]
-        poses = self._filters.ahead(rows, max(0, stamp_ns - self._stamp_ns) * 1e-9) if rows else []
-        return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
+        if not rows:
+            return []
+        R, t, _ = self._filters.predicted(rows, [max(0, stamp_ns - self._stamp_ns) * 1e-9] * len(rows))
+        return [replace(self._tracks[row].face, pose=HeadPose(R[i], t[i])) for i, row in enumerate(rows)]
 
     @property
     def looks_for_faces(self):
@@ -104,36 +111,58 @@ class Tracker:
         if not rows:
             return
         which = list(rows.values())
-        self._filters.predict(which, [(self._stamp_ns - self._tracks[row].stamp_ns) * 1e-9 for row in which])
+        self._filters.predict(which, self._unseen_s(which))
         self._filters.update(which, [faces[index].pose for index in rows])
         for index, row in rows.items():
             self._tracks[row].face, self._tracks[row].stamp_ns = faces[index], self._stamp_ns
 
-    def _associate(self, faces):
-        """Dict from face index to the row of the track that it continues (cheapest assignment, gated)."""
+    def _unseen_s(self, rows):
+        """List of seconds since the tracks of rows were seen."""
+        return [(self._stamp_ns - self._tracks[row].stamp_ns) * 1e-9 for row in rows]
+
+    def _associate(self, faces, before_ns):
+        """Dict from face index to the row of the track that it surely continues; before_ns: stamp of the last image."""
         if not faces or not self._tracks:
             return {}
-        boxes = np.array([face.box_px for face in faces])
-        R = np.array([face.pose.R_camera_head for face in faces])
-        t = np.array([face.pose.t_camera_head_m for face in faces])
-        tracks = np.array([track.face.box_px for track in self._tracks]), *self._filters.placed()
-        cost = pair_costs((boxes, R, t), tracks)
-        found = cheapest_pairs(np.where(cost < MAX_COST, cost, FORBIDDEN_COST))
-        return {row: column for row, column in found if cost[row, column] < MAX_COST}
+        measured = (
+            np.array([face.pose.R_camera_head for face in faces]),
+            np.array([face.pose.t_camera_head_m for face in faces]),
+            np.array([face.pose.covariance for face in faces]),
+        )
+        rows = range(len(self._tracks))
+        cost = pair_costs(measured, self._filters.predicted(list(rows), self._unseen_s(rows)))
+        cost += [MISSED_COST * (track.stamp_ns < before_ns) for track in self._tracks]
+        return sure_pairs(cost)
 
 
-def pair_costs(faces, tracks):
-    """How unlike sightings (N) and tracks (M) are: (N, M) from image distance, depth ratio and turn.
+def pair_costs(measured, predicted):
+    """How unlikely it is that faces (N) are tracks (M): (N, M) -2 ln of the density, infinite beyond the gate.
 
-    Each side is boxes (N, 4) px, rotations (N, 3, 3) and positions (N, 3) m. Below MAX_COST they may match.
+    Each side is rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6), the tracks' those of now.
     """
-    (boxes_a, R_a, t_a), (boxes_b, R_b, t_b) = faces, tracks
-    range_a, range_b = np.linalg.norm(t_a, axis=-1)[:, None], np.linalg.norm(t_b, axis=-1)
-    boxes_a, R_a = boxes_a[:, None], R_a[:, None]
-    size = np.maximum((boxes_a[..., 2:] - boxes_a[..., :2]).max(-1), (boxes_b[:, 2:] - boxes_b[:, :2]).max(-1))
-    centre = 0.5 * (boxes_a[..., :2] + boxes_a[..., 2:] - boxes_b[:, :2] - boxes_b[:, 2:])
-    apart = np.linalg.norm(centre, axis=-1) / size / GATE_BOX
-    deeper = np.abs(np.log(range_a / range_b)) / GATE_DEPTH
-    turned = so3.geodesic_angle(R_a, R_b) / GATE_TURN_RAD
-    worst = np.maximum(apart, deeper)
-    return np.where(worst >= MAX_COST, worst, np.sqrt((apart**2 + deeper**2 + turned**2) / 3.0))
+    (R_a, t_a, P_a), (R_b, t_b, P_b) = measured, predicted
+    turn = so3.rotvec_from_matrix(R_a[:, None] @ np.swapaxes(R_b, -1, -2))
+    apart = np.concatenate([t_a[:, None] - t_b, turn], -1)
+    S = P_a[:, None] + P_b + SLACK
+    S[..., :3, :3] += head_size_covariance(t_b)
+    distance2 = np.sum(apart * np.linalg.solve(S, apart[..., None])[..., 0], -1)
+    return np.where(distance2 < GATE_SIGMAS**2, distance2 + np.linalg.slogdet(S)[1], np.inf)
+
+
+def sure_pairs(cost):
+    """Dict row -> column of the cheapest pairs of cost (N, M), without those that might as well be others.
+
+    Others: another column that has no pair, or the exchange of columns with another pair.
+    """
+    found = [pair for pair in cheapest_pairs(np.minimum(cost, UNPAIRED_COST)) if cost[pair] < UNPAIRED_COST]
+    row_of = {column: row for row, column in found}
+    pairs = {}
+    for row, column in found:
+        rivals = [
+            cost[row, other] + (cost[row_of[other], column] - cost[row_of[other], other] if other in row_of else 0.0)
+            for other in range(cost.shape[1])
+            if other != column
+        ]
+        if min(rivals, default=np.inf) - cost[row, column] > UNSURE_COST:
+            pairs[row] = column
+    return pairs

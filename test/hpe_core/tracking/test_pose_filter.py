@@ -64,6 +64,42 @@ def test_prediction_of_the_first_step_by_hand():
     np.testing.assert_allclose(variance, np.diag(COVARIANCE) + np.repeat([linear, angular], 3))
 
 
+def test_a_quarter_turn_about_camera_z_takes_doubt_about_x_to_y():
+    unsure_about_x = np.diag([1e-6, 1e-6, 1e-6, 0.04, 1e-6, 1e-6])
+    pose_filter = started(HeadPose(np.eye(3), [0, 0, 1.0], unsure_about_x), 1e-6, 1e-6)
+    pose_filter._w[0] = [0.0, 0.0, np.pi]  # rad/s
+    pose_filter._P[0, 9:, 9:] = 0.0  # and surely so
+    pose_filter.predict([0], [0.5])
+    np.testing.assert_allclose(np.diag(pose_filter.pose(0).covariance)[3:], [1e-6, 0.04, 1e-6], rtol=1e-6)
+    np.testing.assert_allclose(pose_filter.pose(0).R_camera_head, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
+
+
+def test_what_is_predicted_is_what_predict_makes_of_the_state():
+    pose_filter = started(HeadPose(*START, COVARIANCE), 2.0, 15.0)
+    pose_filter.predict([0], [DT])
+    pose_filter.update([0], [HeadPose(so3.matrix_from_rotvec([0, 0.1, 0]) @ START[0], START[1] + 0.02, COVARIANCE)])
+    before = pose_filter.pose(0)
+    R, t, P = pose_filter.predicted([0], [0.4])
+    np.testing.assert_array_equal(pose_filter.pose(0).covariance, before.covariance)
+    pose_filter.predict([0], [0.4])
+    after = pose_filter.pose(0)
+    for one, other in ((R[0], after.R_camera_head), (t[0], after.t_camera_head_m), (P[0], after.covariance)):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_pause_spreads_a_head_as_steps_of_a_tenth_of_a_second_do():
+    def spread(times):
+        pose_filter = started(HeadPose(np.eye(3), [0, 0, 1.0], COVARIANCE), 2.0, 15.0)
+        for dt_s in times:
+            pose_filter.predict([0], [dt_s])
+        return pose_filter._P[0]
+
+    np.testing.assert_allclose(spread([0.9]), spread([0.1] * 9), rtol=1e-9, atol=1e-15)
+    alone = 0.5**2 * 0.9**2 + 0.005**2  # of the unknown speed and of the start
+    # 0.1 s steps of 2 m/s^2: sum of (2 * 0.1 * (0.05 + 0.1 k))^2 for k = 0 ... 8
+    assert spread([0.9])[0, 0] == pytest.approx(alone + sum((0.2 * (0.05 + 0.1 * k)) ** 2 for k in range(9)))
+
+
 def test_rotation_error_is_about_the_cameras_axes():
     # the start is unsure about turns round camera z only, so the measurement may turn it round camera z only
     R = Rotation.from_euler("XYZ", [0.5, 0.9, -0.3]).as_matrix()
@@ -153,7 +189,7 @@ def test_rows_are_filtered_as_each_alone_and_keep_their_places():
             alone[row].update([0], [pose])
     together.keep([3, 0])
     for row, one in enumerate((alone[3], alone[0])):
-        ahead, alone_ahead = together.ahead([row], 0.1)[0], one.ahead([0], 0.1)[0]
+        ahead, alone_ahead = together.predicted([row], [0.1]), one.predicted([0], [0.1])
         np.testing.assert_allclose(together.pose(row).covariance, one.pose(0).covariance, rtol=1e-9)
-        np.testing.assert_allclose(ahead.R_camera_head, alone_ahead.R_camera_head, atol=1e-12)
-        np.testing.assert_allclose(ahead.t_camera_head_m, alone_ahead.t_camera_head_m, atol=1e-12)
+        for ours, alones in zip(ahead, alone_ahead, strict=True):
+            np.testing.assert_allclose(ours, alones, atol=1e-12)

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from hpe_core.config import TrackerConfig
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.tracking.tracker import FACE_IDS, GATE_BOX, GATE_DEPTH, GATE_TURN_RAD, Tracker, pair_costs
+from hpe_core.tracking.tracker import FACE_IDS, MISSED_COST, UNSURE_COST, Tracker, pair_costs, sure_pairs
 from hpe_core.types import Face, HeadPose
 
 CAMERA = CameraModel(1280, 720, [[900.0, 0, 640], [0, 900.0, 360], [0, 0, 1]])
@@ -135,7 +136,8 @@ def test_a_ninth_face_gets_an_id_when_a_slot_times_out():
     tracker = Tracker(TrackerConfig(timeout_s=0.5))
     crowd = [face(x, 2.0) for x in np.linspace(-1.2, 1.2, 9)]
     tracker.update(crowd, 0)
-    tracker.update(crowd[1:], 400_000_000)
+    for stamp_ns in range(100_000_000, 600_000_000, 100_000_000):
+        assert tracker.update(crowd[1:], stamp_ns)[1] == 1
     tracked, untracked = tracker.update(crowd[1:], 600_000_000)
     assert (len(tracked), untracked) == (8, 0)
     assert id_at(tracked, 1.2, 2.0) == "face_a"
@@ -211,26 +213,70 @@ def test_a_walking_person_keeps_the_id(speed_mps):
         assert ids(tracked) == ["face_a"]
 
 
-def cost_of_one_pair(box_a, pose_a, box_b, pose_b):
-    """The plain twin of pair_costs."""
-    size = max(*(box_a[2:] - box_a[:2]), *(box_b[2:] - box_b[:2]))
-    centre = 0.5 * (box_a[:2] + box_a[2:] - box_b[:2] - box_b[2:])
-    ranges = [np.linalg.norm(pose.t_camera_head_m) for pose in (pose_a, pose_b)]
-    turn = so3.geodesic_angle(pose_a.R_camera_head, pose_b.R_camera_head) / GATE_TURN_RAD
-    terms = (np.linalg.norm(centre) / size / GATE_BOX, abs(np.log(ranges[0] / ranges[1])) / GATE_DEPTH, turn)
-    return max(terms[:2]) if max(terms[:2]) >= 1.0 else np.linalg.norm(terms) / np.sqrt(3.0)
+@pytest.mark.parametrize(
+    "moved, same",
+    [
+        # 1/30 s after the first sight a face is expected within 35 mm across, 93 mm along the ray, 18 degrees (1 sigma)
+        *[({"x": 0.19}, True), ({"x": 0.23}, False), ({"y": -0.19}, True), ({"y": -0.23}, False)],
+        *[({"z": 1.53}, True), ({"z": 1.59}, False), ({"yaw": 104.0}, True), ({"yaw": 112.0}, False)],
+    ],
+)
+def test_a_face_six_sigmas_from_where_it_is_expected_is_another_one(moved, same):
+    tracker = Tracker(TrackerConfig())
+    tracker.update([face(0.0, 1.0)], 0)
+    tracked, _ = tracker.update([face(**({"x": 0.0, "z": 1.0} | moved))], FRAME_NS)
+    assert ids(tracked) == ["face_a" if same else "face_b"]
 
 
-def stacked(faces):
-    """Boxes (N, 4), rotations (N, 3, 3), positions (N, 3) of faces."""
-    columns = zip(*((face.box_px, face.pose.R_camera_head, face.pose.t_camera_head_m) for face in faces), strict=True)
-    return tuple(map(np.array, columns))
+def test_a_walker_is_expected_where_the_way_leads_also_when_not_seen_for_a_while():
+    for reappears, same in ((1.5, True), (0.5, False)):  # 1 m/s for a second, then half a second behind a pillar
+        tracker = Tracker(TrackerConfig())
+        for i in range(31):
+            tracker.update([face(i / 30 - 0.5, 2.0)], i * FRAME_NS)
+        tracked, _ = tracker.update([face(reappears - 0.5, 2.0)], 45 * FRAME_NS)
+        assert ids(tracked) == ["face_a" if same else "face_b"]
+
+
+def test_pairs_by_hand():
+    inf = np.inf
+    assert sure_pairs(np.array([[0.0, 9.0], [9.0, 0.0]])) == {0: 0, 1: 1}
+    assert sure_pairs(np.array([[0.0, 9.0]])) == {0: 0}
+    assert sure_pairs(np.array([[9.0], [0.0]])) == {1: 0}
+    assert sure_pairs(np.array([[inf, 3.0], [inf, inf]])) == {0: 1}
+    # the first face leaves its own track to nobody, though both faces would have one
+    assert sure_pairs(np.array([[-20.0, 10.0], [15.0, inf]])) == {0: 0}
+
+
+@pytest.mark.parametrize("more, sure", [(0.9 * UNSURE_COST, False), (1.1 * UNSURE_COST, True)])
+def test_a_pair_that_might_as_well_be_another_is_none(more, sure):
+    assert sure_pairs(np.array([[5.0, 5.0 + more]])) == ({0: 0} if sure else {})  # one face, two tracks
+    exchanged = np.array([[5.0, 6.0], [4.0 + more, 5.0]])  # 10 as it is, 10 + more with the tracks exchanged
+    assert sure_pairs(exchanged) == ({0: 0, 1: 1} if sure else {})
+
+
+def test_of_two_tracks_at_one_place_the_one_that_was_seen_a_moment_ago_goes_on():
+    assert MISSED_COST > UNSURE_COST  # so that it does even where both fit alike
+    tracker = Tracker(TrackerConfig())
+    for i in range(31):  # one walks in front of the other and stops there
+        x = max(0.0, 0.6 - 0.04 * i)
+        seen = [face(x, 1.0), face(0.0, 1.3)] if x > 0.15 else [face(x, 1.0)]
+        tracked, _ = tracker.update(seen, i * FRAME_NS)
+    assert ids(tracked) == ["face_a"]
 
 
 def test_costs_of_all_pairs_are_those_of_each():
     rng = np.random.default_rng(0)
-    made = [face(x, z, yaw=yaw) for x, z, yaw in rng.uniform([-0.3, 0.6, -60], [0.3, 1.4, 60], (11, 3))]
-    seen = [(one.box_px, one.pose) for one in made]
-    found = pair_costs(stacked(made[:4]), stacked(made[4:]))
-    assert found.shape == (4, 7) and (found < 1.0).any() and (found > 1.0).any()
-    np.testing.assert_allclose(found, [[cost_of_one_pair(*a, *b) for b in seen[4:]] for a in seen[:4]])
+    made = [face(x, z, yaw=yaw).pose for x, z, yaw in rng.uniform([-0.4, 0.6, -40], [0.4, 1.4, 40], (11, 3))]
+    R, t = np.array([pose.R_camera_head for pose in made]), np.array([pose.t_camera_head_m for pose in made])
+    A = rng.normal(size=(11, 6, 6)) * 0.02
+    P = A @ np.swapaxes(A, 1, 2) + COVARIANCE
+    found = pair_costs((R[:4], t[:4], P[:4]), (R[4:], t[4:], P[4:]))
+    assert found.shape == (4, 7) and np.isfinite(found).any() and np.isinf(found).any()
+    for i in range(4):
+        for j in range(4, 11):
+            apart = np.concatenate([t[i] - t[j], so3.rotvec_from_matrix(R[i] @ R[j].T)])
+            S = P[i] + P[j] + np.diag([0.03**2] * 3 + [0.3**2] * 3)
+            S[:3, :3] += 0.05**2 * np.outer(t[j], t[j])
+            expected = -2.0 * multivariate_normal(cov=S).logpdf(apart) - 6.0 * np.log(2.0 * np.pi)
+            near = apart @ np.linalg.solve(S, apart) < 36.0
+            np.testing.assert_allclose(found[i, j - 4], expected if near else np.inf)
