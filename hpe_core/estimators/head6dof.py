@@ -81,7 +81,7 @@ class Estimator:
         return calibrated(on_image(found, camera), self._calibration)
 
     def _followed(self, faces, source, camera, stage_s):
-        """Candidates of the faces that their crops show again, each once."""
+        """Candidates of the faces that their crops show again, each once: as the crop shows it that strayed least."""
         centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
         ahead = centres[:, 2] > 0
         expected = {
@@ -89,9 +89,12 @@ class Estimator:
             "centre_px": camera.project(centres[ahead]),
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
         }
+        expected["expected_px"] = expected["centre_px"]
         found = self._refined(on_image(expected, camera), source, camera, stage_s)
-        sure = found.get("sure", np.zeros(0, bool))
-        return each_once({name: values[sure] for name, values in found.items()})
+        sure = np.flatnonzero(found.get("sure", np.zeros(0, bool)))
+        strayed_px = np.linalg.norm(found["centre_px"] - found.pop("expected_px"), axis=-1)[sure]
+        nearest = sure[np.argsort(strayed_px / found["size_px"][sure], kind="stable")]
+        return each_once({name: values[nearest] for name, values in found.items()})
 
     def _refined(self, found, source, camera, stage_s, looks=1):
         """The candidates after a closer look at each, or several."""

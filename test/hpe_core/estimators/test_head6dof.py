@@ -13,6 +13,7 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.pipeline import with_person_spread
+from hpe_core.preprocess import SourceImage
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
@@ -214,6 +215,9 @@ def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
     np.testing.assert_array_equal(same_face(np.zeros(2), 60.0, [[34.0, 0]], np.array([100.0])), [True])
 
 
+BLACK = np.zeros((720, 1280, 3), np.uint8)
+
+
 class SureCrops:
     """A refiner that takes every crop for a face that looks here, where it was expected, or for the one at led_to."""
 
@@ -257,6 +261,19 @@ def test_no_more_than_max_faces_are_followed(model_card):
 
 def test_two_faces_that_came_to_be_one_are_one_and_the_whole_image_is_looked_at(model_card):
     assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
+
+
+def test_of_two_crops_that_lead_to_one_face_the_one_that_was_expected_there_counts(model_card):
+    between = np.array([-0.28, 0.0, 1.2])
+    network = FixedNetwork(model_card(), candidate(PINHOLE, np.eye(3), between), np.array([0.25, 0.25]))
+    estimator = Estimator(network, EstimatorConfig(), SureCrops(led_to=between + FACE_CENTRE_M))
+    for order in ((0, 1), (1, 0)):
+        hidden, seen = (
+            faces_from_candidates(candidate(PINHOLE, np.eye(3), t, score), PINHOLE)[0]
+            for t, score in ((np.array([-0.1, 0.0, 1.6]), 0.5), (LEFT, 0.7))
+        )
+        found = estimator._followed([(hidden, seen)[i] for i in order], SourceImage(BLACK), PINHOLE, {})
+        np.testing.assert_array_equal(found["score"], [0.7])
 
 
 def test_two_candidates_whose_crops_lead_to_one_face_are_one(model_card):
