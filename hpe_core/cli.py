@@ -331,6 +331,8 @@ class _Run:
             print(f"lost      {reason}: {count}")
         if s.untracked:
             print(f"untracked {s.untracked} faces, more than there are ids")
+        if s.beyond_lens:
+            print(f"no pose   {s.beyond_lens} faces where the camera's distortion has no inverse")
         if s.nlml:
             text = "nlml      {candidates} candidates, {rigid} aligned rigidly, {out_of_range} out of range"
             print(text.format(**s.nlml))

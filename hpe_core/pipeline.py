@@ -92,7 +92,7 @@ class Pipeline:
         published = tuple(replace(face, pose=with_person_spread(face.pose)) for face in tracked)
         stage_s["tracking"] = time.perf_counter() - start
         nlml = self._nlml and self._nlml.take_counts()
-        return FrameResult(stamp_ns, published, stage_s, untracked, nlml)
+        return FrameResult(stamp_ns, published, stage_s, untracked, nlml, self._estimator.beyond_lens)
 
 
 def with_method(config):

@@ -124,7 +124,8 @@ class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
     stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken;
-    nlml: what hpe_core.nlml.rotation counted in this image, None without NLML.
+    nlml: what hpe_core.nlml.rotation counted in this image, None without NLML; beyond_lens: faces found where the
+    lens's distortion has no inverse (CameraModel.rays), which have no pose.
     """
 
     stamp_ns: int
@@ -132,3 +133,4 @@ class FrameResult:
     stage_s: dict = field(default_factory=dict)
     untracked: int = 0
     nlml: dict | None = None
+    beyond_lens: int = 0

@@ -31,8 +31,9 @@ class Refiner:
     def refine(self, found, image, camera, looks=1):
         """The candidates (dict of arrays, N faces) with pose, covariance and landmarks from their crops.
 
-        They need score, centre_px and size_px. `sure` (N,) says whether the crop shows a face, by the network's own
-        uncertainty. With more `looks` each but the last one only places the next crop.
+        They need score, size_px and centre_px with a ray; centre_px becomes NaN where a crop places the face beyond the
+        lens (CameraModel.in_range). `sure` (N,) says whether the crop shows a face, by the network's own uncertainty.
+        With more `looks` each but the last one only places the next crop.
 
         image: SourceImage, or (H, W, 3) uint8 BGR, as delivered (distorted); camera: its CameraModel.
         Raises HpeError when the network's output is not finite.
@@ -42,8 +43,10 @@ class Refiner:
         source, centre_px, size_px = SourceImage.of(image), found["centre_px"], found["size_px"]
         for _ in range(looks - 1):
             seen = self._seen(source, camera, centre_px, size_px, mirrored=False)
-            centre_px = np.clip(seen["centre_px"], 0.0, [camera.width - 1.0, camera.height - 1.0])
-            size_px = seen["size_px"]
+            nearest = np.clip(seen["centre_px"], 0.0, [camera.width - 1.0, camera.height - 1.0])
+            has_ray = np.isfinite(camera.rays(nearest)).all(-1)
+            centre_px = np.where(has_ray[:, None], nearest, centre_px)
+            size_px = np.where(has_ray, seen["size_px"], size_px)
         mirrored = len(centre_px) <= self._mirrored_up_to
         return self._joined(found, self._seen(source, camera, centre_px, size_px, mirrored))
 
@@ -74,7 +77,7 @@ class Refiner:
         return {
             "R_local": so3.matrix_from_sixd(value["sixd"]),
             "rotation_covariance": covariance_from_factor(value["precision_factor"]) * scale["rotation_std"] ** 2,
-            "centre_px": camera.project(new_rays),
+            "centre_px": np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
             "centre_rel_std": np.exp(value["log_centre_std_m"][:, 0]) / REFERENCE_LENGTH_M * scale["centre_std"],
             "size_rel_std": np.exp(value["log_size_std"][:, 0]) * scale["size_std"],

@@ -31,6 +31,7 @@ class Estimator:
         self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
         _, self._height, self._width, _ = backend.input_shape
         self._calibration = backend.card.get("calibration", {})
+        self.beyond_lens = 0  # faces of the latest image without a pose, since their pixel has no ray
 
     def reconfigure(self, config):
         """Go on with other thresholds."""
@@ -42,7 +43,7 @@ class Estimator:
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
         expected: list of Face where the faces of a moment ago should be now; the refiner looks for them there first.
         Without `scan` the whole image is looked at only when one of them is lost. They come before new faces, which
-        come best score first.
+        come best score first. `beyond_lens` then tells how many faces have no pose, since the lens has no ray there.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr)
@@ -51,7 +52,7 @@ class Estimator:
                 f"image is {image_bgr.shape[1]}x{image_bgr.shape[0]} but the camera model is "
                 f"{camera.width}x{camera.height}"
             )
-        start, stage_s, source = time.perf_counter(), {}, SourceImage(image_bgr)
+        start, stage_s, source, self.beyond_lens = time.perf_counter(), {}, SourceImage(image_bgr), 0
         most = self._config.max_faces
         expected = expected[:most]
         found = self._followed(expected, source, camera, stage_s) if len(expected) else None
@@ -78,12 +79,12 @@ class Estimator:
         rows = infer()[0]
         stage_s |= {"preprocess": resized - start, "inference": time.perf_counter() - resized}
         found = merge(self._candidates(rows, scales, self._config.score_threshold), most)
-        return calibrated(on_image(found, camera), self._calibration)
+        return calibrated(self._with_rays(on_image(found, camera), camera), self._calibration)
 
     def _followed(self, faces, source, camera, stage_s):
         """Candidates of the faces that their crops show again, each once: as the crop shows it that strayed least."""
         centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
-        ahead = centres[:, 2] > 0
+        ahead = camera.in_range(centres)
         expected = {
             "score": np.array([face.score for face in faces])[ahead],
             "centre_px": camera.project(centres[ahead]),
@@ -99,9 +100,16 @@ class Estimator:
     def _refined(self, found, source, camera, stage_s, looks=1):
         """The candidates after a closer look at each, or several."""
         start = time.perf_counter()
-        found = on_image(self._refiner.refine(found, source, camera, looks), camera)
+        found = self._refiner.refine(found, source, camera, looks)
+        found = on_image(self._with_rays(found, camera), camera)
         stage_s["refinement"] = stage_s.get("refinement", 0.0) + time.perf_counter() - start
         return found
+
+    def _with_rays(self, found, camera):
+        """The entries whose centre has a ray; the others are counted."""
+        has = np.isfinite(camera.rays(found["centre_px"])).all(-1)
+        self.beyond_lens += int(np.sum(~has))
+        return {name: values[has] for name, values in found.items()}
 
     def _candidates(self, rows, scales, threshold):
         """Rows above the threshold as a dict of float64 arrays in image pixels, best first."""
@@ -184,7 +192,7 @@ def merge(found, max_faces):
 
 
 def on_image(found, camera):
-    """The entries whose centre lies on the image. Beyond it, as in the letterbox's padding, a lens may have no ray."""
+    """The entries whose centre lies on the image, and not in the letterbox's padding."""
     centre = found["centre_px"]
     inside = np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)
     return {name: values[inside] for name, values in found.items()}

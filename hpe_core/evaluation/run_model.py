@@ -50,6 +50,8 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
             found += [(frame.stamp_ns, face) for face in result.faces]
             if result.untracked:
                 losses["face without a free id"] += result.untracked
+            if result.beyond_lens:
+                losses["face where the camera's distortion has no inverse"] += result.beyond_lens
             if flips and frame.index % step == 0:
                 flips.add(frame.image_bgr, camera_of_frame)
         losses.update(source.losses)

@@ -60,12 +60,14 @@ def pose_in_camera(sample, camera):
     """R_camera_head (3, 3) and t_m (3,) of a Sample's label in a CameraModel.
 
     A scaled-orthographic fit is placed where its face centre and size appear in that camera, so its distance is as good
-    as the assumed focal length and the mean head.
+    as the assumed focal length and the mean head. Raises HpeError when its camera has no ray there.
     """
     if sample.t_m is not None:
         return sample.R, sample.t_m
     centre_px = sample.sellion_px + sample.size_px / REFERENCE_LENGTH_M * (sample.R @ FACE_CENTRE_M)[:2]
     ray = camera.rays(centre_px)
+    if not np.all(np.isfinite(ray)):
+        raise HpeError(f"{sample.name}: the camera's distortion has no inverse at the face, {centre_px.round(1)} px")
     R, centre_m = global_from_local(sample.R, ray, range_from_size(camera, ray, sample.size_px))
     return R, centre_m - R @ FACE_CENTRE_M
 

@@ -8,7 +8,10 @@ import numpy as np
 from hpe_core.errors import HpeError
 
 DISTORTION_LENGTHS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8)}
-_NEWTON_STEPS = 4
+RAY_ERROR_PX = 0.01  # a ray that projects farther from its pixel is none
+_NEWTON_STEPS = 20
+_CONVERGED_PX = 1e-9
+_START_RADII = np.tan(np.radians(np.linspace(0.0, 89.0, 512)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class CameraModel:
     D: np.ndarray = field(default_factory=lambda: np.zeros(0))
     model: str = "plumb_bob"
     assumed: bool = False
+    max_radius: float = field(init=False, repr=False)  # tan of the angle off the axis where the distortion turns back
 
     def __post_init__(self):
         K, D = np.array(self.K, float), np.array(self.D, float).ravel()
@@ -41,6 +45,7 @@ class CameraModel:
             )
         object.__setattr__(self, "K", K)
         object.__setattr__(self, "D", D if np.any(D) else np.zeros(0))
+        object.__setattr__(self, "max_radius", _monotonic_radius(self.D))
 
     @classmethod
     def from_hfov(cls, width, height, hfov_deg):
@@ -52,16 +57,29 @@ class CameraModel:
         return cls(width, height, K, assumed=True)
 
     def project(self, points_camera):
-        """Pixels (..., 2) of points (..., 3) in the camera optical frame, any length unit, z > 0."""
+        """Pixels (..., 2) of points (..., 3) in the camera optical frame, any length unit, z > 0.
+
+        Points beyond the lens (see `in_range`) come to its border, where they would else be folded back into the image.
+        """
         points = np.asarray(points_camera, float)
         if len(self.D) == 0 or points.size == 0:
             return points[..., :2] / points[..., 2:] * np.diag(self.K)[:2] + self.K[:2, 2]
-        flat = np.ascontiguousarray(points.reshape(-1, 1, 3))
-        pixels, _ = cv2.projectPoints(flat, np.zeros(3), np.zeros(3), self.K, self.D)
-        return pixels.reshape(points.shape[:-1] + (2,))
+        return self._projected((points[..., :2] / points[..., 2:]).reshape(-1, 2))[0].reshape(points.shape[:-1] + (2,))
+
+    def in_range(self, points_camera):
+        """Mask (...,) of points (..., 3) that lie in front of the camera and within what its distortion describes.
+
+        A distortion polynomial grows with the angle off the axis up to `max_radius`; farther out it means nothing.
+        """
+        points = np.asarray(points_camera, float)
+        return (points[..., 2] > 0) & (np.hypot(points[..., 0], points[..., 1]) <= self.max_radius * points[..., 2])
 
     def rays(self, pixels):
-        """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2)."""
+        """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2).
+
+        NaN where the distortion has no inverse, as in the corners of wide lenses: no point within `max_radius` comes
+        there. Every other ray projects to within RAY_ERROR_PX of its pixel. Without distortion all pixels have a ray.
+        """
         pixels = np.asarray(pixels, float)
         if len(self.D) == 0 or pixels.size == 0:
             normalised = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
@@ -71,19 +89,43 @@ class CameraModel:
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
     def _undistorted(self, pixels):
-        """Normalised coordinates (N, 2) of distorted pixels (N, 2).
+        """Normalised coordinates (N, 2) of distorted pixels (N, 2), NaN where there are none.
 
-        OpenCV's five rounds leave up to a pixel, and the call with a stopping rule differs between OpenCV 4 and 5, so
-        Newton steps finish the work: the derivative by the translation is the one by the normalised point.
+        OpenCV's five rounds leave up to a pixel, or diverge, and the call with a stopping rule differs between OpenCV 4
+        and 5. Here: the inverse of the radial part, then damped Newton steps within the lens.
         """
-        points = cv2.undistortPoints(np.ascontiguousarray(pixels[:, None]), self.K, self.D)[:, 0]
+        centred = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
+        distorted = np.linalg.norm(centred, axis=-1, keepdims=True)
+        radii = np.minimum(_START_RADII, (1.0 - 1e-9) * self.max_radius)  # a pole has no value
+        points = centred / np.maximum(distorted, 1e-12) * np.interp(distorted, radii * _radial(self.D, radii), radii)
+        damping = np.ones_like(distorted)
+        projected, J = self._projected(points)
         for _ in range(_NEWTON_STEPS):
-            projected, jacobian = cv2.projectPoints(
-                np.column_stack([points, np.ones(len(points))]), np.zeros(3), np.zeros(3), self.K, self.D
-            )
-            J = jacobian.reshape(len(points), 2, -1)[..., 3:5]
-            points = points - np.linalg.solve(J, (projected[:, 0] - pixels)[..., None])[..., 0]
-        return points
+            error_px = np.linalg.norm(projected - pixels, axis=-1, keepdims=True)
+            if np.all((error_px < _CONVERGED_PX) | np.isnan(error_px)):
+                break
+            tried = self._within(points - damping * _solved(J, projected - pixels))
+            tried_px, tried_J = self._projected(tried)
+            nearer = np.linalg.norm(tried_px - pixels, axis=-1, keepdims=True) < error_px
+            points, projected = np.where(nearer, tried, points), np.where(nearer, tried_px, projected)
+            J = np.where(nearer[..., None], tried_J, J)
+            damping = np.where(nearer, np.minimum(1.0, 2.0 * damping), 0.25 * damping)
+        found = np.linalg.norm(projected - pixels, axis=-1, keepdims=True) < RAY_ERROR_PX
+        return np.where(found & (_determinant(J) > 0)[:, None], points, np.nan)
+
+    def _within(self, points):
+        """Normalised points (N, 2), those beyond the lens on its border."""
+        radius = np.linalg.norm(points, axis=-1, keepdims=True)
+        return points * np.minimum(1.0, self.max_radius / np.maximum(radius, 1e-12))
+
+    def _projected(self, points):
+        """Pixels (N, 2) of normalised points (N, 2), those beyond the lens on its border; and the derivatives (N, 2, 2).
+
+        The derivative by the translation is the one by the normalised point.
+        """
+        points = np.column_stack([self._within(points), np.ones(len(points))])
+        pixels, jacobian = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.K, self.D)
+        return pixels[:, 0], jacobian.reshape(len(points), 2, -1)[..., 3:5]
 
     def resized(self, width, height):
         """The camera of the whole image resized to width x height pixels."""
@@ -95,6 +137,42 @@ class CameraModel:
         """The camera of a region of interest whose top left pixel is (x_offset, y_offset)."""
         S = np.array([[1.0, 0.0, -x_offset], [0.0, 1.0, -y_offset], [0.0, 0.0, 1.0]])
         return CameraModel(width, height, S @ self.K, self.D, self.model, self.assumed)
+
+
+def _radial_polynomials(D):
+    """Numerator and denominator of the radial factor as polynomials of the squared radius, highest power first."""
+    k = np.zeros(8)
+    k[: len(D)] = D
+    return np.array([k[4], k[1], k[0], 1.0]), np.array([k[7], k[6], k[5], 1.0])
+
+
+def _radial(D, radius):
+    """Factor (...,) by which distortion D moves points at radius (...,) from the axis."""
+    above, below = _radial_polynomials(D)
+    return np.polyval(above, radius**2) / np.polyval(below, radius**2)
+
+
+def _monotonic_radius(D):
+    """The radius up to which the distorted radius grows with the true one; infinite when it always does."""
+    above, below = _radial_polynomials(D)
+    # d(r N / D) / dr = 0 with s = r^2: N D + 2 s (N' D - N D') = 0; and the pole, D = 0
+    bent = np.polysub(np.polymul(np.polyder(above), below), np.polymul(above, np.polyder(below)))
+    slope = np.polyadd(np.polymul(above, below), np.polymul([2.0, 0.0], bent))
+    roots = np.concatenate([np.roots(slope[::-1]), np.roots(below[::-1])])  # 1 / s: both polynomials are 1 at s = 0
+    real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
+    return float(1.0 / np.sqrt(np.max(real))) if len(real) else np.inf
+
+
+def _solved(J, right):
+    """Solutions (N, 2) of J (N, 2, 2) x = right (N, 2); finite where J is singular, too."""
+    (a, b), (c, d) = np.moveaxis(J, 0, -1)
+    x, y = right.T
+    determinant = _determinant(J)
+    return np.stack([d * x - b * y, a * y - c * x], -1) / np.where(determinant == 0, 1.0, determinant)[:, None]
+
+
+def _determinant(J):
+    return J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
 
 
 def camera_from_info(

@@ -25,6 +25,14 @@ needs_weights = pytest.mark.skipif(not SHIPPED, reason="hpe_core/weights/head6do
 needs_sample = pytest.mark.skipif(not (SAMPLE / "metadata.yaml").exists(), reason="assets/sample_bag is not there")
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
 
+LENS = """
+image_width: 64
+image_height: 48
+camera_matrix: {rows: 3, cols: 3, data: [26.0, 0, 32, 0, 26.0, 24, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.3, 0.08, 0, 0, -0.01]}
+"""
+
 
 @pytest.fixture
 def model(request):
@@ -98,6 +106,19 @@ def test_video_becomes_poses_bag_overlay_and_summary(video, model, tmp_path, cap
 
 
 @needs_weights
+def test_faces_where_the_distortion_has_no_inverse_are_counted_and_shown(
+    video, write_onnx, model_card, tmp_path, capsys
+):
+    corner = [0.9, 60.0, 44.0, *FIXED_ROW[3:]]  # 34 of 25 px from the middle: a lens that ends there has no ray
+    model = write_onnx([FIXED_ROW, corner], model_card())
+    lens = tmp_path / "lens.yaml"
+    lens.write_text(LENS)
+    main(["run", str(video(3)), "--out", str(tmp_path / "out"), "--model", str(model), "--camera-info", str(lens)])
+    assert "\nno pose   3 faces where the camera's distortion has no inverse\n" in capsys.readouterr().out
+    summary = summary_of(tmp_path / "out")
+    assert (summary["beyond_lens"], summary["faces"]) == (3, 3)
+
+
 def test_counts_of_nlml_are_shown_where_it_was_asked_and_nowhere_else(video, tmp_path, capsys):
     for name, shown in (("nlml", True), ("fusion", False)):
         out = tmp_path / name

@@ -71,6 +71,12 @@ def test_candidates_without_an_answer_of_nlml_are_counted_and_other_methods_know
     assert "nlml rigid" not in status(health, "input").values
 
 
+def test_faces_where_the_distortion_has_no_inverse_are_counted(health):
+    for beyond_lens in (0, 2, 1):
+        health.processed(FrameResult(0, (), beyond_lens=beyond_lens), 0, 0.006)
+    assert status(health, "input").values["faces where the distortion has no inverse"] == 3
+
+
 def test_more_camera_infos_than_images_tell_of_images_lost_on_the_way(health):
     for _ in range(3):
         health.camera_info_received()

@@ -157,6 +157,19 @@ def test_each_look_places_the_next_crop_and_only_the_last_one_is_mirrored():
     assert lower.views == (2, 1, 1, 2)
 
 
+BARREL = CameraModel(640, 480, [[260.0, 0, 320], [0, 260.0, 240], [0, 0, 1]], [-0.3, 0.08, 0, 0, -0.01])
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_crop_that_places_the_face_beyond_the_lens_gives_no_centre_and_no_next_crop(looks):
+    centre = 0.8 * BARREL.rays([560.0, 240.0])  # 240 of the 247.7 px where the rays end, 55 degrees off the axis
+    found = candidate(BARREL, np.eye(3), centre - FACE_CENTRE_M)
+    outward = once(FixedCrops(centre_m=[0.12, 0.0])).refine(found, black(BARREL), BARREL, looks)
+    assert np.isnan(outward["centre_px"]).all()
+    inward = once(FixedCrops(centre_m=[-0.12, 0.0])).refine(found, black(BARREL), BARREL, looks)
+    assert np.isfinite(inward["centre_px"]).all() and inward["centre_px"][0, 0] < 560.0
+
+
 def test_landmarks_are_told_from_the_true_centre_on_a_head_of_reference_size():
     points = np.zeros((68, 3))
     points[30] = [0.03, 0.01, -0.05]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -124,6 +126,54 @@ def test_a_face_whose_centre_is_not_on_the_image_is_none(centre, count, model_ca
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
     faces, _ = Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), LENS)
     assert len(faces) == count
+
+
+BARREL = CameraModel(640, 480, [[260.0, 0, 320], [0, 260.0, 240], [0, 0, 1]], [-0.3, 0.08, 0, 0, -0.01])
+BARREL_EDGE_PX = 247.69  # from the middle: farther out no ray comes
+
+
+def seen_by_barrel(model_card, found, refiner=None, expected=()):
+    """Faces, and how many had no pose, of what a network finds in an image of 640x480."""
+    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.5, 0.5])), EstimatorConfig(), refiner)
+    return estimator.estimate(np.zeros((480, 640, 3), np.uint8), BARREL, expected)[0], estimator.beyond_lens
+
+
+def test_a_face_in_the_corner_of_a_wide_lens_has_no_pose_and_is_counted(model_card):
+    middle, corner = entry(0.9, 300, 240, 60), entry(0.8, 600, 440, 60)
+    for refiner in (None, SureCrops()):
+        faces, beyond_lens = seen_by_barrel(model_card, stacked(middle, corner), refiner)
+        assert ([face.score for face in faces], beyond_lens) == ([pytest.approx(0.9)], 1)
+        assert seen_by_barrel(model_card, middle, refiner)[1] == 0
+
+
+@pytest.mark.parametrize("from_middle_px, faces_seen", [(200, 1), (240, 1), (246, 1), (249, 0), (300, 0)])
+def test_a_face_over_the_border_of_a_wide_lens_has_its_true_place_or_none(from_middle_px, faces_seen, model_card):
+    found = entry(0.9, 320 + from_middle_px, 240, 60)
+    if faces_seen:
+        t = 0.55 * BARREL.rays([320.0 + from_middle_px, 240.0]) - FACE_CENTRE_M
+        found = candidate(BARREL, np.eye(3), t)
+    faces, beyond_lens = seen_by_barrel(model_card, found)
+    assert (len(faces), beyond_lens) == (faces_seen, 1 - faces_seen)
+    for face in faces:
+        np.testing.assert_allclose(face.pose.t_camera_head_m, t, atol=2e-3)
+        x0, y0, x1, y1 = face.box_px
+        assert 320 < x0 < x1 <= 320 + BARREL_EDGE_PX + 0.01 and 0 < y0 < y1 < 480
+
+
+def test_a_face_that_its_crop_places_beyond_the_lens_has_no_pose_and_is_counted(model_card):
+    class Beyond(SureCrops):
+        def refine(self, found, image, camera, looks=1):
+            return super().refine(found, image, camera, looks) | {"centre_px": np.full_like(found["centre_px"], np.nan)}
+
+    found = entry(0.9, 300, 240, 60)
+    assert seen_by_barrel(model_card, found, Beyond()) == ([], 1)
+
+
+def test_a_face_that_is_expected_beyond_the_lens_is_not_looked_for(model_card):
+    known = faces_from_candidates(entry(0.9, 300, 240, 60), BARREL)[0]
+    away = replace(known, pose=replace(known.pose, t_camera_head_m=np.array([1.0, 0.0, 0.4])))
+    faces, beyond_lens = seen_by_barrel(model_card, entry(0.2, 300, 240, 60), SureCrops(), [away])
+    assert (faces, beyond_lens) == ([], 0)
 
 
 def test_faces_of_one_frame_do_not_mix():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.geometry.camera import CameraModel, camera_from_info
+from hpe_core.geometry.camera import RAY_ERROR_PX, CameraModel, camera_from_info
 
 K = np.array([[600.0, 0.0, 325.0], [0.0, 610.0, 236.0], [0.0, 0.0, 1.0]])
 PLUMB_BOB = [-0.32, 0.12, 1e-3, -8e-4, -0.02]
@@ -84,6 +84,56 @@ def test_rays_return_the_projected_point_for_rational_lenses(D, x, y):
     camera = CameraModel(640, 480, K, D, "rational_polynomial")
     ray = camera.rays(camera.project([x, y, 1.0]))
     np.testing.assert_allclose(ray / ray[2], [x, y, 1.0], rtol=0, atol=1e-9)
+
+
+BARREL = CameraModel(640, 480, [[260.0, 0, 320], [0, 260.0, 240], [0, 0, 1]], [-0.3, 0.08, 0, 0, -0.01])
+BARREL_EDGE_PX = 247.69  # r (1 - .3 r^2 + .08 r^4 - .01 r^6) is largest at r = 1.739, where it is 0.9527
+
+
+def test_a_barrel_lens_has_rays_up_to_where_its_polynomial_turns_back():
+    assert BARREL.max_radius == pytest.approx(1.739, abs=1e-3)
+    y, x = np.mgrid[0:480:3, 0:640:3]
+    rays = BARREL.rays(np.stack([x, y], -1))
+    none, edge = np.isnan(rays).any(-1), np.hypot(x - 320, y - 240)
+    assert none[edge > BARREL_EDGE_PX + 0.1].all() and not none[edge < BARREL_EDGE_PX - 0.1].any()
+    assert np.mean(none) == pytest.approx(0.377, abs=0.002)
+    np.testing.assert_allclose(BARREL.project(rays[~none]), np.stack([x, y], -1)[~none], rtol=0, atol=RAY_ERROR_PX)
+
+
+def test_what_lies_beyond_the_lens_comes_to_its_border_and_not_back_into_the_image():
+    along = BARREL.project([[r, 0.0, 1.0] for r in (1.7, 1.739, 2.5, 11.0)])
+    np.testing.assert_allclose(along, [[320 + 247.43, 240], *[[320 + 247.69, 240]] * 3], atol=0.02)
+    seen = BARREL.in_range([[1.73, 0.0, 1.0], [1.75, 0.0, 1.0], [3.4, 0.0, 2.0], [0.1, 0.0, -1.0]])
+    assert seen.tolist() == [True, False, True, False]
+    assert CAMERAS[0].max_radius == np.inf and CAMERAS[0].in_range([50.0, 0.0, 1.0])
+
+
+any_plumb_bob = st.tuples(
+    st.floats(-1, 1), st.floats(-1, 1), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(-1, 1)
+)
+any_rational = st.tuples(*[st.floats(-1, 1)] * 2, *[st.floats(-0.05, 0.05)] * 2, *[st.floats(-1, 1)] * 4)
+
+
+@given(any_plumb_bob | any_rational, st.lists(st.tuples(st.floats(-50, 690), st.floats(-50, 530)), min_size=1))
+def test_every_ray_of_any_lens_projects_back_to_its_pixel(D, pixels):
+    model = "plumb_bob" if len(D) == 5 else "rational_polynomial"
+    camera, pixels = CameraModel(640, 480, K / [[2.0], [2.0], [1.0]], D, model), np.array(pixels)
+    rays = camera.rays(pixels)
+    some = np.isfinite(rays).all(-1)
+    assert np.isnan(rays[~some]).all()
+    np.testing.assert_allclose(camera.project(rays[some]), pixels[some], rtol=0, atol=RAY_ERROR_PX)
+    assert (rays[some] @ [0, 0, 1] > 0).all()
+    cosine = rays[some][:, 2]
+    assert (np.sqrt(1.0 - cosine**2) <= camera.max_radius * cosine + 1e-6).all()
+
+
+@given(st.tuples(*[st.floats(-1, 1)] * 2), st.floats(-1, 1), st.floats(0, 0.98), st.floats(-np.pi, np.pi))
+def test_every_point_within_a_lens_without_tilt_has_its_ray(k12, k3, share, angle):
+    camera = CameraModel(640, 480, K, [*k12, 0.0, 0.0, k3])
+    radius = share * min(camera.max_radius, 3.0)
+    point = np.array([radius * np.cos(angle), radius * np.sin(angle), 1.0])
+    ray = camera.rays(camera.project(point))
+    np.testing.assert_allclose(ray, point / np.linalg.norm(point), rtol=0, atol=1e-6)
 
 
 def test_field_of_view_of_ninety_degrees_has_half_the_width_as_focal_length():

@@ -7,19 +7,20 @@ from hpe_core.io.summary import Summary, sha256_of, versions, write_json
 from hpe_core.types import Face, FrameResult, HeadPose
 
 
-def result(*face_ids, untracked=0, nlml=None):
+def result(*face_ids, untracked=0, nlml=None, beyond_lens=0):
     pose = HeadPose(np.eye(3), [0, 0, 1.0])
     faces = tuple(Face(pose, 0.9, np.zeros(4), face_id) for face_id in face_ids)
-    return FrameResult(0, faces, {"inference": 0.010}, untracked, nlml)
+    return FrameResult(0, faces, {"inference": 0.010}, untracked, nlml, beyond_lens)
 
 
 def test_summary_counts_every_frame_once():
     summary = Summary()
     summary.add(result("face_a", "face_b"), {"read": 0.001})
-    summary.add(result("face_a", untracked=2), {"read": 0.003})
+    summary.add(result("face_a", untracked=2, beyond_lens=1), {"read": 0.003})
     summary.add(result(), {"read": 0.002})
     summary.drop("cut off")
     assert (summary.frames, summary.frames_with_faces, summary.untracked) == (3, 2, 2)
+    assert summary.beyond_lens == 1
     assert summary.faces == {"face_a": 2, "face_b": 1} and summary.dropped == {"cut off": 1}
     assert summary.latency_ms() == {
         "inference": pytest.approx({"p50": 10.0, "p95": 10.0}, rel=0.005),
