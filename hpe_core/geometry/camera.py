@@ -119,7 +119,7 @@ class CameraModel:
         return points * np.minimum(1.0, self.max_radius / np.maximum(radius, 1e-12))
 
     def _projected(self, points):
-        """Pixels (N, 2) of normalised points (N, 2), those beyond the lens on its border; and the derivatives (N, 2, 2).
+        """Pixels (N, 2) of normalised points (N, 2), those beyond the lens on its border; and derivatives (N, 2, 2).
 
         The derivative by the translation is the one by the normalised point.
         """

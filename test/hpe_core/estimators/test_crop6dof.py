@@ -204,6 +204,25 @@ def test_one_that_errs_twice_as_much_and_half_alike_adds_nothing():
     np.testing.assert_allclose(covariance, P, rtol=1e-12)
 
 
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+def test_fusion_is_the_best_linear_estimate_of_two_that_err_along_different_axes(correlation):
+    def root(P):
+        values, vectors = np.linalg.eigh(P)
+        return vectors @ np.diag(np.sqrt(values)) @ vectors.T
+
+    Q = Rotation.from_rotvec([0.4, -0.7, 0.9]).as_matrix()
+    P_a, P_b = np.diag([4e-4, 1e-4, 2e-4]), Q @ np.diag([1e-4, 9e-4, 3e-4]) @ Q.T
+    C = correlation * root(P_a) @ root(P_b)
+    joint, both = np.linalg.inv(np.block([[P_a, C], [C.T, P_b]])), np.vstack([np.eye(3)] * 2)
+    covariance = np.linalg.inv(both.T @ joint @ both)  # generalised least squares, x = a and x = b
+    a, b = np.array([1e-4, -2e-4, 3e-4]), np.array([-2e-4, 1e-4, 1e-4])
+    expected = covariance @ both.T @ joint @ np.concatenate([a, b])
+    turns = so3.matrix_from_rotvec([a]), so3.matrix_from_rotvec([b])
+    R, P = fuse_rotations(turns[0], P_a[None], turns[1], P_b[None], correlation)
+    np.testing.assert_allclose(P[0], covariance, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(so3.rotvec_from_matrix(R)[0], expected, atol=1e-7)
+
+
 def test_covariance_is_the_inverse_of_the_information():
     factor = np.array([[np.log(20.0), np.log(10.0), np.log(15.0), 3.0, -2.0, 1.0]])
     L = np.array([[20.0, 0, 0], [3.0, 10.0, 0], [-2.0, 1.0, 15.0]])
