@@ -12,9 +12,7 @@ from hpe_core.types import Face, HeadPose
 
 FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
 GATE_SIGMAS = 6.0  # normalised distance from where a face is expected, beyond which it is another one
-UNPAIRED_COST = (
-    20.0  # of a new face and a track that is not seen: dearer pairs are none, nor are others bent to avoid it
-)
+UNPAIRED_COST = 20.0  # of a new face beside a track that is not seen; pairs as dear as that are none
 # measurements err by more than their covariance now and then: half hidden faces, profiles
 SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
 MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then

@@ -229,6 +229,12 @@ def test_covariance_is_the_inverse_of_the_information():
     np.testing.assert_allclose(covariance_from_factor(factor)[0], np.linalg.inv(L @ L.T), rtol=1e-9)
 
 
+def test_no_rotation_is_surer_than_a_thousandth_of_a_radian_or_less_sure_than_seven():
+    for log_information, std_rad in ((9.0, np.exp(-7.0)), (-5.0, np.exp(2.0))):
+        factor = np.array([[log_information] * 3 + [0.0] * 3])
+        np.testing.assert_allclose(covariance_from_factor(factor)[0], std_rad**2 * np.eye(3))
+
+
 def test_calibration_of_the_card_scales_the_covariance():
     found, image = candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE)
     plain = once(FixedCrops()).refine(found, image, PINHOLE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.geometry.camera import RAY_ERROR_PX, CameraModel, camera_from_info
+from hpe_core.geometry.camera import RAY_ERROR_PX, CameraModel, _solved, camera_from_info
 
 K = np.array([[600.0, 0.0, 325.0], [0.0, 610.0, 236.0], [0.0, 0.0, 1.0]])
 PLUMB_BOB = [-0.32, 0.12, 1e-3, -8e-4, -0.02]
@@ -234,6 +234,22 @@ def test_camera_info_that_cannot_be_used_says_why(fields, message):
 def test_camera_without_pixels_is_refused(size):
     with pytest.raises(HpeError, match="size must be positive"):
         CameraModel(*size, K)
+
+
+@pytest.mark.parametrize("focal", [(0.0, 600.0), (600.0, 0.0)])
+def test_a_camera_whose_focal_length_is_zero_is_refused(focal):
+    with pytest.raises(HpeError, match="positive focal lengths"):
+        CameraModel(640, 480, np.diag([*focal, 1.0]))
+
+
+def test_the_smallest_image_has_one_pixel():
+    assert CameraModel(1, 1, K).width == 1
+
+
+def test_two_equations_with_two_unknowns_are_solved_as_numpy_does_and_singular_ones_stay_finite():
+    J, right = np.random.default_rng(0).normal(size=(5, 2, 2)), np.random.default_rng(1).normal(size=(5, 2))
+    np.testing.assert_allclose(_solved(J, right), np.linalg.solve(J, right[..., None])[..., 0])
+    assert np.isfinite(_solved(np.ones((1, 2, 2)), np.ones((1, 2)))).all()
 
 
 def test_camera_owns_its_numbers():

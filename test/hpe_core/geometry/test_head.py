@@ -71,6 +71,14 @@ def test_box_is_the_extent_of_the_projected_points(camera):
     assert x0 < inside[0] < x1 and y0 < inside[1] < y1
 
 
+def test_box_of_a_frontal_head_by_hand():
+    # ears 72 mm to each side and 100 mm back, hairline 68 mm up, chin 118 mm down, both 12 mm back; 1000 px, 1 m
+    box = box_from_pose(PINHOLE, np.eye(3), np.array([0.0, 0.0, 1.0]))
+    expected = [640 - 72 / 1.1, 360 - 68 / 1.012, 640 + 72 / 1.1, 360 + 118 / 1.012]
+    np.testing.assert_allclose(box, expected, atol=1e-9)
+    np.testing.assert_array_equal(FACE_CENTRE_M, [0.0, 0.03, 0.05])
+
+
 def test_boxes_of_many_heads_equal_a_loop():
     R = so3.matrix_from_rotvec(np.random.default_rng(13).normal(size=(5, 3)))
     t = np.random.default_rng(14).uniform([-0.3, -0.3, 0.8], [0.3, 0.3, 2.0], (5, 3))

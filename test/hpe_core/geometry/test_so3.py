@@ -208,3 +208,15 @@ def test_rotation_between_turns_no_more_than_it_must(v):
     np.testing.assert_allclose(R @ a, b, atol=2e-6)
     angle = np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)
     assert so3.geodesic_angle(R, np.eye(3)) == pytest.approx(angle, abs=3e-6)
+
+
+@pytest.mark.parametrize("axis", np.eye(3).tolist())
+def test_rotation_between_an_axis_and_its_opposite_is_a_half_turn(axis):
+    R = so3.rotation_between(axis, -np.array(axis))
+    np.testing.assert_allclose(R @ axis, -np.array(axis), atol=1e-12)
+    assert np.trace(R) == pytest.approx(-1.0)
+
+
+def test_one_quaternion_of_two_that_is_not_finite_is_refused():
+    with pytest.raises(HpeError, match="must be finite"):
+        so3.matrix_from_quat([[0, 0, 0, 1.0], [np.nan, 0, 0, 1.0]])

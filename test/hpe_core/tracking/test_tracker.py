@@ -109,6 +109,16 @@ def test_a_face_keeps_its_id_up_to_the_timeout_and_loses_it_after():
         assert ids(tracked) == [expected]
 
 
+def test_no_id_is_given_twice_when_one_face_times_out_and_another_is_just_in_time():
+    tracker = Tracker(TrackerConfig(timeout_s=1.0))
+    tracker.update([face(-0.6, 1), face(0.6, 1)], 0)
+    tracker.update([face(0.6, 1)], 500_000_000)
+    crowd = [face(x, 1) for x in np.linspace(-1.8, 0.6, 9)]
+    tracked, untracked = tracker.update(crowd, 1_500_000_000)  # 1.5 s and 1.0 s later
+    assert (ids(tracked), untracked) == (list(FACE_IDS), 1)
+    assert id_at(tracked, 0.6, 1) == "face_b"
+
+
 def test_a_freed_id_is_used_again_after_all_others():
     tracker = Tracker(TrackerConfig(timeout_s=1.0))
     for i in range(9):
@@ -247,6 +257,10 @@ def test_pairs_by_hand():
     assert sure_pairs(np.array([[-20.0, 10.0], [15.0, inf]])) == {0: 0}
 
 
+def test_a_pair_dearer_than_a_new_face_beside_a_track_that_is_not_seen_is_none():
+    assert sure_pairs(np.array([[19.0]])) == {0: 0} and sure_pairs(np.array([[21.0]])) == {}
+
+
 @pytest.mark.parametrize("more, sure", [(0.9 * UNSURE_COST, False), (1.1 * UNSURE_COST, True)])
 def test_a_pair_that_might_as_well_be_another_is_none(more, sure):
     assert sure_pairs(np.array([[5.0, 5.0 + more]])) == ({0: 0} if sure else {})  # one face, two tracks
@@ -257,10 +271,10 @@ def test_a_pair_that_might_as_well_be_another_is_none(more, sure):
 def test_of_two_tracks_at_one_place_the_one_that_was_seen_a_moment_ago_goes_on():
     assert MISSED_COST > UNSURE_COST  # so that it does even where both fit alike
     tracker = Tracker(TrackerConfig())
-    for i in range(31):  # one walks in front of the other and stops there
-        x = max(0.0, 0.6 - 0.04 * i)
-        seen = [face(x, 1.0), face(0.0, 1.3)] if x > 0.15 else [face(x, 1.0)]
-        tracked, _ = tracker.update(seen, i * FRAME_NS)
+    for i in range(20):
+        tracker.update([face(0.0, 1.0), face(0.16, 1.0)], i * FRAME_NS)
+    tracker.update([face(0.0, 1.0)], 20 * FRAME_NS)
+    tracked, _ = tracker.update([face(0.08, 1.0)], 21 * FRAME_NS)
     assert ids(tracked) == ["face_a"]
 
 
