@@ -17,6 +17,7 @@ UNPAIRED_COST = 20.0  # of a new face beside a track that is not seen; pairs as 
 SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
 MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then
 UNSURE_COST = 2.2  # 2 ln(odds): an assignment less than three times as likely as another one is none
+EXPECTED_FOR_S = 1.0  # a face not seen for longer is expected where it would have been by then
 MAX_BACKWARDS_S = 0.5
 
 
@@ -127,8 +128,9 @@ class Tracker:
             np.array([face.pose.t_camera_head_m for face in faces]),
             np.array([face.pose.covariance for face in faces]),
         )
-        rows = range(len(self._tracks))
-        cost = pair_costs(measured, self._filters.predicted(list(rows), self._unseen_s(rows)))
+        rows = list(range(len(self._tracks)))
+        ahead_s = np.minimum(self._unseen_s(rows), EXPECTED_FOR_S)
+        cost = pair_costs(measured, self._filters.predicted(rows, ahead_s))
         cost += [MISSED_COST * (track.stamp_ns < before_ns) for track in self._tracks]
         return sure_pairs(cost)
 

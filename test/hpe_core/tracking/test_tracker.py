@@ -109,6 +109,15 @@ def test_a_face_keeps_its_id_up_to_the_timeout_and_loses_it_after():
         assert ids(tracked) == [expected]
 
 
+@pytest.mark.parametrize("gap_s", [2, 5, 9])
+def test_with_a_long_timeout_a_face_that_comes_back_to_its_place_keeps_its_id(gap_s):
+    tracker = Tracker(TrackerConfig(timeout_s=10.0))
+    for i in range(30):
+        tracker.update([face(0, 1)], i * FRAME_NS)
+    tracked, _ = tracker.update([face(0.05, 1)], 30 * FRAME_NS + gap_s * 1_000_000_000)
+    assert ids(tracked) == ["face_a"]
+
+
 def test_no_id_is_given_twice_when_one_face_times_out_and_another_is_just_in_time():
     tracker = Tracker(TrackerConfig(timeout_s=1.0))
     tracker.update([face(-0.6, 1), face(0.6, 1)], 0)
