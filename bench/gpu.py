@@ -28,6 +28,7 @@ from hpe_core import backends, model_store
 from hpe_core.engines import gpu, make, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.network_card import CROP, WHOLE_IMAGE
 from hpe_core.preprocess import SourceImage, crop_rows, letterbox_call
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,8 +117,8 @@ class TorchNetwork:
 
         from hpe_core import export_precision, registry
 
-        module = registry.load("hpe_core.models", card["name"])
-        net = module.Deployed(module.build(module.Config(**card["config"]))).eval()
+        module = registry.load("hpe_core.models", card.name)
+        net = module.Deployed(module.build(module.Config(**card.raw["config"]))).eval()
         known = net.state_dict()
         weights = export_precision.with_initializers(model).graph.initializer
         found = {t.name: numpy_helper.to_array(t) for t in weights if t.name in known}
@@ -219,11 +220,9 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
     from hpe_core import export_precision
 
     model = export_precision.read(path)
-    card, work = export_precision.card_of(model, path), work_of(model)
-    reference = backends.create("onnxruntime", path)
-    columns = card["spec"]["columns"]
+    work, reference = work_of(model), backends.create("onnxruntime", path)
+    card, columns, width = reference.card, reference.card.columns, reference.card.row
     frames = np.concatenate(parity.inputs(reference.input_shape, columns))
-    width = max(end for _, end in columns.values())
     expected = np.stack([reference.run(frame[None]).reshape(-1, width) for frame in frames])
     for precision in PRECISIONS:
         for batch in BATCHES:
@@ -274,10 +273,10 @@ def face_image(width, height):
 def path_of(backend, width, height, faces):
     """A function: a whole image in host memory -> the network's rows, of `faces` crops where it takes crops."""
     image, middles, side = face_image(width, height)
-    if "crop_m" not in backend.card["spec"]:
+    if backend.card.kind == WHOLE_IMAGE:
         _, canvas_height, canvas_width, _ = backend.input_shape
         return lambda: letterbox_call(backend, SourceImage(image), canvas_width, canvas_height)[0]()
-    camera, crop_m = CameraModel.from_hfov(width, height, 60.0), backend.card["spec"]["crop_m"]
+    camera, crop_m = CameraModel.from_hfov(width, height, 60.0), backend.card.crop_m
     rays, range_m = camera.rays(middles[:faces]), np.full(faces, camera.K[0, 0] * crop_m / side)
     return lambda: crop_rows(backend, SourceImage(image), camera, rays, range_m, crop_m)
 
@@ -295,16 +294,15 @@ def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_
 
     model = export_precision.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
-    columns = reference.card["spec"]["columns"]
-    columns_count = max(end for _, end in columns.values())
+    columns = reference.card.columns
     try:
         backend = make_backend(path, PATH_PRECISION, None)
     except HpeError as error:
         print(f"left out: {path.stem} from whole images: {error}")
         return
     for width, height in IMAGES:
-        for faces in FACES if "crop_m" in reference.card["spec"] else (1,):
-            expected = path_of(reference, width, height, faces)().reshape(-1, columns_count)
+        for faces in FACES if reference.card.kind == CROP else (1,):
+            expected = path_of(reference, width, height, faces)().reshape(-1, reference.card.row)
             floors = floors_ms(work, faces, PATH_PRECISION, flop_per_s[PATH_PRECISION], bytes_per_s)
             for where in ("GPU", "CPU"):
                 name = f"from {width}x{height}, pixels by {where}"
@@ -312,7 +310,7 @@ def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_
                     print(f"left out: {path.stem} {name}: the sampler does not work here")
                     continue
                 run = path_of(backend if where == "GPU" else WithoutSampler(backend), width, height, faces)
-                found = parity.compare(expected, run().reshape(-1, columns_count), columns)
+                found = parity.compare(expected, run().reshape(-1, reference.card.row), columns)
                 times = timed(lambda _, run=run: run(), None, seconds)
                 network = {"network": path.stem, "runner": name, "precision": PATH_PRECISION, "batch": faces}
                 yield row_of(network, times, floors, found, PATH_LIMITS)
@@ -358,7 +356,7 @@ def main():
     }
     writer, file = None, None
     for name in model_store.names():
-        if make.default_precision(make.read_model(model_store.path_of(name))) == "int8":
+        if make.default_precision(model_store.read(model_store.path_of(name))) == "int8":
             print(f"left out: {name}, it is quantised for CPUs")
             continue
         limited = model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s

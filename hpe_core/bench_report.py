@@ -72,7 +72,7 @@ def networks(seconds, threads):
     for model in model_store.names():
         path = model_store.path_of(model)
         reference = backends.create("onnxruntime", path, threads)
-        columns = reference.card["spec"]["columns"]
+        columns = reference.card.columns
         for name in registry.available("hpe_core.backends"):
             row = {"model": model, "backend": name}
             try:

@@ -51,26 +51,33 @@ def main(argv=None):
     try:
         return args.command(args)
     except HpeError as error:
-        print(f"hpe: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _print_error(error)
         return EXIT_BAD_INPUT
     except BrokenPipeError:  # e.g. `hpe models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:  # e.g. a disk that is full
-        print(
-            f"hpe: error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr
-        )
+        _print_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("hpe: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
+def _one_line(text):
+    """Printable whatever a file or an argument has put into it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
+
+
+def _print_error(error):
+    print(f"hpe: error: {_one_line(error)}", file=sys.stderr)
+
+
 class _Parser(argparse.ArgumentParser):
     """One line on errors, as everywhere else in the command."""
 
     def error(self, message):
-        self.exit(EXIT_BAD_INPUT, f"hpe: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+        self.exit(EXIT_BAD_INPUT, f"hpe: error: {_one_line(message)} (see {self.prog} --help)\n")
 
 
 def _parser():
@@ -375,7 +382,6 @@ def _models(args):
     import json
 
     from hpe_core import backends, model_store
-    from hpe_core.io.summary import sha256_of
     from hpe_core.methods import METHODS
 
     names = [args.name] if args.name else model_store.names()
@@ -385,24 +391,30 @@ def _models(args):
         print("auto: fusion, on a CPU fusion_int8")
         for name, method in METHODS.items():
             print(f"{name}: {method.detector} finds faces, {method.refiner} refines them, rotation: {method.rotation}")
+    code = EXIT_OK
     for name in names:
-        path = model_store.path_of(name)
-        backend, sha256 = backends.create("onnxruntime", path, 1), sha256_of(path)
+        try:
+            path = model_store.path_of(name)
+            backend = backends.create("onnxruntime", path, 1)
+        except HpeError as error:  # the others are still of use
+            _print_error(error)
+            code = EXIT_BAD_INPUT
+            continue
         if args.name:
-            print(json.dumps(backend.card | {"sha256": sha256}, indent=2))
+            print(json.dumps(backend.card.raw | {"sha256": backend.sha256}, indent=2))
         else:
-            _print_card(name, path, backend, sha256)
-    return EXIT_OK
+            _print_card(name, path, backend)
+    return code
 
 
-def _print_card(name, path, backend, sha256):
+def _print_card(name, path, backend):
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=name, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
-    table.add_row("file", _escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256[:16]}"))
+    table.add_row("file", _escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {backend.sha256[:16]}"))
     table.add_row("input", " x ".join(map(str, backend.input_shape)))
-    for key, value in backend.card.items():
+    for key, value in backend.card.raw.items():
         if key not in ("name", "spec", "config"):  # the machine's part, all of it in `hpe models NAME`
             table.add_row(key, _escaped(_inline(value)))
     Console(highlight=False).print(table)

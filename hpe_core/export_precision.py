@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.engines.key import PRECISIONS
 from hpe_core.errors import HpeError
+from hpe_core.network_card import parsed
 
 HALF_MAX = 65504.0
 HALF_STORED_FROM = 256  # elements
@@ -247,7 +248,7 @@ def card_of(model, path):
     """The model card (dict) inside a ModelProto; `path` is for the error."""
     for entry in model.metadata_props:
         if entry.key == CARD_KEY:
-            return json.loads(entry.value)
+            return parsed(entry.value, f"the model card in {path}")
     raise HpeError(f"{path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
 
 

@@ -10,11 +10,13 @@ from hpe_core import backends, model_store, registry
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import HEAD_FRAME_STD_RAD, head_size_covariance
 from hpe_core.methods import method_of
+from hpe_core.network_card import CROP, WHOLE_IMAGE
 from hpe_core.nlml.rotation import LandmarkRotation
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
-OTHER_KIND = {"Estimator": "for face crops, not for whole images", "Refiner": "for whole images, not for face crops"}
+READER = {WHOLE_IMAGE: "Estimator", CROP: "Refiner"}  # class in a module of hpe_core.estimators
+WRONG_KIND = {CROP: "for face crops, not for whole images", WHOLE_IMAGE: "for whole images, not for face crops"}
 log = logging.getLogger(__name__)
 
 
@@ -29,29 +31,29 @@ class Pipeline:
         self.config = config = with_method(config)
         options, method = config.estimator, method_of(config.estimator.model)
         self.models = []  # (path, Backend) of every model file in use
-        self.backend, estimator = self._loaded(method.detector, "Estimator", progress)
+        self.backend, estimator = self._loaded(method.detector, WHOLE_IMAGE, progress)
         refiner, self._nlml = None, LandmarkRotation() if method.rotation == "nlml" else None
         if method.refiner:
-            backend, refining = self._loaded(method.refiner, "Refiner", progress)
+            backend, refining = self._loaded(method.refiner, CROP, progress)
             refiner = refining(backend, self._nlml or method.rotation)
         self._estimator, self._can_follow = estimator(self.backend, options, refiner), refiner is not None
         self._tracker = Tracker(config.tracker)
         self._stamp_ns = self._scan_ns = None  # of the latest image, of the latest that was looked at as a whole
 
     def _loaded(self, model, kind, progress):
-        """Backend of a model by name or path, and the `Estimator` or `Refiner` class that its card names."""
+        """Backend of a model by name or path of this kind, and the class that reads its rows, which its card names."""
         options = self.config.estimator
         path = model_store.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
-        module = registry.load("hpe_core.estimators", backend.card.get("estimator"))
-        if not hasattr(module, kind):
-            raise HpeError(f"model '{model}' is {OTHER_KIND[kind]}: name them as WHOLE_IMAGE+CROP")
-        return backend, getattr(module, kind)
+        module = registry.load("hpe_core.estimators", backend.card.estimator)
+        if backend.card.kind != kind:
+            raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
+        return backend, getattr(module, READER[kind])
 
     @property
     def card(self):
-        """The description (dict) of the model that finds the faces, as stored in its file."""
+        """The NetworkCard of the model that finds the faces."""
         return self.backend.card
 
     def reset(self):

@@ -9,6 +9,7 @@ DIR/head6dof.json and DIR/crop6dof.json for `hpe_core.export --calibration`.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import lookat_rotation
+from hpe_core.network_card import Calibration
 from training.shards import ShardSet
 
 HFOV_DEG = 60.0
@@ -118,7 +120,7 @@ def main():
     args = p.parse_args()
     head, crop = (backends.create("onnxruntime", path, 1) for path in (args.head, args.crop))
     for backend in (head, crop):
-        backend.card.pop("calibration", None)
+        backend.card = replace(backend.card, calibration=Calibration())
     config = EstimatorConfig()
     estimators = (
         head6dof.Estimator(head, config),

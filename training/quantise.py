@@ -27,6 +27,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
 from hpe_core.io.sources import open_source
+from hpe_core.network_card import CROP
 from hpe_core.preprocess import letterbox
 from training.crops import STORE_M, STORE_PX
 from training.scenes import similarity
@@ -125,7 +126,7 @@ def estimator_of(model_path):
 
 def takes_crops(backend):
     """Whether the model's input are face crops instead of whole images."""
-    return backend.card["estimator"] == "crop6dof"
+    return backend.card.kind == CROP
 
 
 def rotations(model_path, frames):
@@ -164,7 +165,7 @@ def cost(reference, other, bag):
 def cost_on_crops(reference, other, views, R_local, weight):
     """What `other` (path) changes against `reference` (path) on crops (N, S, S, 3) with labels, in degrees."""
     made = [backends.create("onnxruntime", path, threads=1) for path in (reference, other)]
-    sixd = slice(*made[0].card["spec"]["columns"]["sixd"])
+    sixd = slice(*made[0].card.columns["sixd"])
     before, after = (
         so3.matrix_from_sixd(np.concatenate([backend.run(view[None])[:, sixd] for view in views])) for backend in made
     )
@@ -241,7 +242,7 @@ def main():
         held_out = None
         if args.crops:
             crops, R_local, weight = crops_of_files(args.crops, args.images + HELD_OUT)
-            views = views_of_crops(crops, reference.input_shape[1], reference.card["spec"]["crop_m"])
+            views = views_of_crops(crops, reference.input_shape[1], reference.card.crop_m)
             chosen, held_out = (
                 views[: args.images],
                 (views[args.images :], R_local[args.images :], weight[args.images :]),

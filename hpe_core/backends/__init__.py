@@ -1,8 +1,9 @@
 """Inference backends, one file each. A backend module has `unavailable()` -> reason or None, and `Backend`.
 
-`Backend(model_path, threads, progress)` loads a model; `.card` is the model's own description (dict), `.input_shape`
-its first input's shape, `.run(array)` its first output as float32, `.version` the library's. A first axis with a name
-instead of a number is free: `.run` takes any number of images, in several calls of the engine where that has a limit.
+`Backend(model_path, threads, progress)` loads a model; `.card` is its NetworkCard, `.sha256` that of its file,
+`.input_shape` its input's shape, `.run(array)` its first output as float32, `.version` the library's. A first axis with
+a name instead of a number is free: `.run` takes any number of images, in several calls of the engine where that has a
+limit.
 progress(text) hears what takes long. HpeError when the model cannot be read. `create` adds `.choice`: which backend was
 taken and why, one line.
 

@@ -1,11 +1,12 @@
 """ONNX Runtime on the CPU: the default everywhere."""
 
 import importlib.util
-import json
 
 import numpy as np
 
+from hpe_core import model_store
 from hpe_core.errors import HpeError
+from hpe_core.network_card import CROP, card_of, parsed
 
 CARD_KEY = "hpe_model_card"
 
@@ -37,6 +38,10 @@ def function_of(onnx_bytes, threads=0):
     return lambda **inputs: session.run(None, inputs)[0]
 
 
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class Backend:
     """One ONNX model on CPU threads. Subclasses name other providers."""
 
@@ -46,6 +51,8 @@ class Backend:
     def __init__(self, model_path, threads=0, progress=None):
         import onnxruntime as ort
 
+        self.sha256 = model_store.sha256_of(model_store.read(model_path))
+        model_store.verify(model_path, self.sha256)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -53,24 +60,36 @@ class Backend:
         try:
             self._session = ort.InferenceSession(str(model_path), options, providers=list(self.providers))
         except Exception as error:  # onnxruntime raises its own unexported classes
-            raise HpeError(f"cannot load model {model_path}: {str(error).splitlines()[0]}") from error
+            raise HpeError(f"cannot load model {model_path}: {_first_line(error)}") from error
         working = self._session.get_providers()
         if working[0] != self.providers[0]:  # onnxruntime falls back without an error
             raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
             raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
-        try:
-            self.card = json.loads(text)
-        except ValueError as error:
-            raise HpeError(f"the model card in {model_path} is not JSON: {error}") from error
-        self._input = self._session.get_inputs()[0]
-        self.input_shape = tuple(self._input.shape)
+        inputs = self._session.get_inputs()
+        if [one.type for one in inputs] != ["tensor(uint8)"]:
+            found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "nothing"
+            raise HpeError(f"{model_path} must take one input of type tensor(uint8), it takes {found}")
+        self._input = inputs[0]
+        self.card = card_of(parsed(text, f"the model card in {model_path}"), self._input.shape, str(model_path))
+        self.input_shape = self.card.input_shape
         self.version = ort.__version__
+        self._check_rows(model_path)
 
-    def empty_input(self):
-        """One black image of the input's shape."""
-        return np.zeros((1, *self.input_shape[1:]), np.uint8)
+    def _check_rows(self, model_path):
+        """Raises HpeError when black images do not give the rows of the card. Kernels are chosen in this first run, not
+        on the first frame."""
+        count, row = 2 if self.card.free_batch else 1, self.card.row
+        try:
+            rows = self.run(np.zeros((count, *self.input_shape[1:]), np.uint8))
+        except Exception as error:  # onnxruntime raises its own unexported classes
+            raise HpeError(f"model {model_path} does not run: {_first_line(error)}") from error
+        expected = (count, row) if self.card.kind == CROP else (count, max(1, rows.size // (count * row)), row)
+        if rows.shape != expected:
+            raise HpeError(f"model {model_path} must give {expected} numbers as its card says, it gives {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise HpeError(f"model {model_path} gives numbers that are not finite for a black image: it is damaged")
 
     def run(self, array):
         """First output for one input array of `input_shape`, of any length where its first axis is free."""

@@ -15,7 +15,3 @@ class Backend(onnxruntime.Backend):
 
     name = "onnxruntime_cuda"
     providers = (PROVIDER, "CPUExecutionProvider")
-
-    def __init__(self, model_path, threads=0, progress=None):
-        super().__init__(model_path, threads, progress)
-        self.run(self.empty_input())  # kernels are chosen in the first run: not on the first frame

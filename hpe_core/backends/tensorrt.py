@@ -10,11 +10,13 @@ import logging
 
 import numpy as np
 
+from hpe_core import model_store
 from hpe_core.backends import _cuda_memory, onnxruntime
 from hpe_core.backends._tensorrt_sampling import Sampling
 from hpe_core.engines import gpu, make, parity, sampler, tensorrt_build
 from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
+from hpe_core.network_card import card_of
 from hpe_core.preprocess import GRID, SourceImage
 
 WARM_UP_RUNS = 3
@@ -43,7 +45,7 @@ class Backend:
         device, reason = gpu.find()
         if device is None:
             raise HpeError(reason)
-        onnx_bytes = make.read_model(model_path)
+        onnx_bytes = model_store.read(model_path)
         key = make.key_for(trt, model_path, onnx_bytes, device, precision=precision, max_batch=max_batch)
         store = EngineStore(folder)
         entry, engine = store.obtain(
@@ -53,13 +55,14 @@ class Backend:
             progress,
         )
         self.facts = entry.facts
-        self.card, self.input_shape = self.facts["card"], tuple(self.facts["input_shape"])
-        self.version, self.key = tensorrt_build.describe(trt), key
+        self.card = card_of(self.facts["card"], self.facts["input_shape"], key.stem)
+        self.input_shape = self.card.input_shape
+        self.version, self.key, self.sha256 = tensorrt_build.describe(trt), key, key.onnx_sha256
         self._runner = Runner(trt, engine, key.max_batch)
         if entry.parity is None:
             progress(f"comparing engine {key.stem} with ONNX Runtime")
             reference = onnxruntime.Backend(model_path, threads)
-            found = parity.measure(reference.run, self.run, self.input_shape, self.card["spec"]["columns"])
+            found = parity.measure(reference.run, self.run, self.input_shape, self.card.columns)
             with store.locked(key, progress):
                 entry = store.note_parity(entry, found.as_dict())
         self.parity = entry.parity
@@ -78,7 +81,7 @@ class Backend:
 
     def _sampling_from(self, trt, store, device, threads, progress):
         """The Sampling before the network, proven. Raises HpeError when there can be none."""
-        samplers = sampler.samplers_of(self.card, self.input_shape, self.key.max_batch)
+        samplers = sampler.samplers_of(self.card, self.key.max_batch)
         keys = [make.sampler_key(trt, wanted, device) for wanted in samplers]
         stored = [
             store.obtain(

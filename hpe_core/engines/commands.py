@@ -74,16 +74,19 @@ def _build(args):
 
 
 def _build_ahead(trt, store, model_path, capability, args):
+    from hpe_core import model_store
     from hpe_core.engines import make, sampler, tensorrt_build
+    from hpe_core.network_card import card_of
 
     tensorrt_build.capability_value(trt, capability)  # a typing error is told before anything is built
-    onnx_bytes = make.read_model(model_path)
+    onnx_bytes = model_store.read(model_path)
     key = make.key_for(trt, model_path, onnx_bytes, None, capability, args.precision, args.max_batch)
     with _Progress() as progress:
         build = functools.partial(make.build, trt, model_path, key, True, progress)
         entries = [store.obtain(key, build, lambda entry: entry, progress)]
         facts = entries[0].facts
-        for wanted in sampler.samplers_of(facts["card"], facts["input_shape"], key.max_batch):
+        card = card_of(facts["card"], facts["input_shape"], key.stem)
+        for wanted in sampler.samplers_of(card, key.max_batch):
             sampler_key = make.sampler_key(trt, wanted, None, capability)
             build = functools.partial(make.build_sampler, trt, wanted, sampler_key, True, progress)
             entries.append(store.obtain(sampler_key, build, lambda entry: entry, progress))
@@ -131,9 +134,8 @@ def _prune(args):
 def _shipped():
     """dict model name -> SHA-256 of its file, of the models that come with the package."""
     from hpe_core import model_store
-    from hpe_core.engines.key import sha256_of
 
-    return {name: sha256_of(model_store.path_of(name).read_bytes()) for name in model_store.names()}
+    return {name: model_store.sha256_of(model_store.read(model_store.path_of(name))) for name in model_store.names()}
 
 
 def _outdated(entry, library, shipped):

@@ -50,8 +50,3 @@ class EngineKey:
         if wrong:
             raise HpeError(f"not an engine key, wrong: {', '.join(wrong)}")
         return cls(**values)
-
-
-def sha256_of(data):
-    """Hexadecimal SHA-256 of bytes."""
-    return hashlib.sha256(data).hexdigest()

@@ -4,9 +4,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from hpe_core import model_store
 from hpe_core.engines import sampler, tensorrt_build
-from hpe_core.engines.key import ANY, PRECISIONS, RECIPE, EngineKey, sha256_of
+from hpe_core.engines.key import ANY, PRECISIONS, RECIPE, EngineKey
 from hpe_core.errors import HpeError
+from hpe_core.network_card import card_of
 
 MAX_BATCH = 16
 RTX = "tensorrt_rtx"
@@ -22,18 +24,11 @@ def free_batch(onnx_bytes):
     return b"\n\x07\x12\x05batch" in onnx_bytes  # a dimension (7 bytes) with a name (5 bytes) instead of a value
 
 
-def read_model(model_path):
-    """Bytes of a model file. Raises HpeError when it cannot be read."""
-    try:
-        return Path(model_path).read_bytes()
-    except OSError as error:
-        raise HpeError(f"cannot load model {model_path}: {error.strerror}") from error
-
-
 def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=None, max_batch=None):
     """EngineKey for the GPU at hand (engines.gpu.Gpu), or for a compute capability like "8.6" elsewhere.
 
     max_batch: most images per call; by default MAX_BATCH for a model that takes any number, else 1.
+    Raises HpeError when one of them does not fit, or a shipped model is not what was shipped.
     """
     precision = precision or default_precision(onnx_bytes)
     if max_batch is None:
@@ -42,7 +37,9 @@ def key_for(trt, model_path, onnx_bytes, gpu=None, capability=None, precision=No
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
     if not 1 <= max_batch <= MAX_BATCH:
         raise HpeError(f"max_batch must lie in [1, {MAX_BATCH}], got {max_batch}")
-    return _key(trt, Path(model_path).stem, sha256_of(onnx_bytes), precision, max_batch, gpu, capability)
+    sha256 = model_store.sha256_of(onnx_bytes)
+    model_store.verify(model_path, sha256)
+    return _key(trt, Path(model_path).stem, sha256, precision, max_batch, gpu, capability)
 
 
 def sampler_key(trt, wanted, gpu=None, capability=None):
@@ -81,6 +78,7 @@ def build(trt, model_path, key, ahead, progress):
     start = time.perf_counter()
     model = export_precision.read(model_path)
     card = export_precision.card_of(model, model_path)
+    card_of(card, input_shape(model), str(model_path))
     typed = export_precision.for_tensorrt(model, key.precision, key.max_batch)
     plan = tensorrt_build.build_plan(
         trt,

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from hpe_core.backends import onnxruntime
-from hpe_core.engines.key import sha256_of
 from hpe_core.errors import HpeError
+from hpe_core.model_store import sha256_of
+from hpe_core.network_card import CROP
 from hpe_core.preprocess import GRID, interpolation_weights
 
 VERSION = 2  # raise it when the graph of the same Sampler changes
@@ -62,11 +63,10 @@ class Sampler:
         return shapes | ({"spread": tuple((batch,) for batch in batches)} if self.sub_pixels > 1 else {})
 
 
-def samplers_of(card, input_shape, max_batch):
-    """The Samplers (for points, for means) of a network that takes up to max_batch images (B, H, W, 3) per call."""
-    _, height, width, _ = input_shape
-    crops = "crop_m" in card["spec"]
-    rule, batch = ("edge", min(max_batch, MAX_CROPS)) if crops else ("black", 1)
+def samplers_of(card, max_batch):
+    """The Samplers (for points, for means) of a network (NetworkCard) that takes up to max_batch images per call."""
+    _, height, width, _ = card.input_shape
+    rule, batch = ("edge", min(max_batch, MAX_CROPS)) if card.kind == CROP else ("black", 1)
     return tuple(Sampler(width, height, rule, batch, sub_pixels) for sub_pixels in (1, SUB_PIXELS))
 
 

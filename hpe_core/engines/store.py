@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hpe_core.engines.key import EngineKey, sha256_of
+from hpe_core.engines.key import EngineKey
 from hpe_core.errors import HpeError
+from hpe_core.model_store import sha256_of
 from hpe_core.safe_files import is_the_file, try_lock, write_whole
 
 FORMAT = 1

@@ -22,11 +22,10 @@ class Refiner:
 
     def __init__(self, backend, rotation="fused", mirrored_up_to=MIRRORED_UP_TO):
         self._backend, self._rotation, self._mirrored_up_to = backend, rotation, mirrored_up_to
-        spec = backend.card["spec"]
-        self._columns = {name: slice(*span) for name, span in spec["columns"].items()}
-        self._crop_m = spec["crop_m"]
+        self._columns = {name: slice(*span) for name, span in backend.card.columns.items()}
+        self._crop_m = backend.card.crop_m
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns)
-        self._calibration = backend.card.get("calibration", {})
+        self._calibration = backend.card.calibration
 
     def refine(self, found, image, camera, looks=1):
         """The candidates (dict of arrays, N faces) with pose, covariance and landmarks from their crops.
@@ -65,7 +64,7 @@ class Refiner:
     def _decoded(self, rows, rays, range_m, camera):
         """What the rows say, in the terms of the candidates: look-at rotation, image centre and size, covariances."""
         value = {name: rows[:, span] for name, span in self._columns.items()}
-        scale = {key: self._calibration.get(key, 1.0) for key in ("rotation_std", "centre_std", "size_std")}
+        scale = self._calibration
         R_lookat_camera = lookat_rotation(rays)
         middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
         new_rays = (middle[:, None] @ R_lookat_camera)[:, 0]
@@ -76,11 +75,11 @@ class Refiner:
         points = (points - np.pad(value["centre_m"], ((0, 0), (0, 1)))[:, None]) / size_ratio[:, None, None]
         return {
             "R_local": so3.matrix_from_sixd(value["sixd"]),
-            "rotation_covariance": covariance_from_factor(value["precision_factor"]) * scale["rotation_std"] ** 2,
+            "rotation_covariance": covariance_from_factor(value["precision_factor"]) * scale.rotation_std**2,
             "centre_px": np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
-            "centre_rel_std": np.exp(value["log_centre_std_m"][:, 0]) / REFERENCE_LENGTH_M * scale["centre_std"],
-            "size_rel_std": np.exp(value["log_size_std"][:, 0]) * scale["size_std"],
+            "centre_rel_std": np.exp(value["log_centre_std_m"][:, 0]) / REFERENCE_LENGTH_M * scale.centre_std,
+            "size_rel_std": np.exp(value["log_size_std"][:, 0]) * scale.size_std,
             "sure": np.exp(value["log_centre_std_m"][:, 0]) < SURE_CENTRE_STD_M,
             "landmarks_m": points,
             "visible": 1.0 / (1.0 + np.exp(-value["visibility"])),
@@ -89,13 +88,12 @@ class Refiner:
     def _joined(self, found, refined):
         """Candidates with the refined values, the rotation by the method asked for; nothing to fuse: the crop's own."""
         if self._rotation == "fused" and "R_local" in found:
-            correlation = self._calibration.get("correlation", 0.0)
             refined["R_local"], refined["rotation_covariance"] = fuse_rotations(
                 refined["R_local"],
                 refined["rotation_covariance"],
                 found["R_local"],
                 found["rotation_covariance"],
-                correlation,
+                self._calibration.correlation,
             )
         elif callable(self._rotation):
             R, covariance = self._rotation(refined["landmarks_m"], refined["visible"])

@@ -28,9 +28,9 @@ class Estimator:
 
     def __init__(self, backend, config, refiner=None):
         self._backend, self._config, self._refiner = backend, config, refiner
-        self._columns = {name: slice(*span) for name, span in backend.card["spec"]["columns"].items()}
+        self._columns = {name: slice(*span) for name, span in backend.card.columns.items()}
         _, self._height, self._width, _ = backend.input_shape
-        self._calibration = backend.card.get("calibration", {})
+        self._calibration = backend.card.calibration
         self.beyond_lens = 0  # faces of the latest image without a pose, since their pixel has no ray
 
     def reconfigure(self, config):
@@ -201,15 +201,14 @@ def on_image(found, camera):
 def calibrated(found, calibration):
     """The entries with rotation_covariance (N, 3, 3) rad^2 about the look-at camera's axes, the same on each.
 
-    calibration: dict of factors on the standard deviations, `rotation_std`, `centre_std`, `size_std`, 1 by default.
+    calibration: hpe_core.network_card.Calibration.
     """
-    scale = {key: calibration.get(key, 1.0) for key in ("rotation_std", "centre_std", "size_std")}
-    variance = (scale["rotation_std"] * found["rotation_std_rad"]) ** 2
+    variance = (calibration.rotation_std * found["rotation_std_rad"]) ** 2
     rest = {name: values for name, values in found.items() if name != "rotation_std_rad"}
     return rest | {
         "rotation_covariance": variance[:, None, None] * np.eye(3),
-        "centre_rel_std": scale["centre_std"] * found["centre_rel_std"],
-        "size_rel_std": scale["size_std"] * found["size_rel_std"],
+        "centre_rel_std": calibration.centre_std * found["centre_rel_std"],
+        "size_rel_std": calibration.size_std * found["size_rel_std"],
     }
 
 

@@ -1,6 +1,5 @@
 """summary.json: what went in, what came out, what was lost, how long it took, and with which versions."""
 
-import hashlib
 import json
 import platform
 import re
@@ -70,7 +69,7 @@ class Summary:
             "backend_choice": pipeline.backend.choice,
             "model": pipeline.config.estimator.model,
             "model_files": [
-                {"file": path.name, "sha256": sha256_of(path), "card": backend.card}
+                {"file": path.name, "sha256": backend.sha256, "card": backend.card.raw}
                 for path, backend in pipeline.models
             ],
             "versions": versions(),
@@ -90,11 +89,6 @@ def _camera_dict(cameras):
         "assumed": camera.assumed,
         "images": dict(cameras.images),
     }
-
-
-def sha256_of(path):
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def versions():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hpe_core import model_store
 from hpe_core.errors import HpeError
+from hpe_core.network_card import parsed
 from hpe_core.nlml import angles as euler
 from hpe_core.nlml.bases import BASES, _array
 
@@ -104,6 +106,7 @@ class Model:
 
 def load(path):
     """The Model in a file that `Model.save` wrote. Raises HpeError, in one line, when it is none."""
+    model_store.verify(path, model_store.sha256_of(model_store.read(path)))
     arrays = read_npz(path)
     try:
         return _from_arrays(arrays)
@@ -122,7 +125,9 @@ def _from_arrays(arrays):
     own = {name.removeprefix("basis_"): value for name, value in arrays.items() if name.startswith("basis_")}
     numbers = {name: np.array(_array(arrays, name, shape), float) for name, shape in _NUMBERS.items()}
     texts = {name: str(_array(arrays, name, ())) for name in ("order", "normalisation")}
-    card = json.loads(str(_array(arrays, "card", ())))
+    card = parsed(str(_array(arrays, "card", ())), "its card")
+    if not isinstance(card, dict):
+        raise HpeError("its card must be a JSON object")
     return Model(basis=BASES[kind].from_arrays(own), card=card, **numbers, **texts)
 
 
@@ -145,7 +150,7 @@ def read_npz(path):
 
 def shipped():
     """Path of the model that comes with the package. Raises HpeError when there is none."""
-    path = Path(__file__).parents[1] / "weights" / "nlml.npz"
+    path = model_store.WEIGHTS / "nlml.npz"
     if not path.is_file():
         raise HpeError(f"no NLML model comes with this installation ({path} is missing); name one")
     return path

@@ -23,7 +23,7 @@ COLUMNS = {  # of each row of the CSV, after date, commit and hardware
 }
 SHIPPED = pytest.mark.parametrize(
     "name",
-    [n for n in model_store.names() if make.default_precision(make.read_model(model_store.path_of(n))) == "fp16"],
+    [n for n in model_store.names() if make.default_precision(model_store.read(model_store.path_of(n))) == "fp16"],
 )
 
 
@@ -94,7 +94,7 @@ def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     reference = backends.create("onnxruntime", path, threads=1)
     model = export_precision.read(path)
     network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
-    columns = reference.card["spec"]["columns"]
+    columns = reference.card.columns
     images = np.concatenate(parity.inputs(reference.input_shape, columns))[:4]
     rows = network.run(images)
     assert rows.dtype == np.float32
@@ -119,7 +119,7 @@ class WithSampler:
     def __init__(self, path, precision, max_batch):
         backend = backends.create("onnxruntime", path, threads=1)
         self.card, self.input_shape, self._network = backend.card, backend.input_shape, backend.run
-        _, wanted = sampler.samplers_of(self.card, self.input_shape, 16)
+        _, wanted = sampler.samplers_of(self.card, 16)
         self._sample = sampler.reference(wanted, 1)
         self.calls = []
         WithSampler.latest = self

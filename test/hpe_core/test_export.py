@@ -64,17 +64,17 @@ def test_the_model_carries_its_card(exported):
     path, _, card = exported
     backend = backends.create("onnxruntime", path, threads=1)
     assert backend.input_shape == (1, 64, 96, 3)
-    assert backend.card["spec"] == head6dof.SPEC
-    assert backend.card["licence"] == "Apache-2.0"
-    assert backend.card["config"]["widths"] == [8, 8, 12, 16]
-    assert backend.card["training"] == {"commit": "abc1234", "step": 7, "checkpoints": 1} | {
+    assert backend.card.raw["spec"] == head6dof.SPEC
+    assert backend.card.raw["licence"] == "Apache-2.0"
+    assert backend.card.raw["config"]["widths"] == [8, 8, 12, 16]
+    assert backend.card.raw["training"] == {"commit": "abc1234", "step": 7, "checkpoints": 1} | {
         "seed": 3,
         "batch": 2,
         "lr": 0.002,
         "ema": 0.998,
         "steps": 9,
     }
-    assert card["name"] == backend.card["name"] == "head6dof"
+    assert card["name"] == backend.card.raw["name"] == "head6dof"
 
 
 def test_the_pipeline_runs_on_the_exported_model(exported):

@@ -19,11 +19,16 @@ ALLOWED = {
     "registry": ({"errors"}, set()),
     "safe_files": (set(), set()),
     "model_store": ({"errors"}, set()),
+    "network_card": ({"errors"}, set()),
     "methods": ({"errors", "model_store"}, set()),
     "preprocess": ({"errors", "geometry"}, {"numpy", "cv2"}),
-    "backends": ({"backends", "engines", "errors", "preprocess", "registry"}, {"numpy"}),
+    "backends": (
+        {"backends", "engines", "errors", "model_store", "network_card", "preprocess", "registry"},
+        {"numpy"},
+    ),
     "engines": (
-        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "preprocess", "safe_files"},
+        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "network_card", "preprocess"}
+        | {"safe_files"},
         {"numpy", "cv2", "onnx", "rich"},
     ),
     "models": ({"errors", "models"}, {"torch"}),
@@ -31,12 +36,16 @@ ALLOWED = {
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
     # its commands import training.nlml by name and io when they run
-    "nlml": ({"errors", "geometry", "io", "nlml"}, {"numpy"}),
+    "nlml": ({"errors", "geometry", "io", "model_store", "network_card", "nlml"}, {"numpy"}),
     "pipeline": (
-        {"backends", "errors", "geometry", "methods", "model_store", "nlml", "registry", "tracking", "types"},
+        {"backends", "errors", "geometry", "methods", "model_store", "network_card"}
+        | {"nlml", "registry", "tracking", "types"},
         {"numpy"},
     ),
-    "export_precision": ({"backends", "engines", "errors", "export_rounding"}, {"onnx", "onnxruntime", "numpy"}),
+    "export_precision": (
+        {"backends", "engines", "errors", "export_rounding", "network_card"},
+        {"onnx", "onnxruntime", "numpy"},
+    ),
     "export_rounding": (set(), {"onnx", "onnxruntime", "numpy"}),
     "export": ({"backends", "export_precision", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
 }

@@ -22,12 +22,12 @@ def write_network(tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
-    def write(centre_m=(0.0, 0.0), log_size=0.0, logit=2.0, columns=COLUMNS, spec_extra=None, fill=0.002):
+    def write(centre_m=(0.0, 0.0), log_size=0.0, logit=2.0, columns=COLUMNS, spec_extra=None, per_grey=PER_GREY_M):
         row, gain = np.zeros((1, 275), np.float32), np.zeros((1, 275), np.float32)
         row[0, :3] = [*centre_m, log_size]
         landmarks = row[0, 3:207].reshape(68, 3)
-        landmarks[:, 1] = fill
-        gain[0, 3:207].reshape(68, 3)[:, 0] = PER_GREY_M
+        landmarks[:, 1] = 0.002
+        gain[0, 3:207].reshape(68, 3)[:, 0] = per_grey
         row[0, 207:] = logit
         nodes = [
             helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
@@ -47,7 +47,7 @@ def write_network(tmp_path):
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         spec = {"columns": columns} | ({"crop_m": CROP_M} if spec_extra is None else spec_extra)
         entry = model.metadata_props.add()
-        entry.key, entry.value = "hpe_model_card", json.dumps({"name": "crop6dof", "spec": spec})
+        entry.key, entry.value = "hpe_model_card", json.dumps({"name": "net", "estimator": "net", "spec": spec})
         onnx.save(model, tmp_path / "crop.onnx")
         return tmp_path / "crop.onnx"
 
@@ -87,7 +87,7 @@ def test_refining_moves_the_crop_to_the_networks_own_centre(write_network):
 
 
 def test_an_output_that_is_not_finite_is_no_face(write_network, monkeypatch):
-    detector = CropDetector(write_network(fill=np.nan))
+    detector = CropDetector(write_network(per_grey=3e38))  # finite for a black crop alone
     monkeypatch.setattr(detector, "find", lambda image: (np.array([320.0, 240.0]), 80.0))
     assert detector(halves()) is None
     monkeypatch.setattr(detector, "find", lambda image: None)
@@ -98,7 +98,7 @@ def test_a_network_without_landmarks_is_refused_with_what_it_lacks(write_network
     columns = {name: place for name, place in COLUMNS.items() if name != "landmarks_m"}
     with pytest.raises(HpeError, match="landmarks_m"):
         CropDetector(write_network(columns=columns))
-    with pytest.raises(HpeError, match="crop_m"):
+    with pytest.raises(HpeError, match="as its card says"):  # without crop_m the card is that of whole images
         CropDetector(write_network(spec_extra={}))
 
 

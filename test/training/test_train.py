@@ -121,5 +121,5 @@ def test_two_steps_make_a_checkpoint_that_resumes_and_exports(shard_folder, tmp_
     export([out / "last.pt"], card, tmp_path / "model.onnx")
     backend = create("onnxruntime", tmp_path / "model.onnx", threads=1)
     assert backend.run(np.zeros((1, 256, 320, 3), np.uint8)).shape == (1, 1680, 14)
-    assert backend.card["training"]["step"] == 3
-    json.dumps(backend.card)
+    assert backend.card.raw["training"]["step"] == 3
+    json.dumps(backend.card.raw)

@@ -6,6 +6,7 @@ import numpy as np
 from hpe_core import backends
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.network_card import CROP
 
 COLUMNS = ("centre_m", "log_size", "landmarks_m", "visibility")
 
@@ -20,15 +21,12 @@ class CropDetector:
 
     def __init__(self, path, threads=1):
         self._backend = backends.create("onnxruntime", path, threads)
-        spec = self._backend.card.get("spec", {})
-        columns = spec.get("columns", {})
-        lacking = [name for name in COLUMNS if name not in columns]
-        if lacking or "crop_m" not in spec:
+        card = self._backend.card
+        lacking = [name for name in COLUMNS if name not in card.columns]
+        if lacking or card.kind != CROP:
             raise HpeError(f"{path} is no crop network: its card lacks {', '.join(lacking) or 'crop_m'}")
-        self._columns = {name: slice(*columns[name]) for name in COLUMNS}
-        self._side, self._crop_m = self._backend.input_shape[1], float(spec["crop_m"])
-        if not isinstance(self._side, int):
-            raise HpeError(f"{path} has no fixed crop size: its input is {self._backend.input_shape}")
+        self._columns = {name: slice(*card.columns[name]) for name in COLUMNS}
+        self._side, self._crop_m = card.input_shape[1], card.crop_m
         self._finder = None
 
     def measure(self, image_bgr, centre_px, size_px, refine=False):

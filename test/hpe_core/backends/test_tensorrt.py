@@ -12,7 +12,9 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 
 NETWORKS = [
-    name for name in model_store.names() if make.default_precision(make.read_model(model_store.path_of(name))) == "fp16"
+    name
+    for name in model_store.names()
+    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
 ]
 
 
@@ -38,7 +40,7 @@ def test_without_library_or_gpu_the_reason_is_the_first_thing_that_is_missing():
 def test_poses_are_those_of_onnx_runtime(shipped, precision):
     engine = tensorrt.Backend(shipped, precision=precision)
     reference = backends.create("onnxruntime", shipped)
-    found = parity.measure(reference.run, engine.run, engine.input_shape, engine.card["spec"]["columns"])
+    found = parity.measure(reference.run, engine.run, engine.input_shape, engine.card.columns)
     assert parity.refusal(found.as_dict(), precision) is None
     assert engine.parity["rows"] == found.rows and engine.card == reference.card
 
@@ -61,7 +63,7 @@ def test_calls_run_as_a_cuda_graph(shipped):
 @pytest.mark.trt_gpu
 def test_images_of_a_batch_give_what_each_gives_alone(shipped):
     engine = tensorrt.Backend(shipped, max_batch=4)
-    images = np.concatenate(parity.inputs(engine.input_shape, engine.card["spec"]["columns"]))[:3]
+    images = np.concatenate(parity.inputs(engine.input_shape, engine.card.columns))[:3]
     together = engine.run(images)
     for i in range(3):
         np.testing.assert_allclose(engine.run(images[i : i + 1])[0], together[i], rtol=0.02, atol=0.1)
@@ -83,7 +85,7 @@ def test_an_image_that_the_gpu_preprocesses_gives_the_rows_of_the_cpus_canvases(
     assert engine.samples((size[1], size[0], 3)), "the reason is in the log"
     reference = backends.create("onnxruntime", shipped)
     image = parity.frames(size[1], size[0])[0][0]
-    columns = engine.card["spec"]["columns"]
+    columns = engine.card.columns
     for _ in range(2):
         rows = []
         for backend in (reference, engine):

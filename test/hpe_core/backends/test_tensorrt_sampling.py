@@ -56,7 +56,7 @@ def squares(count, seed=0):
 
 def sampled(backend, image, nodes, spread):
     """What the backend's network says of canvases that ONNX Runtime samples."""
-    points, means = samplers = sampler.samplers_of(backend.card, backend.input_shape, backend.key.max_batch)
+    points, means = samplers = sampler.samplers_of(backend.card, backend.key.max_batch)
     runs = {wanted: sampler.reference(wanted, 1) for wanted in samplers}
     calls = [slice(i, i + points.max_batch) for i in range(0, len(nodes), points.max_batch)]
     return np.concatenate([runs[means if spread[c].any() else points](image, nodes[c], spread[c]) for c in calls])
@@ -82,7 +82,7 @@ def test_a_whole_image_becomes_the_rows_of_its_letterbox(array_gpu):
     call, scales = preprocess.letterbox_call(backend, source, 320, 256)
     canvas, expected_scales = preprocess.letterbox(source.array, 320, 256)
     assert call.func == backend.run_on and scales == expected_scales
-    found = parity.compare(backend.run(canvas[None])[0], call()[0], backend.card["spec"]["columns"])
+    found = parity.compare(backend.run(canvas[None])[0], call()[0], backend.card.columns)
     assert found.rows > 3 and found.rotation_deg_median < 0.05
 
 

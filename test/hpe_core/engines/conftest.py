@@ -177,7 +177,7 @@ def write_crop_net(tmp_path, model_card):
             opset_imports=[helper.make_opsetid("", 17)],
             ir_version=8,
         )
-        card = model_card(name="crop_net", estimator="crop6dof", spec={"columns": CROP_COLUMNS, "crop_m": 0.28})
+        card = model_card(name="crop_net", estimator="crop_net", spec={"columns": CROP_COLUMNS, "crop_m": 0.28})
         onnx.helper.set_model_props(model, {"hpe_model_card": json.dumps(card)})
         path = tmp_path / "crop_net.onnx"
         onnx.save(model, path)

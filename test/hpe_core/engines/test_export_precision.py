@@ -121,7 +121,7 @@ def test_a_quantised_model_is_near_float32_and_says_so_in_its_card(write_net, tm
     card = export_precision.quantise(path, [images(seed=s) for s in range(8)], tmp_path / "q.onnx", target)
     assert card["precision"] == "int8"
     backend = backends.create("onnxruntime", tmp_path / "q.onnx", threads=1)
-    assert backend.card == card
+    assert backend.card.raw == card
     full = rows_of(export_precision.read(path), images())
     difference = np.abs(backend.run(images()) - full)[..., 4:10]
     assert 0 < np.median(difference) < 0.05
@@ -206,7 +206,9 @@ def test_no_model_is_named(tmp_path):
 
 
 FLOAT_NETWORKS = [
-    name for name in model_store.names() if make.default_precision(make.read_model(model_store.path_of(name))) == "fp16"
+    name
+    for name in model_store.names()
+    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
 ]
 
 
@@ -218,7 +220,7 @@ def test_every_shipped_network_keeps_its_poses_in_half_precision(name):
         reference.run,
         lambda image: half.run(None, {"image": image})[0],
         reference.input_shape,
-        reference.card["spec"]["columns"],
+        reference.card.columns,
     )
     assert found.rows >= 16
     assert parity.refusal(found.as_dict(), "fp16") is None, found

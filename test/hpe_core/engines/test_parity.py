@@ -131,7 +131,7 @@ def test_a_network_with_other_weights_does_not_pass_for_the_same(write_net):
     from hpe_core import backends
 
     one = backends.create("onnxruntime", write_net(seed=0), threads=1)
-    columns = one.card["spec"]["columns"]
+    columns = one.card.columns
     same = parity.measure(one.run, one.run, one.input_shape, columns)
     assert parity.refusal(same.as_dict(), "fp16") is None
     other = backends.create("onnxruntime", write_net(seed=1), threads=1)
@@ -145,7 +145,7 @@ def test_a_crop_network_is_compared_too(write_crop_net):
 
     one = backends.create("onnxruntime", write_crop_net(seed=0), threads=1)
     other = backends.create("onnxruntime", write_crop_net(seed=1), threads=1)
-    columns = one.card["spec"]["columns"]
+    columns = one.card.columns
     assert one.input_shape == ("batch", 32, 32, 3)
     same = parity.measure(one.run, one.run, one.input_shape, columns)
     assert same.rows == 16 and parity.refusal(same.as_dict(), "fp16") is None

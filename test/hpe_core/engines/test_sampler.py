@@ -15,6 +15,7 @@ from hpe_core.engines.sampler import Sampler
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.network_card import card_of
 from hpe_core.preprocess import GRID, letterbox, letterbox_nodes, look_at_crop, lookat_nodes
 
 SIDE, CROP_M = 128, 0.28
@@ -170,8 +171,8 @@ def test_mirrored_nodes_make_the_mirrored_crop():
 @pytest.mark.parametrize("size", [(320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640)])
 def test_poses_of_the_shipped_networks_hardly_change(size):
     head, crop = (backends.create("onnxruntime", model_store.path_of(name), 1) for name in ("head6dof", "crop6dof"))
-    columns, camera = head.card["spec"]["columns"], CameraModel.from_hfov(*size, 60.0)
-    sixd = slice(*crop.card["spec"]["columns"]["sixd"])
+    columns, camera = head.card.columns, CameraModel.from_hfov(*size, 60.0)
+    sixd = slice(*crop.card.columns["sixd"])
     pairs, turns = [], []
     for i in range(8):
         image = frame(i, size)
@@ -243,11 +244,12 @@ def test_a_sampler_of_another_version_is_not_current(monkeypatch):
     assert not sampler.is_current(values, sha256)
 
 
-def test_whole_images_are_boxed_in_black_and_crops_of_up_to_eight_faces_repeat_the_edge():
-    whole, crops = {"spec": {"columns": {}}}, {"spec": {"columns": {}, "crop_m": 0.28}}
-    assert sampler.samplers_of(whole, (1, 256, 320, 3), 4) == (POINTS[LETTERBOX], LETTERBOX)
-    assert sampler.samplers_of(crops, ("batch", 128, 128, 3), 16) == (POINTS[CROPS], CROPS)
-    assert [one.max_batch for one in sampler.samplers_of(crops, ("batch", 128, 128, 3), 2)] == [2, 2]
+def test_whole_images_are_boxed_in_black_and_crops_of_up_to_eight_faces_repeat_the_edge(model_card):
+    crop = model_card(estimator="crop_net", spec={"columns": {"sixd": [0, 6]}, "crop_m": 0.28})
+    whole, crops = card_of(model_card(), (1, 256, 320, 3), ""), card_of(crop, ("batch", 128, 128, 3), "")
+    assert sampler.samplers_of(whole, 4) == (POINTS[LETTERBOX], LETTERBOX)
+    assert sampler.samplers_of(crops, 16) == (POINTS[CROPS], CROPS)
+    assert [one.max_batch for one in sampler.samplers_of(crops, 2)] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ trt = pytest.importorskip("tensorrt_rtx")
 ROOT = Path(__file__).parents[3]
 CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
 NETWORKS = [  # that become half precision; one quantised for CPUs is not for TensorRT
-    name for name in model_store.names() if make.default_precision(make.read_model(model_store.path_of(name))) == "fp16"
+    name
+    for name in model_store.names()
+    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
 ]
 NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 
@@ -36,7 +38,7 @@ def network(write_net):
 
 
 def obtain(store, path, capability="8.6", said=None, **options):
-    key = make.key_for(trt, path, make.read_model(path), None, capability, **options)
+    key = make.key_for(trt, path, model_store.read(path), None, capability, **options)
     progress = (said if said is not None else []).append
     return store.obtain(key, lambda: make.build(trt, path, key, True, progress), lambda entry: entry, progress)
 
@@ -177,7 +179,7 @@ def test_two_processes_that_want_the_same_engine_build_it_once(write_net, tmp_pa
 @NEEDS_NO_GPU
 def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fails_loudly(write_net, tmp_path):
     store, path, said = EngineStore(tmp_path / "engines"), write_net(), []
-    key = make.key_for(trt, path, make.read_model(path), None, "8.6")
+    key = make.key_for(trt, path, model_store.read(path), None, "8.6")
     store.write(key, b"noise" * 1000, {})
     with pytest.raises(HpeError):  # there is no GPU to load the new one on
         store.obtain(

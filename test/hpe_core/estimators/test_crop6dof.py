@@ -19,6 +19,7 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
+from hpe_core.network_card import card_of
 from hpe_core.preprocess import look_at_crop
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
@@ -60,7 +61,9 @@ class FixedCrops:
     input_shape = ("batch", SIDE, SIDE, 3)
 
     def __init__(self, calibration=None, std_rad=STD_RAD, **values):
-        self.card = {"spec": {"columns": COLUMNS, "crop_m": CROP_M}, "calibration": calibration or {}}
+        spec = {"columns": COLUMNS, "crop_m": CROP_M}
+        card = {"name": "fixed", "estimator": "crop6dof", "spec": spec, "calibration": calibration or {}}
+        self.card = card_of(card, self.input_shape, "card")
         self.row, self.seen = np.zeros(289), None
         self.row[0] = self.row[4] = 1.0
         self.row[6:9], self.row[15:17] = -np.log(std_rad), np.log([0.004, 0.03])

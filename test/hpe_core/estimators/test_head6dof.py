@@ -14,6 +14,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
+from hpe_core.network_card import card_of
 from hpe_core.pipeline import with_person_spread
 from hpe_core.preprocess import SourceImage
 
@@ -43,7 +44,7 @@ class FixedNetwork:
     input_shape = (1, 256, 320, 3)
 
     def __init__(self, card, found, scales):
-        self.card, self.seen = card, None
+        self.card, self.seen = card_of(card, self.input_shape, "card"), None
         n = len(found["score"])
         canvas = (found["centre_px"] + 0.5) * scales - 0.5
         size = found["size_px"] * np.sqrt(scales[0] * scales[1])

@@ -1,0 +1,203 @@
+"""What kind of network is this? The card in a model file and the shapes of its input and output, checked once."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from hpe_core.errors import HpeError
+
+WHOLE_IMAGE, CROP = "whole image", "crop"
+PRECISIONS = ("fp32", "int8")
+MOST_COLUMNS, MOST_PIXELS = 10_000, 4096
+CROP_M = (0.05, 2.0)  # a face and what is around it, metres
+FACTOR = (1e-3, 1e3)  # of a calibration
+
+# what the estimators that come with the package read: kind, and columns with their widths
+ROWS = {
+    "head6dof": (
+        WHOLE_IMAGE,
+        {
+            "score": 1,
+            "centre_px": 2,
+            "size_px": 1,
+            "sixd": 6,
+            "rotation_std_rad": 1,
+            "size_rel_std": 1,
+            "centre_rel_std": 1,
+        },
+    ),
+    "crop6dof": (
+        CROP,
+        {
+            "sixd": 6,
+            "precision_factor": 6,
+            "centre_m": 2,
+            "log_size": 1,
+            "log_centre_std_m": 1,
+            "log_size_std": 1,
+            "landmarks_m": 3 * 68,
+            "visibility": 68,
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors on the standard deviations that a network tells, and the correlation of its rotation errors with those
+    of the whole-image network."""
+
+    rotation_std: float = 1.0
+    centre_std: float = 1.0
+    size_std: float = 1.0
+    correlation: float = 0.0
+
+
+@dataclass(frozen=True)
+class NetworkCard:
+    """One network. kind: WHOLE_IMAGE or CROP; estimator: module of hpe_core.estimators that reads its rows.
+
+    columns: name -> (first, end) of a row; row: how many columns a row has; crop_m: metres that a crop shows, None for
+    whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes; raw:
+    the card as it stands in the file.
+    """
+
+    name: str
+    kind: str
+    estimator: str
+    columns: Mapping[str, tuple[int, int]]
+    row: int
+    crop_m: float | None
+    calibration: Calibration
+    quantised: bool
+    input_shape: tuple[int | str, int, int, int]
+    raw: dict[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def free_batch(self) -> bool:
+        """Whether one call takes any number of images."""
+        return isinstance(self.input_shape[0], str)
+
+
+def parsed(text: str, where: str) -> Any:
+    """The JSON value in a text from outside. `where` names it in the HpeError."""
+    try:
+        values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise HpeError(f"{where} holds text that is not Unicode") from error
+    except RecursionError as error:
+        raise HpeError(f"{where} is nested too deeply") from error
+    except ValueError as error:
+        raise HpeError(f"{where} is not JSON: {error}") from error
+    return values
+
+
+def card_of(values: Any, input_shape: Any, where: str) -> NetworkCard:
+    """The NetworkCard of a card (the JSON value in the file of a model) and the shape of the network's input.
+
+    Raises HpeError with `where` it stands, what is wrong, and what is allowed.
+    """
+    try:
+        return _checked(values, input_shape)
+    except HpeError as error:
+        raise HpeError(f"{where}: {error}") from error
+
+
+def _checked(values, input_shape):
+    card = _group(values, "the card")
+    name, estimator = _text(card, "name"), _text(card, "estimator")
+    spec = _group(card.get("spec"), "spec")
+    columns = _columns(_group(spec.get("columns"), "spec.columns"))
+    kind, needed = ROWS.get(estimator, (CROP if "crop_m" in spec else WHOLE_IMAGE, {}))
+    for column, width in needed.items():
+        if column not in columns:
+            raise HpeError(f"spec.columns lacks '{column}', which {estimator} needs")
+        first, end = columns[column]
+        if end - first != width:
+            raise HpeError(f"column '{column}' of {estimator} must be {width} wide, got [{first}, {end}]")
+    crop_m = None
+    if kind == CROP:
+        crop_m = _number(spec.get("crop_m"), "spec.crop_m", *CROP_M)
+    elif "crop_m" in spec:
+        raise HpeError(f"spec.crop_m is for crops, {estimator} takes whole images")
+    calibration = _calibration(_group(card.get("calibration", {}), "calibration"))
+    precision = card.get("precision", "fp32")
+    if precision not in PRECISIONS:
+        raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got {_shown(precision)}")
+    shape = _input_shape(input_shape, kind)
+    row = max(end for _, end in columns.values())
+    return NetworkCard(name, kind, estimator, columns, row, crop_m, calibration, precision == "int8", shape, raw=values)
+
+
+def _columns(spans):
+    """Mapping of name -> (first, end), none upon another."""
+    found = {}
+    for name, span in spans.items():
+        if not isinstance(span, list | tuple) or len(span) != 2 or not all(type(value) is int for value in span):
+            raise HpeError(f"column '{_shown(name)}' must be [first, end] in whole numbers, got {_shown(span)}")
+        if not 0 <= span[0] < span[1] <= MOST_COLUMNS:
+            raise HpeError(f"column '{_shown(name)}' must lie in [0, {MOST_COLUMNS}] with first < end, got {span}")
+        found[name] = tuple(span)
+    if not found:
+        raise HpeError("spec.columns names no column")
+    ordered = sorted(found.items(), key=lambda item: item[1])
+    for (one, (_, end)), (other, (first, _)) in itertools.pairwise(ordered):
+        if first < end:
+            raise HpeError(f"columns '{_shown(one)}' and '{_shown(other)}' overlap")
+    return MappingProxyType(found)
+
+
+def _calibration(values):
+    known = {f.name for f in fields(Calibration)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise HpeError(f"calibration has an unknown '{_shown(unknown[0])}', known: {', '.join(sorted(known))}")
+    ranges = {"correlation": (0.0, 0.999)}
+    return Calibration(
+        **{name: _number(value, f"calibration.{name}", *ranges.get(name, FACTOR)) for name, value in values.items()}
+    )
+
+
+def _input_shape(shape, kind):
+    """The shape as a tuple, when it is that of images: uint8 BGR, one or any number."""
+    shape = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    batch_fits = len(shape) == 4 and ((type(shape[0]) is int and shape[0] == 1) or isinstance(shape[0], str))
+    sides_fit = batch_fits and all(type(side) is int and 2 <= side <= MOST_PIXELS for side in shape[1:3])
+    if not sides_fit or type(shape[3]) is not int or shape[3] != 3:
+        raise HpeError(
+            f"the network's input must be images (1 or a name, height, width, 3) of 2 to {MOST_PIXELS} pixels a side, "
+            f"got {_shown(list(shape))}"
+        )
+    if kind == CROP and (shape[0] == 1 or shape[1] != shape[2]):
+        raise HpeError(f"crops must be square and of any number (a name, side, side, 3), got {_shown(list(shape))}")
+    return shape
+
+
+def _group(values, what):
+    if not isinstance(values, dict):
+        raise HpeError(f"{what} must be a JSON object, got {_shown(values)}")
+    return values
+
+
+def _text(card, key):
+    value = card.get(key)
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise HpeError(f"{key} must be a text, got {_shown(value)}")
+    return value
+
+
+def _number(value, what, low, high):
+    if type(value) not in (int, float) or not low <= value <= high:  # neither is NaN
+        raise HpeError(f"{what} must be a number in [{low:g}, {high:g}], got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value):
+    """The value in a message: short, and printable whatever it holds."""
+    text = value if isinstance(value, str) else repr(value)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return text if text.isprintable() else ascii(text)[1:-1]

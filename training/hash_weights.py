@@ -1,0 +1,19 @@
+"""Write the list by which shipped weights are verified when they are loaded. Run it after every change of them:
+
+python -m training.hash_weights
+"""
+
+import json
+
+from hpe_core import model_store
+
+
+def main():
+    path = model_store.WEIGHTS / model_store.SUMS
+    sums = model_store.actual_sums()
+    path.write_text(json.dumps(sums, indent=1) + "\n")
+    print(f"written   {path}: {len(sums)} files")
+
+
+if __name__ == "__main__":
+    main()
