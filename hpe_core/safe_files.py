@@ -1,16 +1,21 @@
 """Files that are there complete or not at all, and locks that end with their process."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 from typing import IO
 
+from hpe_core.errors import HpeError
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write bytes; the file appears complete or not at all, also when the power goes."""
+
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write bytes; the file appears complete or not at all, also when the power goes. mode: less the umask."""
     temporary = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process that died and had this number
     try:
-        with open(temporary, "wb") as file:
+        new_only = os.O_EXCL | os.O_NOFOLLOW
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags | new_only, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -22,6 +27,16 @@ def write_whole(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def open_lock(path: Path) -> IO[str]:
+    """A lock file, made for its owner alone if it is not there. Raises HpeError when it is a link."""
+    try:
+        return open(path, "a", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise HpeError(f"{path} is a link, where a lock file should be: remove it") from error
+        raise
 
 
 def try_lock(file: IO) -> bool:

@@ -2,7 +2,8 @@
 
 Each engine is <stem>.plan and <stem>.json, written beside and renamed, the JSON last: it holds the plan's checksum, so
 whatever is read is complete, also while another process replaces it. <stem>.lock is held (flock) while one is built;
-a process that dies lets go of it.
+a process that dies lets go of it. A plan is code that the GPU's driver runs, so the folder is one that nobody else may
+write to, and no link in it is followed when something is written.
 """
 
 import contextlib
@@ -10,22 +11,25 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hpe_core.engines.key import EngineKey
+from hpe_core.engines.key import PRECISIONS, EngineKey
 from hpe_core.errors import HpeError
 from hpe_core.model_store import sha256_of
-from hpe_core.safe_files import is_the_file, try_lock, write_whole
+from hpe_core.safe_files import is_the_file, open_lock, try_lock, write_whole
 
 FORMAT = 1
 FOLDER_VARIABLE = "HPE_ENGINE_CACHE"
 LOCK_POLL_S = 0.1
+PRIVATE = 0o600  # mode of the files
 # what this store writes: EngineKey.stem with a suffix; everything else in the folder is somebody else's
 _STEM = r"[A-Za-z0-9_-]+-(fp16|fp32|int8)-b[0-9]+-sm[0-9a-z]+-[0-9a-f]{32}"
 _OURS = re.compile(rf"(?P<stem>{_STEM})(\.json|\.plan|\.[0-9]+\.(json|plan)\.tmp)")
+PARITY_NUMBERS = ("rotation_deg_median", "grey_levels")  # of a network, of a sampler
 
 
 class UnusableEngine(HpeError):
@@ -91,6 +95,7 @@ class EngineStore:
 
     def read(self, key):
         """The Entry, or None when there is none. Raises UnusableEngine when it is damaged."""
+        self._check_folder()
         if not self._path(key, ".json").is_file() and not self._path(key, ".plan").is_file():
             return None
         return _read(self._path(key, ".json"), key)
@@ -99,8 +104,8 @@ class EngineStore:
         """Store a plan; returns its Entry. Raises HpeError when the folder cannot take it; nothing half stays."""
         entry = Entry(key, bytes(plan), sha256_of(plan), _now(), facts, parity)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path(key, ".plan"), entry.plan)
+            self._make_folder()
+            write_whole(self._path(key, ".plan"), entry.plan, PRIVATE)
             self._write_sidecar(entry)
         except OSError as error:
             raise HpeError(self._no_room(error, len(plan))) from error
@@ -122,6 +127,7 @@ class EngineStore:
 
     def entries(self):
         """Pairs (Entry, None) or (None, problem naming the file) of all engines in the folder, by name."""
+        self._check_folder()
         found = []
         for stem in sorted(self._stems(".json", ".plan")):
             try:
@@ -136,6 +142,7 @@ class EngineStore:
         What another process is building at the moment is left alone, and so is every file that this store did not
         write.
         """
+        self._check_folder()
         deleted = []
         for stem in sorted(self._stems(".json", ".plan", ".tmp")):
             with self._lock_at_once(stem) as free:
@@ -158,12 +165,12 @@ class EngineStore:
         """Hold the engine's lock; waits for another process, saying so once."""
         path = self._path(key, ".lock")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
         except OSError as error:
             raise HpeError(self._no_room(error, 0)) from error
         while True:
             try:
-                file = open(path, "a")
+                file = open_lock(path)
             except OSError as error:
                 raise HpeError(self._no_room(error, 0)) from error
             with file:
@@ -180,8 +187,36 @@ class EngineStore:
     @contextlib.contextmanager
     def _lock_at_once(self, stem):
         """Yields whether the lock could be had without waiting."""
-        with open(self.folder / f"{stem}.lock", "a") as file:
+        with open_lock(self.folder / f"{stem}.lock") as file:
             yield try_lock(file)
+
+    def _make_folder(self):
+        """The folder, of its owner alone where it is made now. Raises OSError, or HpeError as `_check_folder`."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._check_folder()
+
+    def _check_folder(self):
+        """Raises HpeError when others than this user and root could put an engine into the folder."""
+        try:
+            status = os.stat(self.folder)
+        except (FileNotFoundError, NotADirectoryError):  # nothing to read; that it cannot be made is told when it is
+            return
+        except (OSError, ValueError) as error:
+            raise HpeError(f"cannot use {self.folder} for engines: {getattr(error, 'strerror', error)}") from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise HpeError(f"cannot use {self.folder} for engines: it is no folder")
+        what_else = f"or set {FOLDER_VARIABLE} to a folder of your own"
+        if status.st_uid not in (0, os.geteuid()):
+            raise HpeError(
+                f"engines in {self.folder} are not used: the folder belongs to user {status.st_uid}, this program runs "
+                f"as {os.geteuid()}; `chown {os.geteuid()} {self.folder}` {what_else}"
+            )
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise HpeError(
+                f"engines in {self.folder} are not used: others may write there (mode "
+                f"{stat.S_IMODE(status.st_mode):o}); `chmod go-w {self.folder}` {what_else}"
+            )
 
     def _read_or_problem(self, key):
         try:
@@ -199,7 +234,7 @@ class EngineStore:
             "facts": entry.facts,
             "parity": entry.parity,
         }
-        write_whole(self._path(entry.key, ".json"), (json.dumps(values, indent=1) + "\n").encode())
+        write_whole(self._path(entry.key, ".json"), (json.dumps(values, indent=1) + "\n").encode(), PRIVATE)
 
     def _stems(self, *suffixes):
         """Stems of the engines that have files with one of the suffixes."""
@@ -226,19 +261,44 @@ def _read(sidecar, key=None):
         found = EngineKey.from_dict(values["key"])
         plan = sidecar.with_suffix(".plan").read_bytes()
         entry = Entry(found, plan, values["plan_sha256"], values["created"], values["facts"], values["parity"])
+        _check_values(entry)
     except UnusableEngine:
         raise
     except FileNotFoundError as error:
         raise UnusableEngine(f"{Path(error.filename).name} is missing") from error
+    except IsADirectoryError as error:
+        raise UnusableEngine(f"{Path(error.filename).name} is a folder") from error
     except OSError as error:
         raise HpeError(f"cannot read {error.filename or sidecar}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, HpeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, HpeError) as error:
         raise UnusableEngine(f"{sidecar.name} is damaged ({type(error).__name__}: {error})") from error
     if found.stem != sidecar.stem or (key is not None and found != key):
         raise UnusableEngine(f"{sidecar.name} describes another engine, {found.stem}")
     if sha256_of(plan) != entry.plan_sha256:
         raise UnusableEngine(f"{sidecar.stem}.plan is not what was written ({len(plan)} bytes, checksum differs)")
     return entry
+
+
+def _check_values(entry):
+    """Raises ValueError when an Entry from a file does not hold what `hpe engine` shows of it."""
+    if entry.key.precision not in PRECISIONS:
+        raise ValueError(f"precision {entry.key.precision}")
+    if not isinstance(entry.created, str) or not isinstance(entry.facts, dict):
+        raise ValueError("created is no text, or facts is no object")
+    types, parity = entry.facts.get("types"), entry.parity
+    if types and not _has_numbers(types, ("float16", "quantised", "nodes")):
+        raise ValueError("types lacks a number")
+    if parity is not None and not any(_has_numbers(parity, ("rows", name)) for name in PARITY_NUMBERS):
+        raise ValueError("parity lacks a number")
+
+
+def _has_numbers(values, needed):
+    """Whether a JSON value is an object of numbers (or null), with all that are needed."""
+    if not isinstance(values, dict) or not all(
+        value is None or type(value) in (int, float) for value in values.values()
+    ):
+        return False
+    return all(values.get(name) is not None for name in needed)
 
 
 def _free_mb(folder):

@@ -17,7 +17,7 @@ ALLOWED = {
     "types": ({"errors", "geometry"}, {"numpy"}),
     "config": ({"errors"}, set()),
     "registry": ({"errors"}, set()),
-    "safe_files": (set(), set()),
+    "safe_files": ({"errors"}, set()),
     "model_store": ({"errors"}, set()),
     "network_card": ({"errors"}, set()),
     "methods": ({"errors", "model_store"}, set()),

@@ -48,6 +48,27 @@ def test_list_names_engine_gpu_library_and_verdict(hpe, store, key, key_with, ca
     assert "not yet compared with ONNX Runtime" in out and "3 engines" in out
 
 
+FOREIGN = {
+    "nested": "[" * 100_000,
+    "a package": '{"name": "x", "version": "1.0"}',
+    "an engine of texts": '{"format": 1, "key": "x", "plan_sha256": 3}',
+    "a list": "[1, 2]",
+    "not a number": "NaN",
+    "binary": "\0\ud7ff\x01",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+def test_list_and_check_tell_foreign_json_as_damaged_and_go_on(hpe, store, key, capsys, text):
+    store.write(key, b"plan", {}, GOOD)
+    (store.folder / "foreign.json").write_text(text, encoding="utf-8")
+    (store.folder / "folder.json").mkdir()
+    assert hpe("engine", "list") == 0
+    out = capsys.readouterr().out
+    assert "damaged: folder.json is a folder" in out and "damaged: foreign.json is damaged" in out and key.stem in out
+    assert hpe("engine", "check") == 2
+
+
 def test_check_fails_on_a_damaged_and_on_a_refused_engine(hpe, store, key, key_with, capsys):
     store.write(key, b"plan", {}, GOOD)
     assert hpe("engine", "check") == 0

@@ -70,6 +70,11 @@ def test_another_version_of_the_library_is_another_engine(store, key, key_with):
     assert store.read(key) is None and store.read(newer).plan == PLAN
 
 
+def change(sidecar, **values):
+    """Other values in a sidecar."""
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | values))
+
+
 DAMAGE = {
     "plan cut short": lambda plan, sidecar: plan.write_bytes(PLAN[:100]),
     "plan empty": lambda plan, sidecar: plan.write_bytes(b""),
@@ -83,6 +88,16 @@ DAMAGE = {
         sidecar.read_text().replace('t": 1', 't": 9')
     ),
     "sidecar of another engine": lambda plan, sidecar: sidecar.write_text(sidecar.read_text().replace("8.6", "8.9")),
+    "sidecar nested": lambda plan, sidecar: sidecar.write_text("[" * 100_000),
+    "sidecar a number": lambda plan, sidecar: sidecar.write_text("3"),
+    "facts a list": lambda plan, sidecar: change(sidecar, facts=[]),
+    "types a list": lambda plan, sidecar: change(sidecar, facts={"types": [1]}),
+    "types without numbers": lambda plan, sidecar: change(sidecar, facts={"types": {"float16": "3"}}),
+    "parity a text": lambda plan, sidecar: change(sidecar, parity="good"),
+    "parity of texts": lambda plan, sidecar: change(sidecar, parity={"rows": "4", "rotation_deg_median": "0"}),
+    "parity without numbers": lambda plan, sidecar: change(sidecar, parity={"rows": 40}),
+    "created a number": lambda plan, sidecar: change(sidecar, created=1),
+    "checksum a number": lambda plan, sidecar: change(sidecar, plan_sha256=1),
     "sidecar without a key": lambda plan, sidecar: sidecar.write_text('{"format": 1}'),
 }
 
@@ -288,9 +303,10 @@ def test_a_lock_file_deleted_meanwhile_does_not_let_two_in(store, key):
 def test_the_comparison_is_kept_beside_the_plan(store, key):
     entry = store.obtain(key, Builder(), lambda entry: entry, silent)
     assert entry.parity is None and entry.facts == {"number": 1}
-    assert store.note_parity(entry, {"rows": 40}).parity == {"rows": 40}
-    assert store.read(key).parity == {"rows": 40}
-    assert json.loads((store.folder / f"{key.stem}.json").read_text())["parity"] == {"rows": 40}
+    found = {"rows": 40, "rotation_deg_median": 0.01, "score_median": None}
+    assert store.note_parity(entry, found).parity == found
+    assert store.read(key).parity == found
+    assert json.loads((store.folder / f"{key.stem}.json").read_text())["parity"] == found
 
 
 def test_the_folder_follows_the_variables(monkeypatch, tmp_path):
@@ -314,3 +330,72 @@ def test_without_a_home_the_variable_is_named(monkeypatch):
 
 def test_an_empty_store_has_nothing_and_prunes_nothing(store):
     assert store.entries() == [] and store.prune() == []
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775, 0o702])
+def test_a_folder_that_others_may_write_to_is_refused_with_what_to_do(store, key, mode):
+    store.obtain(key, Builder(), plan_of, silent)
+    store.folder.chmod(mode)
+    for use in (
+        lambda: store.read(key),
+        lambda: store.obtain(key, Builder(), plan_of, silent),
+        lambda: store.write(key, PLAN, {}),
+        store.entries,
+        store.prune,
+    ):
+        with pytest.raises(
+            HpeError, match=rf"others may write there \(mode {mode:o}\); `chmod go-w .*HPE_ENGINE_CACHE"
+        ):
+            use()
+    store.folder.chmod(0o755)
+    assert store.obtain(key, Builder(), plan_of, silent) == PLAN
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_folder_of_another_user_is_refused(store, key):
+    store.obtain(key, Builder(), plan_of, silent)
+    os.chown(store.folder, 12345, 12345)
+    with pytest.raises(HpeError, match=r"belongs to user 12345, this program runs as 0; `chown 0 .* HPE_ENGINE_CACHE"):
+        store.obtain(key, Builder(), plan_of, silent)
+
+
+@pytest.mark.skipif(not Path("/proc/1").exists() or Path("/proc").stat().st_uid != 0, reason="needs a folder of root")
+def test_a_folder_of_root_is_taken_when_nobody_else_may_write_there():
+    EngineStore("/usr").entries()
+
+
+@pytest.fixture(params=[0o000, 0o002, 0o022])
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def test_what_is_made_is_its_owners_alone_whatever_the_umask(store, key, umask):
+    store.obtain(key, Builder(), plan_of, silent)
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+    assert {path.suffix: path.stat().st_mode & 0o777 for path in store.folder.iterdir()} == {
+        ".json": 0o600,
+        ".plan": 0o600,
+        ".lock": 0o600,
+    }
+
+
+def test_no_link_is_followed_when_something_is_written(store, key, tmp_path):
+    store.folder.mkdir(mode=0o700)
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for suffix in (".plan", ".json"):
+        (store.folder / f"{key.stem}.{os.getpid()}{suffix}.tmp").symlink_to(victim)
+        (store.folder / f"{key.stem}{suffix}").symlink_to(victim)
+    store.write(key, PLAN, {})
+    assert victim.read_text() == "mine" and store.read(key).plan == PLAN
+    assert not any(path.is_symlink() for path in store.folder.iterdir())
+
+
+def test_a_lock_that_is_a_link_is_told_and_not_followed(store, key, tmp_path):
+    store.folder.mkdir(mode=0o700)
+    (store.folder / f"{key.stem}.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(HpeError, match=r"\.lock is a link, where a lock file should be: remove it"):
+        store.obtain(key, Builder(), plan_of, silent)
+    assert not (tmp_path / "made").exists()
