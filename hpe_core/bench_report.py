@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import hpe_core
+from hpe_core.arguments import number, whole
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import check_new_file, new_file
 
@@ -33,8 +34,12 @@ def add_parsers(subparsers):
     bench = subparsers.add_parser("bench", help="measure the networks on this machine", description=DESCRIPTION)
     bench.add_argument("--report", metavar="FILE", help="write the results as JSON")
     bench.add_argument("--overwrite", action="store_true", help="replace FILE")
-    bench.add_argument("--seconds", metavar="S", type=float, default=2.0, help="time per measurement (default: 2)")
-    bench.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (default: 1; 0 takes all)")
+    bench.add_argument(
+        "--seconds", metavar="S", type=number(0, 3600), default=2.0, help="time per measurement (default: 2)"
+    )
+    bench.add_argument(
+        "--threads", metavar="N", type=whole(0, 256), default=1, help="CPU threads (default: 1; 0 takes all)"
+    )
     bench.set_defaults(command=_bench)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import hpe_core
+from hpe_core.arguments import check_texts, hfov_deg, whole
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\
@@ -44,11 +45,14 @@ EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 
 def main(argv=None):
     """Run the command with a list of arguments; returns the exit code."""
-    args = _parser().parse_args(argv)
     # libraries below would add lines of their own to the one that explains
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold what no terminal shows
     try:
+        args = _parser().parse_args(argv)
+        check_texts(args)
         return args.command(args)
     except HpeError as error:
         _print_error(error)
@@ -64,20 +68,17 @@ def main(argv=None):
         return EXIT_INTERRUPTED
 
 
-def _one_line(text):
-    """Printable whatever a file or an argument has put into it."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).split()))
-
-
 def _print_error(error):
-    print(f"hpe: error: {_one_line(error)}", file=sys.stderr)
+    """One line, printable whatever a file or an argument has put into it."""
+    text = " ".join(str(error).split())
+    print(f"hpe: error: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
     """One line on errors, as everywhere else in the command."""
 
     def error(self, message):
-        self.exit(EXIT_BAD_INPUT, f"hpe: error: {_one_line(message)} (see {self.prog} --help)\n")
+        raise HpeError(f"{message} (see {self.prog} --help)")
 
 
 def _parser():
@@ -102,13 +103,18 @@ def _parser():
         "--camera-info", metavar="FILE.yaml", help="calibration as camera_calibration writes it; beats the bag's own"
     )
     camera.add_argument(
-        "--hfov", metavar="DEG", type=float, help="horizontal field of view to assume without calibration (default: 60)"
+        "--hfov",
+        metavar="DEG",
+        type=hfov_deg,
+        help="horizontal field of view to assume without calibration (default: 60)",
     )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
     run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
     run.add_argument("--model", metavar="NAME", help="name as `hpe models` lists it, or .onnx file; default: auto")
     run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
-    run.add_argument("--threads", metavar="N", type=int, help="inference threads (default: 1; 0 takes all cores)")
+    run.add_argument(
+        "--threads", metavar="N", type=whole(0, 256), help="inference threads (default: 1; 0 takes all cores)"
+    )
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
     run.set_defaults(command=_run)
 

@@ -26,7 +26,7 @@ class Checked:
 def _checked_value(f, value):
     expected = type(f.default)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 53 else float("inf")
     if type(value) is not expected:
         raise HpeError(f"{f.name} must be {expected.__name__}, got {type(value).__name__} ({value!r})")
     low, high, choices = f.metadata["low"], f.metadata["high"], f.metadata["choices"]

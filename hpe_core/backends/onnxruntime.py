@@ -28,14 +28,34 @@ def provider_missing(provider):
     return None
 
 
-def function_of(onnx_bytes, threads=0):
-    """A graph (bytes of an ONNX file) on the CPU, as a function: named inputs (arrays) -> first output."""
+def function_of(onnx_bytes, threads=0, where="graph"):
+    """A graph (bytes of an ONNX file) on the CPU, as a function: named inputs (arrays) -> first output.
+
+    Either raises HpeError, naming `where` it is from, when the graph cannot be loaded or does not take its inputs.
+    """
+    session = _session(onnx_bytes, threads, ("CPUExecutionProvider",), where)
+
+    def run(**inputs):
+        try:
+            return session.run(None, inputs)[0]
+        except Exception as error:  # onnxruntime raises its own unexported classes
+            raise HpeError(f"model {where} does not run: {_first_line(error)}") from error
+
+    return run
+
+
+def _session(model, threads, providers, where):
+    """InferenceSession of a path or of bytes. Raises HpeError when it cannot be loaded."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
-    return lambda **inputs: session.run(None, inputs)[0]
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(model, options, providers=list(providers))
+    except Exception as error:  # onnxruntime raises its own unexported classes
+        raise HpeError(f"cannot load model {where}: {_first_line(error)}") from error
 
 
 def _first_line(error):
@@ -53,14 +73,7 @@ class Backend:
 
         self.sha256 = model_store.sha256_of(model_store.read(model_path))
         model_store.verify(model_path, self.sha256)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(str(model_path), options, providers=list(self.providers))
-        except Exception as error:  # onnxruntime raises its own unexported classes
-            raise HpeError(f"cannot load model {model_path}: {_first_line(error)}") from error
+        self._session = _session(str(model_path), threads, self.providers, model_path)
         working = self._session.get_providers()
         if working[0] != self.providers[0]:  # onnxruntime falls back without an error
             raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")

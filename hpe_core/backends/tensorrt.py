@@ -55,7 +55,7 @@ class Backend:
             progress,
         )
         self.facts = entry.facts
-        self.card = card_of(self.facts["card"], self.facts["input_shape"], key.stem)
+        self.card = card_of(self.facts.get("card"), self.facts.get("input_shape"), key.stem)
         self.input_shape = self.card.input_shape
         self.version, self.key, self.sha256 = tensorrt_build.describe(trt), key, key.onnx_sha256
         self._runner = Runner(trt, engine, key.max_batch)

@@ -85,7 +85,7 @@ def _build_ahead(trt, store, model_path, capability, args):
         build = functools.partial(make.build, trt, model_path, key, True, progress)
         entries = [store.obtain(key, build, lambda entry: entry, progress)]
         facts = entries[0].facts
-        card = card_of(facts["card"], facts["input_shape"], key.stem)
+        card = card_of(facts.get("card"), facts.get("input_shape"), key.stem)
         for wanted in sampler.samplers_of(card, key.max_batch):
             sampler_key = make.sampler_key(trt, wanted, None, capability)
             build = functools.partial(make.build_sampler, trt, wanted, sampler_key, True, progress)

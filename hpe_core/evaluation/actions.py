@@ -36,8 +36,6 @@ def eval_dataset(args):
     """`hpe eval dataset`; returns the exit code."""
     if args.protocol not in PROTOCOLS:
         raise HpeError(f"unknown protocol '{args.protocol}', known: {', '.join(PROTOCOLS)}")
-    if args.jobs < 1:
-        raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{args.protocol}"
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     config = config_of(args.config) or PipelineConfig()
@@ -89,8 +87,6 @@ def eval_bag(args):
     job = _job(args)
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{bag_evaluation.bag_name(args.bag)}"
-    if args.jobs < 1:
-        raise HpeError(f"--jobs must be at least 1, got {args.jobs}")
     read = [*given_files(args), *(file for bag in bags.values() for file in bag_files(bag)), *_estimate_files(args)]
     with OutFolder(out, "eval bag", NAMES, args.overwrite, read) as folder:
         with Progress() as progress:

@@ -3,6 +3,8 @@
 import argparse
 import importlib
 
+from hpe_core.arguments import hfov_deg, whole
+
 BAG_DESCRIPTION = """\
 Measure head poses in rosbag2 files against a truth, or alone. BAG is a bag (folder, .mcap, .db3) or a folder of bags.
 
@@ -109,7 +111,7 @@ def _add_bag_arguments(p):
     run.add_argument("--topic", metavar="T", help="image topic (default: the only one, or the first)")
     run.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
     run.add_argument("--camera-info", metavar="FILE.yaml", help="calibration; beats the bag's own")
-    run.add_argument("--hfov", metavar="DEG", type=float, help="horizontal field of view without calibration (60)")
+    run.add_argument("--hfov", metavar="DEG", type=hfov_deg, help="horizontal field of view without calibration (60)")
     run.add_argument("--flip", action="store_true", help="measure consistency with mirrored images too")
     how = p.add_argument_group("how to compare")
     how.add_argument("--estimate-frame", choices=("face", "head", "gaze"), default="face", help="axes of estimates")
@@ -126,7 +128,7 @@ def _add_bag_arguments(p):
     how.add_argument("--target", action="append", metavar="NAME=X,Y,Z", help="looked-at point in the camera frame")
     how.add_argument("--looking-angle", metavar="DEG", type=float, default=15.0, help="looks at a target when closer")
     many = p.add_argument_group("many bags")
-    many.add_argument("--jobs", metavar="N", type=int, default=1, help="processes for bags and model runs")
+    many.add_argument("--jobs", metavar="N", type=whole(1, 256), default=1, help="processes for bags and model runs")
     many.add_argument("--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786")
 
 
@@ -136,13 +138,13 @@ def _add_dataset_arguments(p):
     p.add_argument("--model", metavar="NAME", help="model name or .onnx file (default: the shipped one)")
     p.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
     p.add_argument(
-        "--hfov", metavar="DEG", type=float, default=60.0, help="assumed where the dataset has no calibration"
+        "--hfov", metavar="DEG", type=hfov_deg, default=60.0, help="assumed where the dataset has no calibration"
     )
     p.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/eval_<protocol>)")
     p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier evaluation in DIR")
     p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
-    p.add_argument("--limit", metavar="N", type=int, help="only the first N images (for a trial)")
-    p.add_argument("--jobs", metavar="N", type=int, default=1, help="processes")
+    p.add_argument("--limit", metavar="N", type=whole(1), help="only the first N images (for a trial)")
+    p.add_argument("--jobs", metavar="N", type=whole(1, 256), default=1, help="processes")
 
 
 def _add_images_arguments(p):
@@ -156,7 +158,9 @@ def _add_images_arguments(p):
         help="as `hpe run --model`, repeatable (default: all of ours)",
     )
     p.add_argument("--config", metavar="FILE.yaml", help="settings of the pipeline that differ from the defaults")
-    p.add_argument("--hfov", metavar="DEG", type=float, default=60.0, help="assumed where images have no calibration")
+    p.add_argument(
+        "--hfov", metavar="DEG", type=hfov_deg, default=60.0, help="assumed where images have no calibration"
+    )
     p.add_argument(
         "--peers", metavar="DIR", help="weights of the peers (training/README.md); needs a checkout and torch"
     )
@@ -164,7 +168,7 @@ def _add_images_arguments(p):
         "--align-on", metavar="FOLDER", help="other labelled images, which fit one constant rotation per method"
     )
     p.add_argument("--without", action="append", metavar="IMAGE", help="tell the result without this image, too")
-    p.add_argument("--limit", metavar="N", type=int, help="only the first N images (for a trial)")
+    p.add_argument("--limit", metavar="N", type=whole(1), help="only the first N images (for a trial)")
     p.add_argument("--thresholds", metavar="FILE.yaml", help="bounds on results; one that fails ends with exit code 1")
 
 
@@ -173,8 +177,8 @@ def _add_convert_arguments(p):
     p.add_argument("source", metavar="SOURCE", help="folder of the dataset, folder of images, or video")
     p.add_argument("--out", metavar="DIR", help="folder of the bags (default: hpe_out/<kind>)")
     p.add_argument("--overwrite", action="store_true", help="replace the bags of an earlier conversion in DIR")
-    p.add_argument("--limit", metavar="N", type=int, help="only the first N images")
+    p.add_argument("--limit", metavar="N", type=whole(1), help="only the first N images")
     p.add_argument("--list", metavar="FILE", help="300wlp: write the list of usable images instead")
     camera = p.add_mutually_exclusive_group()
     camera.add_argument("--camera-info", metavar="FILE.yaml", help="calibration of the images")
-    camera.add_argument("--hfov", metavar="DEG", type=float, help="horizontal field of view to assume")
+    camera.add_argument("--hfov", metavar="DEG", type=hfov_deg, help="horizontal field of view to assume")

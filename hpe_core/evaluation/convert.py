@@ -72,7 +72,11 @@ def _convert_samples(samples, kind, folder, camera, hfov_deg, limit):
                 bag = ImageBag(folder.staged / name)
             data = _read(sample.path)
             height, width = _size(data, sample.path)
-            own = camera or sample.camera or CameraModel.from_hfov(width, height, hfov_deg or DEFAULT_HFOV_DEG)
+            own = (
+                camera
+                or sample.camera
+                or CameraModel.from_hfov(width, height, DEFAULT_HFOV_DEG if hfov_deg is None else hfov_deg)
+            )
             if (own.width, own.height) != (width, height):
                 raise HpeError(
                     f"the camera is for {own.width}x{own.height} images but {sample.name} is {width}x{height}"
@@ -99,7 +103,7 @@ def _convert_source(frames, folder, camera, hfov_deg, limit):
             if limit is not None and count == limit:
                 break
             height, width = frame.image_bgr.shape[:2]
-            own = camera or (CameraModel.from_hfov(width, height, hfov_deg) if hfov_deg else None)
+            own = camera or (None if hfov_deg is None else CameraModel.from_hfov(width, height, hfov_deg))
             data, encoding = _encoded(frame.image_bgr, lossless=frames.kind == "images")
             stamp_ns = START_NS + (frame.stamp_ns if step_ns is None else count * step_ns)
             bag.write(stamp_ns, data, encoding, own)

@@ -29,8 +29,6 @@ WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps 
 def eval_images(args):
     """`hpe eval images`; returns the exit code."""
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{Path(args.folder).resolve().name}"
-    if args.limit is not None and args.limit < 1:
-        raise HpeError(f"--limit must be at least 1, got {args.limit}")
     thresholds = load_thresholds(args.thresholds) if args.thresholds else []
     samples = labelled_images(args.folder, args.limit)
     others = labelled_images(args.align_on, args.limit) if args.align_on else []

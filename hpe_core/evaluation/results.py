@@ -1,12 +1,14 @@
 """results.json, frames.csv and JUnit XML: the same bytes for the same input."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 SCHEMA_VERSION = "1.0"
+FORBIDDEN_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 DIGITS = 9  # significant; hides the last bits, in which machines may differ
 
 
@@ -67,6 +69,11 @@ def _quoted(text):
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
 
+def _xml(text):
+    """The text with a mark in the place of each character that XML 1.0 forbids, as control characters."""
+    return FORBIDDEN_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def write_junit(path, checks, suite):
     """JUnit XML with one test case per Check, and one that says the evaluation itself came to its end."""
     failed = [check for check in checks if not check.passed]
@@ -76,9 +83,10 @@ def write_junit(path, checks, suite):
     )
     ElementTree.SubElement(node, "testcase", classname=suite, name="evaluation", time="0")
     for check in checks:
-        name = f"{check.metric} {check.bound} {check.limit:g}"
-        case = ElementTree.SubElement(node, "testcase", classname=f"{suite}.{check.estimate}", name=name, time="0")
+        name = _xml(f"{check.metric} {check.bound} {check.limit:g}")
+        classname = _xml(f"{suite}.{check.estimate}")
+        case = ElementTree.SubElement(node, "testcase", classname=classname, name=name, time="0")
         if not check.passed:
-            ElementTree.SubElement(case, "failure", message=check.text)
+            ElementTree.SubElement(case, "failure", message=_xml(check.text))
     ElementTree.indent(root)
     Path(path).write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")

@@ -7,6 +7,7 @@ from hpe_core.errors import HpeError
 from hpe_core.io.yaml_file import load_mapping
 
 BOUNDS = ("min", "max")
+MOST = 1e300
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ def load_thresholds(path):
             if not isinstance(bounds, dict) or not bounds or not set(bounds) <= set(BOUNDS):
                 raise HpeError(f"thresholds file {path}: {metric} must have min or max, got {bounds!r}")
             for bound, limit in bounds.items():
-                if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit:
+                if isinstance(limit, bool) or not isinstance(limit, int | float) or not abs(limit) < MOST:
                     raise HpeError(f"thresholds file {path}: {metric} {bound} must be a number, got {limit!r}")
                 found.append((str(pattern), str(metric), bound, float(limit)))
+    if not found:  # a check of nothing would pass
+        raise HpeError(f"thresholds file {path} holds no bound")
     return found
 
 

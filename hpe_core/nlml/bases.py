@@ -61,9 +61,9 @@ class RotationBasis:
             side = power.shape[-1] * 3
             power = (power[:, :, None, :, None] * R[:, None, :, None, :]).reshape(n, side, side)
             D = Q.T @ power @ Q
-            stop = start + D[0].size if n else start + Q.shape[1] ** 2
-            out[:, 0, start:stop] = D.reshape(n, -1)
-            out[:, 1:, start:stop] = (generators @ D[:, None]).reshape(n, 3, -1)
+            stop = start + Q.shape[1] ** 2
+            out[:, 0, start:stop] = D.reshape(n, stop - start)
+            out[:, 1:, start:stop] = (generators @ D[:, None]).reshape(n, 3, stop - start)
             start = stop
         return out
 

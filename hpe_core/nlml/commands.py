@@ -3,6 +3,7 @@
 import argparse
 import importlib
 
+from hpe_core.arguments import whole
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\
@@ -39,7 +40,7 @@ def add_parsers(subparsers):
         "--shards", metavar="DIR", nargs="+", help="measure training shards instead: landmarks with poses"
     )
     build.add_argument("--images", metavar="DIR", help="measure labelled images (labels.csv and images) instead")
-    build.add_argument("--limit", metavar="N", type=int, help="with --shards: at most N faces of each")
+    build.add_argument("--limit", metavar="N", type=whole(1), help="with --shards: at most N faces of each")
     build.set_defaults(command=_later("build"))
 
     fit = commands.add_parser("fit", help="decompose the tensor, fit the basis, write the model, a report and plots")
@@ -83,7 +84,9 @@ def add_parsers(subparsers):
     evaluate.add_argument("--window", choices=("all", "original"), default="all", help="original: 50/40/30 degrees")
     evaluate.add_argument("--tensor", metavar="DIR", help="plot the error against the number of identities of a tensor")
     evaluate.add_argument("--adapt", metavar="FILE.npz", help="with --tensor: learn the detector from these each time")
-    evaluate.add_argument("--faces", metavar="N", type=int, default=500, help="synthetic test faces (default: 500)")
+    evaluate.add_argument(
+        "--faces", metavar="N", type=whole(1, 1_000_000), default=500, help="synthetic test faces (default: 500)"
+    )
     evaluate.add_argument("--data", metavar="DIR", help="folder with heads/ for synthetic test faces")
     evaluate.add_argument("--out", metavar="DIR", help="folder for results.json and plots")
     evaluate.add_argument("--overwrite", action="store_true", help="replace earlier results in DIR")
@@ -134,7 +137,10 @@ def _infer(args):
     arrays = read_npz(args.landmarks)
     if "points" not in arrays or arrays["points"].dtype.kind not in "fiu":
         raise HpeError(f"{args.landmarks} lacks numbers named 'points' (N, {model.landmarks}, 3)")
-    found = infer(model, arrays["points"], arrays.get("visible"))
+    if "visible" in arrays and arrays["visible"].dtype.kind not in "fiub":
+        raise HpeError(f"'visible' in {args.landmarks} must be numbers (N, {model.landmarks})")
+    with np.errstate(all="ignore"):  # landmarks beyond all sense do not converge, and are counted
+        found = infer(model, arrays["points"], arrays.get("visible"))
     angles = euler.aflw2000.from_matrix(found.R_local)
     std = np.degrees(np.sqrt(np.trace(found.covariance_rad2, axis1=1, axis2=2) / 3.0))
     columns = (angles.yaw, angles.pitch, angles.roll, std, found.residual)

@@ -137,7 +137,7 @@ def read_npz(path):
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
                 raise HpeError(f"{path} is a single array, needed is an .npz file")
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise HpeError(f"{path} cannot be read: {error.strerror or 'not an .npz file'}") from error
     except HpeError:
@@ -146,6 +146,10 @@ def read_npz(path):
         raise HpeError(f"{path} cannot be read as .npz without pickle: {' '.join(str(error).split())[:120]}") from error
     except Exception as error:  # zipfile and zlib leak RuntimeError, struct.error, zlib.error ... on damaged files
         raise HpeError(f"{path} is a damaged .npz file: {type(error).__name__}") from error
+    strange = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
+    if strange:
+        raise HpeError(f"{path} is no .npz file: '{strange[0]}' in it is no array")
+    return arrays
 
 
 def shipped():

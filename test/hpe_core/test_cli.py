@@ -282,8 +282,8 @@ def test_bad_options_are_one_line_each(video, tmp_path, fails, model):
     run = ["run", clip, *model]
     assert "unknown model 'nix', known:" in fails("run", clip, "--model", "nix")
     assert "unknown backend 'nix', known: onnxruntime" in fails(*run, "--backend", "nix")
-    assert "threads must lie in [0, 256], got -1" in fails(*run, "--threads", -1)
-    assert "field of view must lie in (0, 180) degrees, got 200.0" in fails(*run, "--hfov", 200)
+    assert "argument --threads: must be at least 0, a whole number, got '-1'" in fails(*run, "--threads", -1)
+    assert "field of view must lie in (0, 180) degrees, got 200" in fails(*run, "--hfov", 200)
     assert "config.yaml: unknown setting 'treshold', known:" in fails(*run, "--config", tmp_path / "config.yaml")
     assert "nix.yaml cannot be read" in fails(*run, "--camera-info", tmp_path / "nix.yaml")
     assert "--topic /image needs a rosbag2" in fails(*run, "--topic", "/image")

@@ -13,6 +13,7 @@ CORE = sorted(p.relative_to(ROOT) for p in (ROOT / "hpe_core").rglob("*.py"))
 # parts of hpe_core: the parts and the third-party packages that each may import
 ALLOWED = {
     "errors": (set(), set()),
+    "arguments": ({"errors"}, set()),
     "geometry": ({"errors", "geometry"}, {"numpy", "cv2", "scipy"}),
     "types": ({"errors", "geometry"}, {"numpy"}),
     "config": ({"errors"}, set()),
@@ -27,8 +28,8 @@ ALLOWED = {
         {"numpy"},
     ),
     "engines": (
-        {"backends", "engines", "errors", "export_precision", "geometry", "model_store", "network_card", "preprocess"}
-        | {"safe_files"},
+        {"arguments", "backends", "engines", "errors", "export_precision", "geometry", "model_store", "network_card"}
+        | {"preprocess", "safe_files"},
         {"numpy", "cv2", "onnx", "rich"},
     ),
     "models": ({"errors", "models"}, {"torch"}),
@@ -36,7 +37,7 @@ ALLOWED = {
     "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
     "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
     # its commands import training.nlml by name and io when they run
-    "nlml": ({"errors", "geometry", "io", "model_store", "network_card", "nlml"}, {"numpy"}),
+    "nlml": ({"arguments", "errors", "geometry", "io", "model_store", "network_card", "nlml"}, {"numpy"}),
     "pipeline": (
         {"backends", "errors", "geometry", "methods", "model_store", "network_card"}
         | {"nlml", "registry", "tracking", "types"},

@@ -72,7 +72,7 @@ def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
     assert report["found_after"] == report["found_before"]
     assert 0 < report["change_deg_median"] < 0.6
     assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + 0.2
-    card = backends.create("onnxruntime", out, threads=1).card
+    card = backends.create("onnxruntime", out, threads=1).card.raw
     assert card["precision"] == "int8" and card["quantisation"] == report
     assert json.loads(out.with_suffix(".json").read_text()) == card
 

@@ -179,10 +179,11 @@ def _evaluate(args, model, sets, folder):
 
 
 def _feed_forward(args, model, faces, name):
-    from hpe_core import backends
+    from hpe_core import model_store
+    from hpe_core.backends import onnxruntime
 
-    backend = backends.create("onnxruntime", args.feed_forward, 1)
-    R = feed_forward(backend, faces)
+    path = args.feed_forward
+    R = feed_forward(onnxruntime.function_of(model_store.read(path), 1, path), faces)
     result = ev.scores(R, faces, args.window)
     print(ev.line(f"{name}: FF", result))
     R_td, found = ev.estimate(model, faces)
@@ -193,13 +194,13 @@ def _feed_forward(args, model, faces, name):
     return result
 
 
-def feed_forward(backend, faces):
-    """R_local (N, 3, 3) of Samples by a feed-forward network; NaN where no face was found."""
+def feed_forward(run, faces):
+    """R_local (N, 3, 3) of Samples by a network, a function of `landmarks`; NaN where no face was found."""
     x = np.concatenate([faces.points, faces.visible[..., None]], -1).astype(np.float32)
     R = np.full((len(faces), 3, 3), np.nan)
     found = faces.found
     if found.any():
-        R[found] = backend.run(x[found])[:, :9].reshape(-1, 3, 3)
+        R[found] = run(landmarks=x[found])[:, :9].reshape(-1, 3, 3)
     return R
 
 

@@ -101,7 +101,7 @@ def test_bad_thresholds_end_with_2_and_one_line(bag, tmp_path, capsys, limits, m
         (["--estimate", "/good", "--calibration-part", "1.5"], "calibration part must lie in (0, 1)"),
         (["--estimate", "/good", "--max-offset", "1e12"], "max offset must lie in (0, 60], got"),
         (["--estimate", "/good", "--gate", "nan"], "gate must lie in (0, 100], got nan"),
-        (["--estimate", "/good", "--jobs", "0"], "--jobs must be at least 1"),
+        (["--estimate", "/good", "--jobs", "0"], "argument --jobs: must be at least 1"),
         (["--estimate", "run"], "has no image topic"),
         (["--estimate", "missing.csv"], "missing.csv cannot be read"),
     ],

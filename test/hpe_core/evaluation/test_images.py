@@ -349,7 +349,7 @@ def test_the_command_writes_what_it_prints(frontal_model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--limit", "0"], "--limit must be at least 1"),
+        (["--limit", "0"], "argument --limit: must be at least 1"),
         (["--model", "gone"], "unknown model 'gone'"),
         (["--without", "9.png"], "no image 9.png"),
         (["--align-on", "nowhere"], "nowhere is not a folder"),

@@ -1,0 +1,61 @@
+"""Types of command line arguments with their ranges; argparse names the option that is out of its range."""
+
+import argparse
+import math
+
+from hpe_core.errors import HpeError
+
+MOST = 10**9  # of anything that is counted
+
+
+def whole(low, high=MOST):
+    """A type for argparse: whole numbers from `low` to `high`."""
+
+    def value_of(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < low:
+            raise argparse.ArgumentTypeError(f"must be at least {low}, a whole number, got {text!r}")
+        if value > high:
+            raise argparse.ArgumentTypeError(f"must be at most {high}, got {text!r}")
+        return value
+
+    return value_of
+
+
+def number(low, high):
+    """A type for argparse: numbers from `low` to `high`."""
+
+    def value_of(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}, got {text!r}")
+        return value
+
+    return value_of
+
+
+def hfov_deg(text):
+    """A type for argparse: a horizontal field of view in degrees."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < 180.0:
+        raise argparse.ArgumentTypeError(f"horizontal field of view must lie in (0, 180) degrees, got {text}")
+    return value
+
+
+def check_texts(args):
+    """Raises HpeError when a text among parsed arguments is empty or holds a NUL, which no name or path does."""
+    for name, given in vars(args).items():
+        for text in given if isinstance(given, list) else [given]:
+            if isinstance(text, str) and not text.strip():
+                raise HpeError(f"argument {name.replace('_', '-')} is empty")
+            if isinstance(text, str) and "\0" in text:
+                raise HpeError(f"argument {name.replace('_', '-')} holds a NUL, which no name does")
