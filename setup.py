@@ -45,7 +45,7 @@ setup(
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
-        "test": ["pytest", "hypothesis", "ruff"],
+        "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"],  # small, and no torch
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)
         "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection", "lark"],
     },
