@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from hpe_core.cli import main
+from hpe_core.evaluation.results import write_junit
+from hpe_core.evaluation.thresholds import Check
 from hpe_core.geometry import so3
 
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
@@ -54,6 +56,15 @@ def test_two_runs_give_identical_bytes_that_name_no_place(bag, tmp_path):
         texts.append([(tmp_path / name / file).read_bytes() for file in ("results.json", "frames.csv", "junit.xml")])
     assert texts[0] == texts[1]
     assert str(tmp_path).encode() not in texts[0][0]
+
+
+@pytest.mark.parametrize("character", ["\0", "\x01", "\x1b", "\x0b", "\ud800", "\ufffe"])
+def test_junit_is_readable_whatever_an_estimate_is_called(tmp_path, character):
+    checks = [Check(f"a{character}b", f"m{character}", "max", 1.0, None), Check("ä<&\U0001f600", "m", "max", 1.0, 0.5)]
+    write_junit(tmp_path / "junit.xml", checks, "suite")
+    cases = ElementTree.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
+    assert [case.get("classname") for case in cases] == ["suite", "suite.a\ufffdb", "suite.ä<&\U0001f600"]
+    assert cases[1].get("name") == "m\ufffd max 1" and "not measured" in cases[1].find("failure").get("message")
 
 
 def test_thresholds_decide_the_exit_code_and_junit(bag, tmp_path):
