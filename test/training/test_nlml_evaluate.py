@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("tensorly")
 
+from hpe_core import model_store
+from hpe_core.backends import onnxruntime
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from training.nlml import actions
@@ -101,3 +103,27 @@ def test_evaluate_command_writes_what_it_prints(faces_at, rigid_model, tmp_path,
     assert "1 of 2" in capsys.readouterr().out
     with pytest.raises(HpeError, match=r"holds earlier results \(error_s\.png, results\.json\): use --overwrite"):
         actions.evaluate(arguments)
+
+
+def test_a_feed_forward_network_takes_landmarks_and_an_image_network_in_its_place_is_one_line(faces_at, tmp_path):
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    faces = faces_at((0, 0, 0), (45, 0, 0))
+    frontal = np.float32([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0])
+    nodes = [
+        helper.make_node("ReduceMax", ["landmarks"], ["most"], axes=[1, 2], keepdims=0),
+        helper.make_node("Sub", ["most", "most"], ["zero"]),
+        helper.make_node("Unsqueeze", ["zero", "one"], ["column"]),
+        helper.make_node("Add", ["column", "frontal"], ["rows"]),
+    ]
+    constants = [numpy_helper.from_array(frontal, "frontal"), numpy_helper.from_array(np.array([1]), "one")]
+    landmarks = helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, ["faces", faces.points.shape[1], 4])
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["faces", 12])
+    graph = helper.make_graph(nodes, "net", [landmarks], [rows], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    run = onnxruntime.function_of(model.SerializeToString(), 1, "ff.onnx")
+    np.testing.assert_array_equal(actions.feed_forward(run, faces), 2 * [np.eye(3)])
+    for data in (model_store.read(model_store.path_of("head6dof")), b"text"):
+        with pytest.raises(HpeError, match=r"model other\.onnx"):
+            actions.feed_forward(onnxruntime.function_of(data, 1, "other.onnx"), faces)
