@@ -59,13 +59,16 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
-def test_list_and_check_tell_foreign_json_as_damaged_and_go_on(hpe, store, key, capsys, text):
+def test_list_and_check_tell_a_damaged_sidecar_and_go_on(hpe, store, key, capsys, text):
     store.write(key, b"plan", {}, GOOD)
+    name, folder = (f"{key.stem[:-32]}{digit * 32}.json" for digit in "0f")
+    (store.folder / name).write_text(text, encoding="utf-8")
+    (store.folder / folder).mkdir()
     (store.folder / "foreign.json").write_text(text, encoding="utf-8")
-    (store.folder / "folder.json").mkdir()
     assert hpe("engine", "list") == 0
     out = capsys.readouterr().out
-    assert "damaged: folder.json is a folder" in out and "damaged: foreign.json is damaged" in out and key.stem in out
+    assert f"damaged: {folder} is a folder" in out and f"damaged: {name} is damaged" in out and key.stem in out
+    assert "foreign" not in out
     assert hpe("engine", "check") == 2
 
 
