@@ -101,11 +101,11 @@ def _settings(parser):
 
 
 def _later(name):
-    """The function of that name in training.nlml.actions, imported when it is called."""
+    """The function of that name in training.nlml.actions, imported when it is called, as is what it needs."""
 
     def call(args):
         try:
-            actions = importlib.import_module("training.nlml.actions")
+            return getattr(importlib.import_module("training.nlml.actions"), name)(args)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] == "training":
                 raise HpeError(
@@ -113,7 +113,6 @@ def _later(name):
                     "pip install -e '.[train]'"
                 ) from error
             raise HpeError(f"hpe nlml {name} needs {error.name}: pip install -e '.[train]'") from error
-        return getattr(actions, name)(args)
 
     return call
 

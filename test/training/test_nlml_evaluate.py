@@ -88,6 +88,7 @@ def test_a_face_without_landmarks_is_a_failure_of_the_model(faces_at, rigid_mode
 
 
 def test_evaluate_command_writes_what_it_prints(faces_at, rigid_model, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
     model, samples = rigid_model(), faces_at((0, 0, 0), (45, 0, 0), (70, 0, 0))
     samples.points[0] = np.nan
     model.save(tmp_path / "m.npz")
