@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.io.image_header import MAX_PIXELS, check_image
 
 MAX_SIDE_PX = 1 << 15
 
@@ -56,6 +57,8 @@ def bgr_from_raw(data, height, width, encoding, step, is_bigendian=False):
     height, width, step = int(height), int(width), int(step)
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise HpeError(f"image size must lie in [1, {MAX_SIDE_PX}], got {width}x{height}")
+    if width * height > MAX_PIXELS:
+        raise HpeError(f"image may have at most {MAX_PIXELS} pixels, got {width}x{height}")
     if (encoding in _EVEN_WIDTH and width % 2) or (encoding in _SEMI_PLANAR and height % 2):
         raise HpeError(f"image of encoding {encoding} must have an even size, got {width}x{height}")
     if encoding.startswith("bayer") and min(width, height) < 4:
@@ -77,19 +80,16 @@ def bgr_from_raw(data, height, width, encoding, step, is_bigendian=False):
 
 
 def bgr_from_compressed(data):
-    """(H, W, 3) uint8 BGR from the bytes of a JPEG, PNG or other file that OpenCV decodes.
+    """(H, W, 3) uint8 BGR from the bytes of a file in one of image_header.FORMATS.
 
-    Raises HpeError when the data is empty, cut off or not an image.
+    Raises HpeError when the data is empty, cut off, not an image or one of more than MAX_PIXELS.
     """
     buffer = np.frombuffer(data, np.uint8)
-    raw = buffer.tobytes()
-    # some decoders fill the missing part of a cut JPEG or PNG with grey instead of refusing it
-    if (raw[:2] == b"\xff\xd8" and b"\xff\xd9" not in raw) or (raw[:4] == b"\x89PNG" and b"IEND" not in raw):
-        raise HpeError(f"compressed image is cut off after {len(raw)} bytes")
+    check_image(buffer.tobytes())
     try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(raw) else None
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise HpeError(f"compressed image cannot be decoded: {error.err}") from error
     if image is None or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise HpeError(f"compressed image of {len(raw)} bytes is neither a whole JPEG nor PNG")
+        raise HpeError(f"compressed image of {buffer.size} bytes is damaged")
     return image

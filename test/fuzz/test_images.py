@@ -7,7 +7,8 @@ from hpe_core.errors import HpeError
 from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
-FILES = [cv2.imencode(suffix, NOISE)[1].tobytes() for suffix in (".jpg", ".png", ".bmp", ".webp")]
+FILES = [cv2.imencode(s, NOISE)[1].tobytes() for s in (".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm")]
+STARTS = [b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8", b"BM", b"II*\0", b"MM\0+", b"P6 "]
 SIZES = st.one_of(st.integers(-2, 40), st.integers(-(2**40), 2**40))
 
 
@@ -46,6 +47,11 @@ def test_nearly_right_image_messages_decode_or_are_refused(h, w, encoding, paddi
 @given(st.binary(max_size=500))
 def test_any_bytes_as_compressed_image_decode_or_are_refused(data):
     image_or_error(bgr_from_compressed, data)
+
+
+@given(st.sampled_from(STARTS), st.binary(max_size=200))
+def test_any_bytes_after_the_start_of_a_known_format_decode_or_are_refused(start, data):
+    image_or_error(bgr_from_compressed, start + data)
 
 
 @given(st.sampled_from(FILES), st.data())

@@ -67,15 +67,17 @@ def test_bayer_image_of_one_colour_becomes_that_colour(pattern):
 
 
 def test_mono16_scales_to_eight_bits_in_both_byte_orders():
-    values = np.array([0, 257 * 100, 65535])
+    values = np.array([0, 257 * 100 + 64, 257 * 200 - 64, 65535])  # both bytes differ, so their order matters
     for order, is_bigendian in (("<u2", False), (">u2", True)):
-        image = bgr_from_raw(values.astype(order).tobytes(), 1, 3, "mono16", 6, is_bigendian)
-        assert image[0, :, 0].tolist() == [0, 100, 255]
+        image = bgr_from_raw(values.astype(order).tobytes(), 1, 4, "mono16", 8, is_bigendian)
+        assert image[0, :, 0].tolist() == [0, 100, 200, 255]
 
 
-def test_rgb16_is_reordered():
-    data = np.array([257 * 30, 257 * 20, 257 * 10], "<u2").tobytes()
-    assert bgr_from_raw(data, 1, 1, "rgb16", 6).tolist() == [[[10, 20, 30]]]
+def test_rgb16_is_reordered_in_both_byte_orders():
+    values = np.array([257 * 30 + 64, 257 * 20 - 64, 257 * 10 + 64])  # red, green, blue; no two bytes alike
+    for order, is_bigendian in (("<u2", False), (">u2", True)):
+        image = bgr_from_raw(values.astype(order).tobytes(), 1, 1, "rgb16", 6, is_bigendian)
+        assert image.tolist() == [[[10, 20, 30]]]
 
 
 def test_result_is_writable_and_owns_its_pixels():
