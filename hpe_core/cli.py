@@ -1,6 +1,7 @@
 """The command `hpe`: head poses from a camera, a video, images or a rosbag2, without ROS."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import hpe_core
 from hpe_core.arguments import check_texts, hfov_deg, whole
 from hpe_core.errors import HpeError
+from hpe_core.io.text import one_line, printable
 
 DESCRIPTION = """\
 6DoF head pose from images: every face in the picture gets an id, a rotation and a position in metres.
@@ -48,8 +50,9 @@ def main(argv=None):
     # libraries below would add lines of their own to the one that explains
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold what no terminal shows
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text that the terminal can show
+            stream.reconfigure(errors="backslashreplace")
     try:
         args = _parser().parse_args(argv)
         check_texts(args)
@@ -61,7 +64,8 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:  # e.g. a disk that is full
-        _print_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        name = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        _print_error(f"{error.strerror or error}{name}")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("hpe: interrupted", file=sys.stderr)
@@ -69,9 +73,7 @@ def main(argv=None):
 
 
 def _print_error(error):
-    """One line, printable whatever a file or an argument has put into it."""
-    text = " ".join(str(error).split())
-    print(f"hpe: error: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)}", file=sys.stderr)
+    print(f"hpe: error: {one_line(error)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -205,6 +207,7 @@ class _Run:
         self._summary = Summary()
         self._outputs = self._window = None
         self._written = ()
+        self._unreadable = []  # frames before the first image
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._noted = set()
 
@@ -237,20 +240,28 @@ class _Run:
                     break
                 read_s = time.perf_counter() - start
                 if frame.image_bgr is None:
-                    self._summary.drop(frame.error)
+                    self._drop(frame)
                 elif not self._process(frame, read_s):
                     break
                 self._print_notices()
                 if self._outputs is None:
                     continue  # no bar before a first frame has gone through: errors stand alone
                 if not progress.tasks:
-                    progress.add_task(self._source.name, total=self._source.total, faces=0)
+                    progress.add_task(printable(self._source.name), total=self._source.total, faces=0)
                     progress.start()
                 faces = sum(self._summary.faces.values())
                 progress.update(progress.task_ids[0], completed=frame.index + 1, faces=faces)
         finally:
             if progress.tasks:
                 progress.stop()
+
+    def _drop(self, frame):
+        """A frame without an image: counted, named, and a row of the CSV once that is open."""
+        self._summary.drop_frame(frame)
+        if self._outputs is None:
+            self._unreadable.append(frame)
+        else:
+            self._outputs.write_unreadable(frame)
 
     def _process(self, frame, read_s):
         """One image; returns False when the user has closed the window."""
@@ -291,6 +302,8 @@ class _Run:
 
         images = self._source.kind == "images"
         self._outputs = Outputs(self._out.staged, images, self._args.overlay)
+        for frame in self._unreadable:
+            self._outputs.write_unreadable(frame)
 
     def _finish(self, interrupted):
         """Complete all files, also after an error."""
@@ -323,7 +336,7 @@ class _Run:
         return f"{self._args.source} has no image that can be read" + (f": {details}" if details else "")
 
     def _note(self, text):
-        self._console.print(f"[yellow]hpe: note:[/] {_escaped(text)}")
+        self._console.print(f"[yellow]hpe: note:[/] {_escaped(one_line(text))}")
 
     def _print_notices(self):
         about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
@@ -341,7 +354,7 @@ class _Run:
         ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
-            print(f"lost      {reason}: {count}")
+            print(f"lost      {one_line(reason)}: {count}")
         if s.untracked:
             print(f"untracked {s.untracked} faces, more than there are ids")
         if s.beyond_lens:
@@ -352,7 +365,7 @@ class _Run:
         latency = s.latency_ms()["image_to_pose"]
         print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (95 %)")
         for path in self._written:
-            print(f"written   {path}{'/' * path.is_dir()}")
+            print(f"written   {printable(path)}{'/' * path.is_dir()}")
 
 
 def _escaped(text):

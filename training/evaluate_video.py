@@ -16,6 +16,7 @@ from hpe_core.evaluation.image_evaluation import OURS, OWN_DETECTION, Absent, Ou
 from hpe_core.evaluation.time_offset import time_offset
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.io.files import plain_path
 from hpe_core.types import primary_face
 from training.peers import YUNET
 
@@ -24,7 +25,8 @@ DETECTOR_WIDTH = 640
 
 def frames_of(path):
     """Yields stamp_ns and image of every frame. Raises HpeError when the file is no video."""
-    capture = cv2.VideoCapture(str(path))
+    with plain_path(path) as name:
+        capture = cv2.VideoCapture(name)
     fps = capture.get(cv2.CAP_PROP_FPS)
     if not capture.isOpened() or not fps > 0:
         raise HpeError(f"{path} is not a video that can be read")

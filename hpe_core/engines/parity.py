@@ -58,7 +58,7 @@ def inputs(input_shape, columns):
 
 
 def _images(pattern):
-    images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in sorted(FRAMES.glob(pattern))]
+    images = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) for path in sorted(FRAMES.glob(pattern))]
     if not images or any(image is None for image in images):
         raise HpeError(f"no frames for the parity check in {FRAMES}: the installation is incomplete")
     return images

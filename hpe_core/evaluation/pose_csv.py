@@ -7,6 +7,7 @@ import numpy as np
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.series import SeriesBuilder
 from hpe_core.geometry import euler, frames, so3
+from hpe_core.io.text import csv_value
 
 QUATERNION, POSITION = ("qx", "qy", "qz", "qw"), ("tx_m", "ty_m", "tz_m")
 EULER = ("yaw_deg", "pitch_deg", "roll_deg")
@@ -55,7 +56,7 @@ def _add(builder, row, stamp, rotation, frame, where):
         R = euler.aflw2000.to_matrix(euler.EulerDeg(*numbers))
         to_frame = {"face": frames.R_head_face, "head": np.eye(3), "gaze": frames.R_head_gaze}[frame]
         numbers = so3.quat_from_matrix(R @ to_frame) if np.all(np.isfinite(R)) else [np.nan] * 4
-    builder.pose(stamp_ns, -1, numbers, position, row.get("face_id") or "")
+    builder.pose(stamp_ns, -1, numbers, position, csv_value(row.get("face_id") or ""))
 
 
 def _stamp_ns(text, unit_ns):

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from hpe_core.io.text import csv_text
+
 SCHEMA_VERSION = "1.0"
 FORBIDDEN_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 DIGITS = 9  # significant; hides the last bits, in which machines may differ
@@ -66,6 +68,7 @@ def _texts(name, values):
 
 
 def _quoted(text):
+    text = csv_text(text)
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
 

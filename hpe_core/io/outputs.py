@@ -41,6 +41,10 @@ class Outputs:
         self._csv.write(frame, result)
         self._bag.write(frame, result)
 
+    def write_unreadable(self, frame):
+        """The row of a Frame without an image."""
+        self._csv.write_unreadable(frame)
+
     def write_picture(self, picture_bgr, frame):
         """The drawn image of one Frame."""
         if self._overlay is not None:

@@ -192,8 +192,9 @@ class OverlayImages:
         path = self._folder / frame.source
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
             path = path.with_name(path.name + ".png")
-        if not cv2.imwrite(str(path), picture_bgr, [cv2.IMWRITE_JPEG_QUALITY, 92]):
-            raise HpeError(f"{path} cannot be written")
+        # not imwrite: OpenCV dies of names that are not UTF-8
+        _, encoded = cv2.imencode(path.suffix.lower(), picture_bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        path.write_bytes(encoded.tobytes())
 
     def close(self):
         """Nothing is open between pictures."""

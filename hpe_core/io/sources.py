@@ -11,6 +11,8 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.io.files import check_regular, plain_path, read_regular
+from hpe_core.io.image_header import MAX_PIXELS
 from hpe_core.io.images import bgr_from_compressed
 
 DEFAULT_FRAME_ID = "camera_optical_frame"
@@ -19,6 +21,7 @@ BAG_SUFFIXES = (".mcap", ".db3")
 NOMINAL_IMAGE_STEP_NS = 1_000_000_000
 NOMINAL_FPS = 30.0
 MAX_FAILED_GRABS = 30
+MAX_IMAGE_BYTES = 8 * MAX_PIXELS  # four samples of 16 bits each, not compressed
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,18 +97,25 @@ class CameraSource(Source):
 
 
 class VideoSource(Source):
-    """A video file; stamps are the container's, nanoseconds from the start of the video."""
+    """A video file; stamps are the container's, nanoseconds from the start of the video, and always increase.
+
+    total: number of frames where the container tells it; many (MKV, WebM) tell a duration only.
+    """
 
     kind = "video"
 
     def __init__(self, path):
-        self._capture = cv2.VideoCapture(str(path))
+        with plain_path(path) as name:
+            self._capture = cv2.VideoCapture(name)
+            announced = _announced_frames(name)
         # FFmpeg opens any text as ANSI art, and raw bytes as a codec without a name
         codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) if self._capture.isOpened() else 0
         if codec <= 0 or codec.to_bytes(4, "little") == b"ansi":
             raise HpeError(f"{path} is not an image, a video or a rosbag2, or it is damaged")
-        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        super().__init__(path.stem, int(count) if 0 < count < 1e9 else None)
+        width, height = (self._capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            raise HpeError(f"{path} has frames of {width:.0f}x{height:.0f}, allowed: {MAX_PIXELS} pixels")
+        super().__init__(path.stem, announced)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._fps = fps if 0.1 < fps < 10_000 else NOMINAL_FPS
         self._file, self.files = path.name, (path,)
@@ -117,8 +127,7 @@ class VideoSource(Source):
             if not got:
                 break
             container_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-            advances = container_ns > stamp_ns and (index == 0 or container_ns > 0)
-            stamp_ns = container_ns if advances else max(stamp_ns + 1, round(index / self._fps * 1e9))
+            stamp_ns = later_stamp_ns(container_ns, stamp_ns, index, self._fps)
             yield Frame(image, stamp_ns, DEFAULT_FRAME_ID, index, self._file)
             index += 1
         if index == 0:
@@ -128,6 +137,37 @@ class VideoSource(Source):
 
     def close(self):
         self._capture.release()
+
+
+def later_stamp_ns(container_ns: int, before_ns: int, index: int, fps: float) -> int:
+    """Stamp of frame `index`: the container's when it lies after `before_ns`, the stamp of the frame before (-1 for
+    the first); else, as in containers without stamps, the nominal one, but never the same or an earlier one."""
+    if container_ns > before_ns:
+        return container_ns
+    return max(before_ns + 1, round(index / fps * 1e9))
+
+
+def _announced_frames(name):
+    """Number of frames that a video's container tells, None when it tells none (OpenCV guesses from the duration)."""
+    try:
+        import av
+    except ImportError:
+        return None
+    try:
+        with av.open(name) as container:
+            stream = container.streams.video[0]
+            # AVI counts a pause as empty frames, which its index knows; of a file that is cut off the index is too
+            indexed = sum(entry.size > 0 for entry in stream.index_entries) if _is_whole_avi(name) else 0
+            return indexed or stream.frames or None
+    except (av.FFmpegError, IndexError, ValueError):  # what is no video is refused where it is opened
+        return None
+
+
+def _is_whole_avi(name):
+    with open(name, "rb") as file:
+        head = file.read(12)
+        size = file.seek(0, 2)
+    return head[:4] == b"RIFF" and head[8:] == b"AVI " and int.from_bytes(head[4:8], "little") + 8 <= size
 
 
 class ImagesSource(Source):
@@ -143,11 +183,9 @@ class ImagesSource(Source):
         for index, path in enumerate(self._paths):
             image = error = None
             try:
-                image = bgr_from_compressed(path.read_bytes())
+                image = bgr_from_compressed(read_regular(path, MAX_IMAGE_BYTES))
             except HpeError as reason:
-                error = str(reason)
-            except OSError as reason:
-                error = f"cannot be read: {reason.strerror}"
+                error = str(reason).removeprefix(f"{path} ")  # the frame names its file
             yield Frame(image, index * NOMINAL_IMAGE_STEP_NS, DEFAULT_FRAME_ID, index, path.name, error=error)
 
 
@@ -178,26 +216,17 @@ def open_source(text, topic=None):
         return BagSource(path, topic)
     if is_folder:
         _refuse_topic(topic, "a folder of images")
-        paths = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES and child.is_file()]
+        paths = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES]
         if not paths:
             raise HpeError(f"folder {text} holds neither images ({' '.join(IMAGE_SUFFIXES)}) nor a rosbag2")
         return ImagesSource(path.resolve().name or "root", sorted(paths, key=lambda p: natural_key(p.name)))
     if suffix == ".bag":
         raise HpeError(f"{text} is a ROS 1 bag; convert it with: rosbags-convert --src {text} --dst {path.stem}")
     _refuse_topic(topic, "a file that is no bag")
-    if not _readable(path):
-        raise HpeError(f"{text} cannot be read: permission denied or not a file")
+    check_regular(path)
     if suffix in IMAGE_SUFFIXES:
         return ImagesSource(path.stem, [path])
     return VideoSource(path)
-
-
-def _readable(path):
-    try:
-        with path.open("rb"):
-            return path.is_file()
-    except OSError:
-        return False
 
 
 def is_bag_folder(path):

@@ -11,8 +11,10 @@ import numpy as np
 
 import hpe_core
 from hpe_core.io.histogram import LogHistogram
+from hpe_core.io.text import printable
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
+MAX_UNREADABLE = 100  # images named one by one; the rest is counted
 
 
 class Summary:
@@ -22,6 +24,7 @@ class Summary:
         self.frames = self.frames_with_faces = self.untracked = self.beyond_lens = 0
         self.faces, self.dropped, self.nlml = Counter(), Counter(), Counter()
         self._stage_s = defaultdict(LogHistogram)
+        self.unreadable = []
         self._first_reason = {}
 
     def add(self, result, stage_s):
@@ -39,6 +42,12 @@ class Summary:
         """Count one frame that could not be processed; reasons that differ in numbers alone count as the first one."""
         alike = re.sub(r"\b\d+\b", "#", reason)
         self.dropped[self._first_reason.setdefault(alike, reason)] += 1
+
+    def drop_frame(self, frame):
+        """Count one Frame without an image, and name the first MAX_UNREADABLE of them."""
+        self.drop(frame.error)
+        if len(self.unreadable) < MAX_UNREADABLE:
+            self.unreadable.append({"source": frame.source, "frame": frame.index, "reason": frame.error})
 
     def latency_ms(self):
         """dict stage -> {p50, p95} in milliseconds, to within 0.5 %; a stage that an image does without is 0 there."""
@@ -59,6 +68,7 @@ class Summary:
             "beyond_lens": self.beyond_lens,
             **({"nlml": dict(self.nlml)} if self.nlml else {}),
             "dropped": dict(self.dropped),
+            "unreadable": {"count": sum(self.dropped.values()), "first": self.unreadable},
             "losses": dict(source.losses),
             "notices": [*source.notices, *cameras.notices],
             "finished": not interrupted,
@@ -105,16 +115,18 @@ def versions():
 
 
 def write_json(path, values):
-    """Write a dict as indented JSON; NaN is refused by JSON readers, so it becomes null."""
+    """Write a dict as indented JSON; NaN is refused by JSON readers, so it becomes null; text as `printable`."""
     text = json.dumps(_plain(values), indent=2, allow_nan=False)
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value):
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {printable(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -6,11 +6,13 @@ import time
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.io.text import csv_text, one_line
 from hpe_core.types import primary_face
 
 CSV_COLUMNS = (
     *("source", "frame", "stamp_ns", "face_id", "score", "yaw_deg", "pitch_deg", "roll_deg"),
     *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m", "x0", "y0", "x1", "y1", "rotation_std_deg", "depth_std_m"),
+    "error",
 )
 
 
@@ -20,7 +22,7 @@ FLUSH_S = 1.0  # what a bag may lose when its process is killed
 class PoseCsv:
     """poses.csv: yaw, pitch, roll as AFLW2000; quaternion and translation of the REP-155 face frame in the camera.
 
-    A frame without a face is one row with an empty face_id.
+    A frame without a face is one row with an empty face_id; an image that could not be read too, with its `error`.
     """
 
     def __init__(self, path):
@@ -31,7 +33,7 @@ class PoseCsv:
 
     def write(self, frame, result):
         """Rows of one Frame and its FrameResult."""
-        start = [frame.source, frame.index, frame.stamp_ns]
+        start = _start(frame)
         if not result.faces:
             self._rows.writerow(start + [""] * (len(CSV_COLUMNS) - len(start)))
         for face in result.faces:
@@ -45,10 +47,19 @@ class PoseCsv:
                 _text(face.pose.rotation_std_deg, 3),
                 _text(face.pose.depth_std_m, 5),
             ]
-            self._rows.writerow([*start, face.face_id, *numbers])
+            self._rows.writerow([*start, face.face_id, *numbers, ""])
+
+    def write_unreadable(self, frame):
+        """The row of a Frame without an image."""
+        start = _start(frame)
+        self._rows.writerow([*start, *[""] * (len(CSV_COLUMNS) - len(start) - 1), csv_text(one_line(frame.error))])
 
     def close(self):
         self._file.close()
+
+
+def _start(frame):
+    return [csv_text(frame.source), frame.index, frame.stamp_ns]
 
 
 def _text(value, digits):

@@ -1,30 +1,38 @@
 """YAML files with one-line errors."""
 
-from pathlib import Path
-
 from hpe_core.errors import HpeError
+from hpe_core.io.files import read_regular
+
+MAX_FILE_BYTES = 1 << 24
+MAX_VALUES = 1_000_000  # with every alias written out
 
 
 def load_mapping(path, what):
     """The mapping (dict) in a YAML file. `what` names the file in messages, e.g. "camera_info file".
 
-    Raises HpeError when the file is missing, not YAML, or not a mapping.
+    Raises HpeError when the file is missing, too large, not YAML, or not a mapping.
     """
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise HpeError(f"{what} {path} cannot be read: {reason}") from error
+        text = read_regular(path, MAX_FILE_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HpeError(f"{what} {path} cannot be read: not a text file") from error
+    except HpeError as error:
+        raise HpeError(f"{what} {error}") from error
     return parse_mapping(text, f"{what} {path}")
 
 
 def parse_mapping(text, where):
-    """The mapping (dict) in a YAML text; `where` names it in messages. Raises HpeError as `load_mapping`."""
+    """The mapping (dict) in a YAML text; `where` names it in messages. Raises HpeError as `load_mapping`, and when its
+    aliases stand for more than MAX_VALUES values."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
+        if "*" in text and _size(YAML(typ="safe", pure=True).compose(text), {}) > MAX_VALUES:
+            raise HpeError(f"{where} has aliases that stand for more than {MAX_VALUES} values")
         values = YAML(typ="safe", pure=True).load(text)
+    except HpeError:
+        raise
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
@@ -35,3 +43,14 @@ def parse_mapping(text, where):
     if not isinstance(values, dict):
         raise HpeError(f"{where} must be a mapping of names to values, got {type(values).__name__}")
     return values
+
+
+def _size(node, known):
+    """Number of values below a node of the YAML graph with every alias written out; one within itself is endless."""
+    if node is None or isinstance(node.value, str):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # until it is known: a node that comes back to itself
+        children = (child for pair in node.value for child in (pair if isinstance(pair, tuple) else (pair,)))
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]

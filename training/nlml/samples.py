@@ -141,7 +141,7 @@ def from_images(folder, detector):
     points, visible = np.full((len(names), 68, 3), np.nan), np.zeros((len(names), 68))
     for i, name in enumerate(tqdm(names, unit="image")):
         path = next(folder.rglob(name), None)
-        image = None if path is None else cv2.imread(str(path))
+        image = None if path is None else cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
         found = None if image is None else detector(image)
         if found is not None:
             points[i], visible[i] = found

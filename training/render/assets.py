@@ -145,7 +145,7 @@ def load_proxy(folder: Path, texture: Path | None = None) -> Proxy:
 
 def load_texture(path: Path) -> np.ndarray:
     """-> (h, w, 4) uint8 RGBA, sRGB, premultiplied, first row at v = 0."""
-    image = cv2.imread(str(require(path)), cv2.IMREAD_UNCHANGED)
+    image = cv2.imdecode(np.fromfile(require(path), np.uint8), cv2.IMREAD_UNCHANGED)
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGBA if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     image[..., :3] = (image[..., :3].astype(np.uint16) * image[..., 3:] + 127) // 255
     return np.ascontiguousarray(image[::-1])

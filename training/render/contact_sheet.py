@@ -60,7 +60,7 @@ def main():
     draw = {"axes": draw_axes, "landmarks": draw_landmarks, "nothing": lambda p: p.image}[args.draw]
     tiles = [draw(p) for p in pictures]
     rows = [np.hstack(tiles[i : i + args.columns]) for i in range(0, len(tiles), args.columns)]
-    cv2.imwrite(str(args.out), np.vstack(rows)[..., ::-1])
+    Path(args.out).write_bytes(cv2.imencode(Path(args.out).suffix, np.vstack(rows)[..., ::-1])[1].tobytes())
 
 
 if __name__ == "__main__":

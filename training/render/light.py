@@ -79,7 +79,8 @@ def load_environments(data: Path) -> list[Environment]:
     folder = assets.require(Path(data) / "hdri")
     out = []
     for path in sorted(folder.glob("*.hdr")):
-        radiance = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+        radiance = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        radiance = cv2.cvtColor(radiance, cv2.COLOR_BGR2RGB)
         radiance = np.minimum(radiance, 200 * np.median(radiance) + 50).astype(np.float32)
         h, w = radiance.shape[:2]
         lat, lon = (np.arange(h) + 0.5) / h * np.pi - np.pi / 2, (np.arange(w) + 0.5) / w * 2 * np.pi - np.pi

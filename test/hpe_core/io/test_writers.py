@@ -49,7 +49,7 @@ def rows_of(path):
 def test_columns_are_those_of_the_documentation():
     assert ",".join(CSV_COLUMNS) == (
         "source,frame,stamp_ns,face_id,score,yaw_deg,pitch_deg,roll_deg,qx,qy,qz,qw,tx_m,ty_m,tz_m,x0,y0,x1,y1,"
-        "rotation_std_deg,depth_std_m"
+        "rotation_std_deg,depth_std_m,error"
     )
 
 

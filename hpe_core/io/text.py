@@ -1,0 +1,36 @@
+"""Text of others (names of files, topics and frames, reasons) made harmless where people read it."""
+
+import re
+
+MAX_LINE = 2000  # characters of one line for people
+_FORMULA = re.compile(r"'*[=+\-@]")  # how spreadsheets begin a formula, and what `csv_text` has made of one
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal: control, escape, bidirectional marks and bytes that are not
+    UTF-8 become \\x1b, \\u202e, \\xff."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
+
+
+def one_line(text: str, limit: int = MAX_LINE) -> str:
+    """`printable` in one line of at most `limit` characters."""
+    line = printable(" ".join(str(text)[: 4 * limit].split()))
+    return line if len(line) <= limit else f"{line[:limit]} ... (cut, {len(str(text))} characters)"
+
+
+def csv_text(text: str) -> str:
+    """`printable`, with an apostrophe before what a spreadsheet would take as a formula; `csv_value` takes it off."""
+    safe = printable(text)
+    return f"'{safe}" if _FORMULA.match(safe) else safe
+
+
+def csv_value(cell: str) -> str:
+    """The text of a cell that `csv_text` wrote."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def _escaped(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's sign for a byte that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
