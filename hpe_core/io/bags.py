@@ -1,18 +1,22 @@
 """Images of a rosbag2 (MCAP or SQLite, whole or cut off) with their CameraInfo, read without ROS."""
 
+import tempfile
 from collections import Counter
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import camera_from_message
+from hpe_core.io.files import check_regular, plain_path
 from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
 from hpe_core.io.mcap_scan import McapScan
 from hpe_core.io.sources import BAG_SUFFIXES, DEFAULT_FRAME_ID, Frame, Source, natural_key
+from hpe_core.io.unpack import unpack_file, unpack_message
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+BYTES_LOST = "bytes of the rosbag2 not readable"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -28,16 +32,14 @@ class Bag:
     """Messages of a rosbag2 folder, a bare `.mcap` or a bare `.db3`.
 
     topics: dict topic -> message type; counts: Counter of readable messages; losses: Counter of reason -> count;
-    notices: lines for the user. A file that the index-based reader refuses is scanned from front to back.
+    notices: lines for the user. MCAP is read by McapScan, SQLite by rosbags.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self.topics, self.counts = {}, Counter()
         self.losses, self.notices = Counter(), []
-        self._readers, self._scans = [], []
-        self._announced = {}
-        self._damaged = False
+        self._readers, self._announced, self._unpacked = [], {}, None
         try:
             self._open()
         except BaseException:
@@ -45,64 +47,90 @@ class Bag:
             raise
 
     def _open(self):
-        reader, reason = _open_reader(self.path)
-        if reader is not None:
-            return self._add_reader(reader)
+        files = [self.path]
         if self.path.is_dir():
+            metadata = self.path / "metadata.yaml"
+            listed, self._announced = _metadata(metadata) if metadata.exists() else ([], {})
+            missing = [name for name in listed if not (self.path / name).exists()]
             found = [child for child in self.path.iterdir() if child.suffix in BAG_SUFFIXES]
             files = sorted(found, key=lambda file: natural_key(file.name))
-            self._announced = _announced_counts(self.path / "metadata.yaml")
-        else:
-            files = [self.path]
-        if not files:
-            raise HpeError(f"{self.path} is not a readable rosbag2: {reason}")
+            if listed and not missing:
+                files = [self.path / name for name in listed]
+            if not files:
+                reason = f"Some database files are missing: {', '.join(missing)}" if missing else "it is empty"
+                raise HpeError(f"{self.path} is not a readable rosbag2: {reason}")
         for file in files:
-            reader, reason = _open_reader(file)
-            if reader is not None:
-                self._add_reader(reader)
-            elif file.suffix == ".mcap":
-                self._add_scan(McapScan(file))
-            else:
-                raise HpeError(f"{file} is not a readable rosbag2 file: {reason}")
-        return None
+            check_regular(file)
+            self._add(file)
 
-    def _add_reader(self, reader):
+    def _add(self, file):
+        if file.suffix == ".zstd":
+            self._unpacked = self._unpacked or tempfile.TemporaryDirectory(prefix="hpe_")
+            plain = Path(self._unpacked.name) / file.stem
+            unpack_file(file, plain)
+            return self._add(plain)
+        if file.suffix == ".mcap":
+            return self._add_scan(McapScan(file))
+        reader, reason = _open_reader(file)
+        if reader is None:
+            raise HpeError(f"{file} is not a readable rosbag2 file: {reason}")
         self._readers.append(reader)
         for connection in reader.connections:
             self.topics[connection.topic] = connection.msgtype
             self.counts[connection.topic] += connection.msgcount
+        return None
 
     def _add_scan(self, scan):
         self._readers.append(scan)
         self.topics.update(scan.topics)
         self.counts.update(scan.counts)
-        readable = sum(scan.counts.values())
-        ending = "has a damaged index" if scan.complete else "is cut off"
-        self.losses[f"rosbag2 file {ending}"] += 1
-        if scan.lost_bytes:
-            self.losses["bytes of the rosbag2 not readable"] += scan.lost_bytes
-        self.notices.append(
-            f"{scan.path.name} {ending}: {readable} messages are readable, {scan.lost_bytes} bytes are lost"
-        )
+        if scan.problem:
+            readable = sum(scan.counts.values())
+            self.losses[f"rosbag2 file {scan.problem}"] += 1
+            if scan.lost_bytes:
+                self.losses[BYTES_LOST] += scan.lost_bytes
+            self.notices.append(
+                f"{scan.path.name} {scan.problem}: {readable} messages are readable, {scan.lost_bytes} bytes are lost"
+            )
 
     def messages(self, topics):
         """Iterator of (topic, message type, receive time in ns, CDR bytes) of the named topics.
 
-        Stops where a file turns out damaged and counts what is missing in `losses`.
+        Leaves out the parts of a file that turn out damaged and counts what is missing in `losses`.
         """
         read = Counter()
         for reader in self._readers:
             try:
                 for topic, msgtype, time_ns, data in _messages(reader, topics):
+                    try:
+                        plain = _plain(data)
+                    except ValueError as error:
+                        self.losses[f"messages of {topic} whose compression is damaged"] += 1
+                        self._note(f"{self.path.name} has damaged messages: {error}")
+                        self._announced[topic] = max(self.counts[topic], self._announced.get(topic, 0)) - 1
+                        continue
                     read[topic] += 1
-                    yield topic, msgtype, time_ns, _plain(data)
-            except Exception as error:  # rosbags lets zstd, sqlite, struct and its own errors through
+                    yield topic, msgtype, time_ns, plain
+            except Exception as error:  # rosbags lets sqlite, struct and its own errors through
                 self.losses["rosbag2 file is damaged"] += 1
                 self.notices.append(f"{self.path.name} is damaged after {sum(read.values())} messages: {_line(error)}")
+            self._count_damage(reader)
         for topic in topics:
             missing = max(self.counts[topic], self._announced.get(topic, 0)) - read[topic]
             if missing > 0:
                 self.losses[f"messages of {topic} not readable"] = missing
+
+    def _count_damage(self, reader):
+        """What reading has shown of a file whose index was whole."""
+        if isinstance(reader, McapScan) and reader.lost_bytes and not reader.problem:
+            reader.problem = "is damaged"
+            self.losses["rosbag2 file is damaged"] += 1
+            self.losses[BYTES_LOST] += reader.lost_bytes
+            self._note(f"{reader.path.name} is damaged: {reader.lost_bytes} bytes are lost, the rest is read")
+
+    def _note(self, text):
+        if text not in self.notices:
+            self.notices.append(text)
 
     def first(self, topic):
         """The first message of a topic, or None when there is none or it cannot be read."""
@@ -120,6 +148,9 @@ class Bag:
             if not isinstance(reader, McapScan):
                 reader.close()
         self._readers = []
+        if self._unpacked is not None:
+            self._unpacked.cleanup()
+            self._unpacked = None
 
 
 def bag_files(path: str | Path) -> list[Path]:
@@ -135,8 +166,9 @@ def _open_reader(path):
     from rosbags.rosbag2 import Reader
 
     try:
-        reader = Reader(path)
-        reader.open()
+        with plain_path(path) as name:
+            reader = Reader(name)
+            reader.open()
     except Exception as error:  # on damaged files: ReaderError, TypeError, struct.error, OSError, sqlite errors ...
         return None, _line(error)
     return reader, None
@@ -153,32 +185,29 @@ def _messages(reader, topics):
 
 
 def _plain(data):
-    """CDR bytes, unpacked when they are single messages compressed by the recorder (a bare file does not say so)."""
-    if bytes(data[:4]) != _ZSTD_MAGIC:
-        return data
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
-        from backports import zstd
-    return zstd.decompress(bytes(data))
+    """CDR bytes, unpacked when they are single messages compressed by the recorder (a bare file does not say so).
+
+    Raises ValueError when they cannot be unpacked."""
+    return unpack_message(bytes(data)) if bytes(data[:4]) == _ZSTD_MAGIC else data
 
 
 def _line(error):
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _announced_counts(metadata_path):
-    """dict topic -> message count as metadata.yaml says; empty when it does not."""
+def _metadata(path):
+    """Names of the bag's files, and dict topic -> message count, as metadata.yaml says; empty when it does not."""
     from hpe_core.io.yaml_file import load_mapping
 
     try:
-        info = load_mapping(metadata_path, "metadata")["rosbag2_bagfile_information"]
-        return {
+        info = load_mapping(path, "metadata")["rosbag2_bagfile_information"]
+        counts = {
             str(topic["topic_metadata"]["name"]): int(topic["message_count"])
             for topic in info["topics_with_message_count"]
         }
+        return [PurePath(name).name for name in info["relative_file_paths"]], counts
     except (HpeError, KeyError, TypeError, ValueError):
-        return {}
+        return [], {}
 
 
 def stamp_ns_of(stamp):
