@@ -98,16 +98,15 @@ class Bag:
 
         Leaves out the parts of a file that turn out damaged and counts what is missing in `losses`.
         """
-        read = Counter()
+        read, refused = Counter(), Counter()
         for reader in self._readers:
             try:
                 for topic, msgtype, time_ns, data in _messages(reader, topics):
                     try:
                         plain = _plain(data)
                     except ValueError as error:
-                        self.losses[f"messages of {topic} whose compression is damaged"] += 1
-                        self._note(f"{self.path.name} has damaged messages: {error}")
-                        self._announced[topic] = max(self.counts[topic], self._announced.get(topic, 0)) - 1
+                        refused[topic] += 1
+                        self._note(f"{self.path.name} has messages that cannot be unpacked: {error}")
                         continue
                     read[topic] += 1
                     yield topic, msgtype, time_ns, plain
@@ -116,7 +115,9 @@ class Bag:
                 self.notices.append(f"{self.path.name} is damaged after {sum(read.values())} messages: {_line(error)}")
             self._count_damage(reader)
         for topic in topics:
-            missing = max(self.counts[topic], self._announced.get(topic, 0)) - read[topic]
+            if refused[topic]:
+                self.losses[f"messages of {topic} that cannot be unpacked"] = refused[topic]
+            missing = max(self.counts[topic], self._announced.get(topic, 0)) - read[topic] - refused[topic]
             if missing > 0:
                 self.losses[f"messages of {topic} not readable"] = missing
 

@@ -141,7 +141,11 @@ class McapScan:
         """Find all parts, and read each once: what is in them, and what is lost."""
         self._lost.clear()
         self._schemas, self._channels, self._sure = {}, {}, False
-        self._parts = list(self._walk(file))
+        parts = list(self._walk(file))
+        chunks = [part for part in parts if part.end is None]
+        if chunks:  # recorders write messages in chunks or without: one between them is another, damaged record
+            self._lost.update({part.offset: part.end - part.offset for part in parts if part.end is not None})
+        self._parts = chunks or parts
         for part in self._parts:
             for topic, msgtype, _, _ in self._read(file, part):
                 self.topics[topic] = msgtype

@@ -3,42 +3,36 @@
 from hpe_core.errors import HpeError
 
 MAX_UNPACKED_BYTES = 1 << 29  # of a chunk or message: a raw colour image of MAX_PIXELS fits
+# what is small may become this large in any case, else so many times larger: recordings are packed 2 to 20 to 1
+MIN_LIMIT_BYTES, MAX_RATIO = 1 << 26, 1000
 _PIECE_BYTES = 1 << 20
-# a file of the recorder's compression mode "file": images of one colour are packed 1000 to 1 at most
-MAX_FILE_RATIO, MIN_FILE_LIMIT_BYTES = 1000, 1 << 28
 
 
 def decompressed(data: bytes, name: str, limit_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
     """At most `limit_bytes` of what `data` was packed from, as far as it goes; name: "", zstd or lz4.
 
-    Raises ValueError when the data is damaged, the compression unknown or the limit above MAX_UNPACKED_BYTES.
+    Raises ValueError when the data is damaged, the compression unknown or the limit above what is allowed.
     """
-    if limit_bytes > MAX_UNPACKED_BYTES:
-        raise ValueError(f"{limit_bytes} bytes unpacked, at most {MAX_UNPACKED_BYTES} are allowed")
+    allowed = MAX_UNPACKED_BYTES if name == "" else _allowed_bytes(len(data))
+    if limit_bytes > allowed:
+        raise ValueError(f"{limit_bytes} bytes unpacked, at most {allowed} are allowed")
     if name == "":
         return data[:limit_bytes]
-    decompressor, errors = _decompressor(name)
-    try:
-        return decompressor.decompress(data, max_length=limit_bytes)
-    except errors as error:
-        raise ValueError("cannot be decompressed") from error
+    return _in_pieces(data, name, limit_bytes)[0]
 
 
 def unpack_message(data: bytes) -> bytes:
-    """A whole zstd frame unpacked. Raises ValueError when it is damaged or larger than MAX_UNPACKED_BYTES."""
-    decompressor, errors = _decompressor("zstd")
-    try:
-        plain = decompressor.decompress(data, max_length=MAX_UNPACKED_BYTES)
-    except errors as error:
-        raise ValueError("cannot be decompressed") from error
-    if not decompressor.eof:
-        raise ValueError(f"cut off, or more than {MAX_UNPACKED_BYTES} bytes unpacked")
+    """A whole zstd frame unpacked. Raises ValueError when it is damaged or larger than what is allowed."""
+    allowed = _allowed_bytes(len(data))
+    plain, complete = _in_pieces(data, "zstd", allowed)
+    if not complete:
+        raise ValueError(f"cut off, or more than {allowed} bytes unpacked")
     return plain
 
 
 def unpack_file(packed, plain) -> None:
     """Unpack a zstd file (Path) into another one. Raises HpeError when it is damaged or grows beyond measure."""
-    limit_bytes = max(MIN_FILE_LIMIT_BYTES, MAX_FILE_RATIO * packed.stat().st_size)
+    limit_bytes = max(MIN_LIMIT_BYTES, MAX_RATIO * packed.stat().st_size)
     decompressor, errors = _decompressor("zstd")
     written = 0
     with packed.open("rb") as source, plain.open("wb") as target:
@@ -53,6 +47,26 @@ def unpack_file(packed, plain) -> None:
             written += target.write(piece)
             if written > limit_bytes:
                 raise HpeError(f"{packed} unpacks to more than {limit_bytes} bytes, which is refused")
+
+
+def _allowed_bytes(packed_bytes):
+    return min(MAX_UNPACKED_BYTES, max(MIN_LIMIT_BYTES, MAX_RATIO * packed_bytes))
+
+
+def _in_pieces(data, name, limit_bytes):
+    """At most `limit_bytes` unpacked, and whether that is all; memory grows with what there is, not with the limit."""
+    decompressor, errors = _decompressor(name)
+    plain = bytearray()
+    try:
+        while len(plain) < limit_bytes and not decompressor.eof:
+            piece = decompressor.decompress(data, max_length=min(_PIECE_BYTES, limit_bytes - len(plain)))
+            data = b""
+            if not piece and decompressor.needs_input:
+                break
+            plain += piece
+    except errors as error:
+        raise ValueError("cannot be decompressed") from error
+    return bytes(plain), decompressor.eof
 
 
 def _decompressor(name):

@@ -16,9 +16,11 @@ from rosbags.rosbag2 import Reader
 import hpe_core
 from hpe_core import model_store
 from hpe_core.cli import _Interrupt, main
+from hpe_core.evaluation.pose_csv import read_pose_csv
 from hpe_core.io.bags import Bag, BagSource
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 SAMPLE = ROOT / "assets" / "sample_bag"
 SHIPPED = "head6dof" in model_store.names()
 needs_weights = pytest.mark.skipif(not SHIPPED, reason="hpe_core/weights/head6dof.onnx is not there")
@@ -167,7 +169,67 @@ def test_folder_of_images_gives_overlay_images_and_counts_the_broken_one(model, 
     assert sorted(path.name for path in (out / "overlay").iterdir()) == ["img0.png", "img1.png"]
     summary = summary_of(out)
     assert summary["frames"] == 2 and summary["dropped"] == {"compressed image is cut off after 50 bytes": 1}
-    assert {row["source"] for row in rows_of(out)} == {"img0.png", "img1.png"}
+    assert [row["source"] for row in rows_of(out) if not row["error"]][-1] == "img1.png"
+
+
+def test_unreadable_images_are_named_in_the_summary_and_have_a_row_also_before_the_first_good_one(model, tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    good = cv2.imencode(".png", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    (folder / "1.png").write_bytes(good[:50])
+    (folder / "2.png").write_bytes(good)
+    os.mkfifo(folder / "3.png")
+    assert main(["run", str(folder), "--out", str(out), *model]) == 0
+    reasons = {
+        "1.png": "compressed image is cut off after 50 bytes",
+        "3.png": "cannot be read: a named pipe, not a file",
+    }
+    named = [{"source": name, "frame": frame, "reason": reasons[name]} for name, frame in (("1.png", 0), ("3.png", 2))]
+    assert summary_of(out)["unreadable"] == {"count": 2, "first": named}
+    rows = rows_of(out)
+    assert {row["source"]: row["error"] for row in rows} == reasons | {"2.png": ""}
+    assert [row["face_id"] for row in rows if row["error"]] == ["", ""]
+    series = read_pose_csv(out / "poses.csv")
+    assert series.message_stamp_ns.tolist() == [0, 1_000_000_000, 2_000_000_000]
+    assert len(series) == summary_of(out)["faces"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_names_that_are_no_text_go_through_from_end_to_end(model, tmp_path, settings):
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    picture = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    photo, out = os.path.join(os.fsencode(sources), "=caf\xe9 \x1b[31m鎌.jpg".encode() + b"\xff.jpg"), b"out \xfe"
+    with open(photo, "wb") as file:
+        file.write(picture)
+    command = [sys.executable, "-m", "hpe_core", "run", os.fsencode(sources), "--out", out, *model]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT | settings, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"\\xfe/poses.csv" in done.stdout and b"\x1b[31m" not in done.stdout + done.stderr
+    folder = os.path.join(os.fsencode(tmp_path), out)
+    assert os.path.exists(os.path.join(folder, b"overlay", os.path.basename(photo)))
+    with open(os.path.join(folder, b"poses.csv"), newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row["source"].startswith("'=caf") and "\x1b" not in row["source"] and row["source"].endswith("\\xff.jpg")
+    with open(os.path.join(folder, b"summary.json"), "rb") as file:
+        assert json.loads(file.read())["source"]["name"] == "sources"
+
+
+@pytest.mark.parametrize("settings", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_a_video_whose_name_is_no_text_goes_into_a_folder_whose_name_is_none(video, model, tmp_path, settings):
+    os.rename(video(3), os.path.join(os.fsencode(tmp_path), b"\xe9.avi"))
+    command = [sys.executable, "-m", "hpe_core", "run", b"\xe9.avi", *model]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT | settings, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    names = os.listdir(os.path.join(os.fsencode(tmp_path), b"hpe_out", b"\xe9"))
+    assert sorted(names) == [b".hpe_manifest.json", b"overlay.mp4", b"poses", b"poses.csv", b"summary.json"]
+
+
+def test_reasons_and_paths_on_the_terminal_hold_no_escapes(tmp_path, fails, capfd):
+    folder = tmp_path / "a\x1b[2Jb"
+    folder.mkdir()
+    assert "a\\x1b[2Jb" in fails("run", folder / "nix.mp4")
+    assert "\x1b" not in fails("run", folder, "--out", folder / "\x9bnix")
 
 
 @needs_weights

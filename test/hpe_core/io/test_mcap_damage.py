@@ -1,13 +1,19 @@
 """One damaged bit, wherever it lies, costs the part that it lies in and nothing else, and the loss is counted."""
 
 import struct
+import tracemalloc
 import zlib
+from itertools import chain
 
 import lz4.frame
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionMode
 
+from hpe_core.errors import HpeError
+from hpe_core.io import mcap_scan
 from hpe_core.io.bags import Bag
 from hpe_core.io.mcap_scan import MAGIC, McapScan
 
@@ -31,7 +37,9 @@ def string(text):
 
 
 def definitions():
-    schemas = [record(3, struct.pack("<H", i) + string(t) + string("ros2msg") + string("")) for i, (_, t) in TOPICS.items()]
+    schemas = [
+        record(3, struct.pack("<H", i) + string(t) + string("ros2msg") + string("")) for i, (_, t) in TOPICS.items()
+    ]
     channels = [
         record(4, struct.pack("<HH", i, i) + string(topic) + string("cdr") + struct.pack("<I", 0))
         for i, (topic, _) in TOPICS.items()
@@ -46,6 +54,8 @@ def messages_of(chunk):
 
 
 TRUE = [[(*TOPICS[c], time_ns, data) for c, time_ns, data in messages_of(chunk)] for chunk in range(CHUNKS)]
+
+ALL = list(chain.from_iterable(TRUE))
 
 
 def whole_file(compression, checksum):
@@ -95,7 +105,7 @@ def test_a_whole_file_is_read_through_its_index_without_a_loss(path, compression
     path.write_bytes(whole_file(compression, checksum))
     scan = McapScan(path)
     assert scan.counts == {"/chatter": 8, "/other": 4} and (scan.problem, scan.lost_bytes) == ("", 0)
-    assert read(path) == (sum(TRUE, []), {})
+    assert read(path) == (ALL, {})
 
 
 @pytest.mark.parametrize("state", ["index with checksum", "index without checksum", "no footer"])
@@ -110,7 +120,7 @@ def test_one_flipped_bit_costs_one_chunk_at_most_and_is_counted(path, compressio
         path.write_bytes(damaged)
         found, losses = read(path)
         where = f"byte {position} of {len(data)}"
-        assert all(message in sum(TRUE, []) for message in found), where
+        assert all(message in ALL for message in found), where
         hurt = [chunk for chunk in TRUE if any(message not in found for message in chunk)]
         assert len(hurt) <= 1 and len(found) == len(set(found)), where
         if hurt:
@@ -131,6 +141,65 @@ def test_a_damaged_first_chunk_leaves_the_rest_of_the_bag_readable(path):
     data[data.index(b"\x28\xb5\x2f\xfd") + 20] ^= 1
     path.write_bytes(data)
     found, losses = read(path)
-    assert found == sum(TRUE[1:], [])
+    assert found == ALL[PER_CHUNK:]
     assert losses["messages of /chatter not readable"] == 2 and losses["messages of /other not readable"] == 1
     assert losses["rosbag2 file is damaged"] == 1 and losses["bytes of the rosbag2 not readable"] > 0
+
+
+def file_with(*records):
+    return MAGIC + record(1, string("ros2") + string("")) + b"".join(records) + record(2, bytes(20)) + MAGIC
+
+
+def chunk_of(size, compression, packed):
+    head = struct.pack("<QQQI", 0, 1, size, 0) + string(compression)
+    return record(6, head + struct.pack("<Q", len(packed)) + packed)
+
+
+@pytest.mark.parametrize("declared", [500_000_000, 1000])  # what the chunk tells of itself: the truth, or a lie
+def test_a_chunk_that_unpacks_to_too_much_is_left_out_before_it_fills_the_memory(path, declared):
+    packed = zstd.compress(bytes(500_000_000))
+    good = definitions() + record(5, struct.pack("<HIQQ", 1, 0, 9, 9) + b"good")
+    path.write_bytes(file_with(chunk_of(declared, "zstd", packed), chunk_of(len(good), "", good)))
+    tracemalloc.start()
+    found, losses = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [(*TOPICS[1], 9, b"good")] and losses["rosbag2 file is damaged"] == 1
+    assert peak < 20_000_000
+
+
+def test_a_message_that_unpacks_to_too_much_is_counted_and_the_next_one_is_read(path):
+    def message(time_ns, data):
+        return record(5, struct.pack("<HIQQ", 1, 0, time_ns, time_ns) + data)
+
+    bomb = zstd.compress(bytes(100_000_000))
+    path.write_bytes(file_with(definitions(), message(1, bomb), message(2, zstd.compress(b"good"))))
+    found, losses = read(path)
+    assert found == [(*TOPICS[1], 2, b"good")]
+    assert losses == {"messages of /chatter that cannot be unpacked": 1}
+
+
+def test_many_large_chunks_of_the_same_time_are_not_all_open_at_once(path, monkeypatch):
+    monkeypatch.setattr(mcap_scan, "MAX_OPEN_BYTES", 1000)
+    records = record(5, struct.pack("<HIQQ", 1, 0, 5, 5) + bytes(250))
+    chunks = [chunk_of(len(records), "", records) for _ in range(6)]
+    defined = definitions()
+    path.write_bytes(file_with(chunk_of(len(defined), "", defined), *chunks))
+    found, losses = read(path)
+    assert 3 <= len(found) < 6 and losses["messages of /chatter not readable"] == 6 - len(found)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 255)), max_size=6), st.integers(0, 3000), st.data())
+def test_any_damage_gives_messages_and_losses_or_one_error(tmp_path_factory, flips, cut, data):
+    compression = data.draw(st.sampled_from(list(PACK)))
+    content = bytearray(whole_file(compression, data.draw(st.booleans())))
+    for position, bits in flips:
+        content[position % len(content)] ^= bits
+    path = tmp_path_factory.getbasetemp() / "any.mcap"
+    path.write_bytes(content[: len(content) - cut])
+    try:
+        found, _ = read(path)
+    except HpeError as error:
+        assert "\n" not in str(error)
+        return
+    assert len(found) <= 2 * len(ALL)

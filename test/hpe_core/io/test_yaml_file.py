@@ -1,4 +1,5 @@
 import os
+from itertools import pairwise
 
 import pytest
 
@@ -12,7 +13,7 @@ NAMES = "abcdefghi"
 def doubling(start, step):
     """A YAML of nine lines, each of which holds the one before nine times."""
     lines = [f"a: &a {start}"]
-    for before, name in zip(NAMES, NAMES[1:], strict=False):
+    for before, name in pairwise(NAMES):
         lines.append(f"{name}: &{name} {step(','.join(['*' + before] * 9))}")
     return "\n".join(lines) + "\n"
 
