@@ -4,8 +4,22 @@ MAX_TEXT = 4000  # characters; a message may quote what others wrote
 
 
 class HpeError(Exception):
-    """Something the user can fix; the message is one line and says what, got and allowed."""
+    """Something the user can fix; the message is one line, printable, and says what, got and allowed."""
 
     def __init__(self, message: str = ""):
         length = len(message)
-        super().__init__(message if length <= MAX_TEXT else f"{message[:MAX_TEXT]} ... (cut, {length} characters)")
+        super().__init__(printable(message[:MAX_TEXT]) + f" ... (cut, {length} characters)" * (length > MAX_TEXT))
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal: control, escape, bidirectional marks and bytes that are not
+    UTF-8 become \\x1b, \\u202e, \\xff."""
+    text = str(text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character):
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's sign for a byte that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

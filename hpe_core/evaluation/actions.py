@@ -25,7 +25,7 @@ from hpe_core.io.bags import bag_files
 from hpe_core.io.camera_info import camera_from_yaml
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
-from hpe_core.io.text import one_line, printable
+from hpe_core.io.text import printable
 from hpe_core.io.yaml_file import load_mapping
 from hpe_core.pipeline import with_method
 
@@ -198,7 +198,7 @@ def _print(results, failed, checks, written, note):
     _print_tables(shown, failed, checks, written, note)
     for result in results[:20]:
         for line in remarks(result.summary):
-            print(one_line(f"{result.name}: {line}" if len(results) > 1 else line))
+            print(printable(f"{result.name}: {line}" if len(results) > 1 else line))
 
 
 def remarks(summary):
@@ -235,7 +235,7 @@ def _print_tables(shown, failed, checks, written, note):
                 table.add_row(name, *cells)
         console.print(table)
     for name, reason in failed.items():
-        console.print(one_line(f"not evaluated {name}: {reason}"), markup=False)
+        console.print(printable(f"not evaluated {name}: {reason}"), markup=False)
     for one in checks:
         console.print(f"{'passed' if one.passed else 'FAILED'}  {one.text}", markup=False)
     for path in written:

@@ -7,6 +7,7 @@ import numpy as np
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.series import SeriesBuilder
 from hpe_core.geometry import euler, frames, so3
+from hpe_core.io.files import check_regular
 from hpe_core.io.text import csv_value
 
 QUATERNION, POSITION = ("qx", "qy", "qz", "qw"), ("tx_m", "ty_m", "tz_m")
@@ -21,6 +22,7 @@ def read_pose_csv(path, frame="face"):
     roll_deg, AFLW2000), tx_m ty_m tz_m, and if wanted face_id; a row with an empty face_id or pose is a frame without
     a face. Raises HpeError when columns are missing or a number is none.
     """
+    check_regular(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -10,6 +10,8 @@ from hpe_core.geometry import euler
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, range_from_size
 from hpe_core.geometry.lookat import global_from_local
+from hpe_core.io.files import read_regular
+from hpe_core.io.image_header import MAX_FILE_BYTES
 from hpe_core.io.images import bgr_from_compressed
 
 SELLION = 27  # of the 68 Multi-PIE landmarks
@@ -46,9 +48,10 @@ class Sample:
     def image(self):
         """The image (H, W, 3) uint8 BGR. Raises HpeError when it cannot be read."""
         try:
-            return bgr_from_compressed(self.path.read_bytes() if self.encoded is None else self.encoded)
-        except (HpeError, OSError) as error:
-            raise HpeError(f"image cannot be read: {getattr(error, 'strerror', None) or error}") from error
+            encoded = read_regular(self.path, MAX_FILE_BYTES) if self.encoded is None else self.encoded
+            return bgr_from_compressed(encoded)
+        except HpeError as error:
+            raise HpeError(f"image cannot be read: {error}") from error
 
     @property
     def angles(self):

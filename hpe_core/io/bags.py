@@ -1,7 +1,9 @@
 """Images of a rosbag2 (MCAP or SQLite, whole or cut off) with their CameraInfo, read without ROS."""
 
+import sqlite3
 import tempfile
 from collections import Counter
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -71,6 +73,7 @@ class Bag:
             return self._add(plain)
         if file.suffix == ".mcap":
             return self._add_scan(McapScan(file))
+        _check_profiles(file)
         reader, reason = _open_reader(file)
         if reader is None:
             raise HpeError(f"{file} is not a readable rosbag2 file: {reason}")
@@ -160,6 +163,20 @@ def bag_files(path: str | Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return [child for child in path.iterdir() if child.suffix in BAG_SUFFIXES or child.name == "metadata.yaml"]
+
+
+def _check_profiles(path):
+    """Raises HpeError when the quality of service of a topic, which rosbags reads as YAML, grows without measure."""
+    from ruamel.yaml.error import YAMLError
+
+    from hpe_core.io.yaml_file import check_aliases
+
+    try:
+        with plain_path(path) as name, closing(sqlite3.connect(f"file:{name}?immutable=1", uri=True)) as database:
+            for (text,) in database.execute("SELECT offered_qos_profiles FROM topics"):
+                check_aliases(str(text), f"{path}: offered_qos_profiles")
+    except (sqlite3.Error, YAMLError):
+        return  # what is no database, no YAML or of an old version is for rosbags to judge
 
 
 def _open_reader(path):

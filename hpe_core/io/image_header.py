@@ -7,6 +7,7 @@ from hpe_core.errors import HpeError
 
 # a photo of 108 megapixels passes; three bytes each make 403 MB
 MAX_PIXELS = 1 << 27
+MAX_FILE_BYTES = 8 * MAX_PIXELS  # four samples of 16 bits each, not compressed
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PBM, PGM, PPM"
 
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])")

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hpe_core.errors import HpeError
+from hpe_core.errors import HpeError, printable
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.files import check_regular, plain_path, read_regular
-from hpe_core.io.image_header import MAX_PIXELS
+from hpe_core.io.image_header import MAX_FILE_BYTES, MAX_PIXELS
 from hpe_core.io.images import bgr_from_compressed
 
 DEFAULT_FRAME_ID = "camera_optical_frame"
@@ -21,7 +21,6 @@ BAG_SUFFIXES = (".mcap", ".db3")
 NOMINAL_IMAGE_STEP_NS = 1_000_000_000
 NOMINAL_FPS = 30.0
 MAX_FAILED_GRABS = 30
-MAX_IMAGE_BYTES = 8 * MAX_PIXELS  # four samples of 16 bits each, not compressed
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +182,9 @@ class ImagesSource(Source):
         for index, path in enumerate(self._paths):
             image = error = None
             try:
-                image = bgr_from_compressed(read_regular(path, MAX_IMAGE_BYTES))
+                image = bgr_from_compressed(read_regular(path, MAX_FILE_BYTES))
             except HpeError as reason:
-                error = str(reason).removeprefix(f"{path} ")  # the frame names its file
+                error = str(reason).removeprefix(f"{printable(path)} ")  # the frame names its file
             yield Frame(image, index * NOMINAL_IMAGE_STEP_NS, DEFAULT_FRAME_ID, index, path.name, error=error)
 
 

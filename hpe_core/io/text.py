@@ -2,14 +2,10 @@
 
 import re
 
+from hpe_core.errors import printable
+
 MAX_LINE = 2000  # characters of one line for people
 _FORMULA = re.compile(r"'*[=+\-@]")  # how spreadsheets begin a formula, and what `csv_text` has made of one
-
-
-def printable(text: str) -> str:
-    """The text without characters that steer a terminal: control, escape, bidirectional marks and bytes that are not
-    UTF-8 become \\x1b, \\u202e, \\xff."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
 
 
 def one_line(text: str, limit: int = MAX_LINE) -> str:
@@ -27,10 +23,3 @@ def csv_text(text: str) -> str:
 def csv_value(cell: str) -> str:
     """The text of a cell that `csv_text` wrote."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
-
-
-def _escaped(character):
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's sign for a byte that is not UTF-8
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -28,8 +28,7 @@ def parse_mapping(text, where):
     from ruamel.yaml.error import YAMLError
 
     try:
-        if "*" in text and _size(YAML(typ="safe", pure=True).compose(text), {}) > MAX_VALUES:
-            raise HpeError(f"{where} has aliases that stand for more than {MAX_VALUES} values")
+        check_aliases(text, where)
         values = YAML(typ="safe", pure=True).load(text)
     except HpeError:
         raise
@@ -43,6 +42,15 @@ def parse_mapping(text, where):
     if not isinstance(values, dict):
         raise HpeError(f"{where} must be a mapping of names to values, got {type(values).__name__}")
     return values
+
+
+def check_aliases(text, where):
+    """Raises HpeError when the aliases of a YAML text stand for more than MAX_VALUES values, YAMLError when it is no
+    YAML."""
+    from ruamel.yaml import YAML
+
+    if "*" in text and _size(YAML(typ="safe", pure=True).compose(text), {}) > MAX_VALUES:
+        raise HpeError(f"{where} has aliases that stand for more than {MAX_VALUES} values")
 
 
 def _size(node, known):

@@ -1,6 +1,7 @@
 """Conversion to and from ROS messages, on the real message types."""
 
 import importlib.util
+import zlib
 from array import array
 
 import numpy as np
@@ -191,3 +192,16 @@ def test_what_cv_bridge_cannot_read_either_is_refused_with_the_reason(messages, 
     cut.data = cut.data[:100]
     with pytest.raises(HpeError, match="cannot reshape array of size 100"):
         messages.bgr_from_image(cut, cv_bridge)
+
+
+def test_a_small_compressed_image_of_a_huge_size_is_refused_before_it_is_decoded(messages, header):
+    from sensor_msgs.msg import CompressedImage
+
+    size = (32_000).to_bytes(4, "big")
+    head = size + size + bytes([1, 0, 0, 0, 0])
+    chunks = (b"IHDR" + head, b"IEND")
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") for chunk in chunks
+    )
+    with pytest.raises(HpeError, match="32000x32000, allowed: 1 to 134217728 pixels"):
+        messages.bgr_from_image(CompressedImage(header=header, format="png", data=array("B", png)))

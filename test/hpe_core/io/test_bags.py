@@ -1,4 +1,7 @@
+import os
 import shutil
+import sqlite3
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -200,3 +203,20 @@ def test_folder_whose_metadata_names_missing_files_is_one_line(write_bag, stream
     (bag / "bag.mcap").unlink()
     with pytest.raises(HpeError, match="is not a readable rosbag2: Some database files are missing"):
         BagSource(bag)
+
+
+def test_a_sqlite_bag_whose_quality_of_service_grows_without_measure_is_refused(write_bag, stream):
+    bag = write_bag(stream(1), plugin=StoragePlugin.SQLITE3)
+    lines = ["- &a {x: 1}", *(f"- &{new} {{<<: [{','.join(['*' + old] * 9)}]}}" for old, new in pairwise("abcdefghi"))]
+    with sqlite3.connect(bag / "bag.db3") as database:
+        database.execute("UPDATE topics SET offered_qos_profiles = ?", ("\n".join(lines),))
+    with pytest.raises(HpeError, match="offered_qos_profiles has aliases that stand for more than 1000000 values"):
+        open_source(str(bag))
+
+
+@pytest.mark.parametrize("plugin", BOTH)
+def test_a_bag_whose_name_is_no_text_is_read(write_bag, stream, tmp_path, plugin):
+    bag = write_bag(stream(2), plugin=plugin)
+    name = os.path.join(os.fsencode(tmp_path), b"\xe9 %d?")
+    os.rename(bag, name)
+    assert brightness(frames_of(os.fsdecode(name))[0]) == [0, 10]
