@@ -25,6 +25,8 @@ except ImportError:
 PACK = {"": bytes, "lz4": lz4.frame.compress, "zstd": zstd.compress}
 TOPICS = {1: ("/chatter", "std_msgs/msg/String"), 2: ("/other", "std_msgs/msg/Empty")}
 CHUNKS, PER_CHUNK = 4, 3
+CHANNEL_HEAD = struct.pack("<BQHH", 4, 27, 1, 1)  # of the record of channel 1; the last one is behind the data
+INDEX_HEAD = struct.pack("<BQH", 7, 22, 1)  # of a message index of channel 1
 EVERY_BYTE = 3  # every third byte, each with another of its bits: quick, and every field is met
 
 
@@ -125,6 +127,25 @@ def test_one_flipped_bit_costs_one_chunk_at_most_and_is_counted(path, compressio
         assert len(hurt) <= 1 and len(found) == len(set(found)), where
         if hurt:
             assert losses, where
+
+
+@pytest.mark.parametrize("head", [CHANNEL_HEAD, INDEX_HEAD])
+def test_a_record_that_a_flipped_bit_turned_into_a_message_is_none(path, head):
+    data = bytearray(whole_file("zstd", True))
+    data[-1] ^= 1  # the index cannot be relied on
+    data[data.rindex(head)] = 5
+    path.write_bytes(data)
+    found, losses = read(path)
+    assert found == ALL and losses["bytes of the rosbag2 not readable"] > 0
+
+
+def test_an_index_without_checksum_that_names_another_topic_than_the_data_is_not_relied_on(path):
+    data = bytearray(whole_file("", False))
+    data[data.rindex(b"/chatter") + 1] ^= 1
+    path.write_bytes(data)
+    scan = McapScan(path)
+    assert scan.problem == "has a damaged index" and scan.topics.keys() == {"/chatter", "/other"}
+    assert read(path)[0] == ALL
 
 
 def test_messages_come_in_order_of_their_time_when_chunks_overlap(write_bag, stream):

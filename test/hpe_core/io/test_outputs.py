@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from hpe_core.io.sources import Frame
 from hpe_core.io.summary import Summary, versions, write_json
 from hpe_core.types import Face, FrameResult, HeadPose
 
@@ -54,6 +55,19 @@ def test_reasons_that_differ_in_numbers_alone_are_counted_together():
 def test_json_has_null_for_numbers_that_are_none(tmp_path):
     write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1.5, float("inf")], "z": (1,)})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1.5, None], "z": [1]}
+
+
+def test_json_of_a_name_that_is_no_text_is_plain_text(tmp_path):
+    write_json(tmp_path / "a.json", {os.fsdecode(b"\xe9"): ["\x1b[2J", {"x": os.fsdecode(b"\xff.jpg")}]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"\\xe9": ["\\x1b[2J", {"x": "\\xff.jpg"}]}
+
+
+def test_no_more_than_100_unreadable_images_are_named_and_all_are_counted():
+    summary = Summary()
+    for index in range(250):
+        summary.drop_frame(Frame(None, 0, "lens", index, f"{index}.jpg", error="cut off"))
+    assert [one["source"] for one in summary.unreadable] == [f"{index}.jpg" for index in range(100)]
+    assert summary.dropped == {"cut off": 250}
 
 
 def test_versions():
