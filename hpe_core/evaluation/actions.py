@@ -241,7 +241,7 @@ def _print_tables(shown, failed, checks, written, note):
     for path in written:
         console.print(f"written   {printable(path)}", markup=False, soft_wrap=True)
     if note:
-        console.print(f"note      {one_line(note)}", markup=False, soft_wrap=True)
+        console.print(f"note      {note}", markup=False, soft_wrap=True)
 
 
 class Progress:
