@@ -110,6 +110,13 @@ def _parser():
         type=hfov_deg,
         help="horizontal field of view to assume without calibration (default: 60)",
     )
+    run.add_argument(
+        "--image-rotation",
+        metavar="DEG",
+        type=int,
+        help="turn the image clockwise by 90, 180 or 270 degrees to find people upright in it, for a camera mounted "
+        "turned; poses and boxes stay those of the image as delivered (default: 0)",
+    )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
     run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
     run.add_argument("--model", metavar="NAME", help="name as `hpe models` lists it, or .onnx file; default: auto")
@@ -166,7 +173,8 @@ def _config(args):
             config = overridden(config, values)
         except HpeError as error:
             raise HpeError(f"config file {args.config}: {error}") from error
-    given = {name: getattr(args, name) for name in ("model", "backend", "threads") if getattr(args, name) is not None}
+    names = ("model", "backend", "threads", "image_rotation")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return replace(config, estimator=replace(config.estimator, **given))
 
 
@@ -359,6 +367,8 @@ class _Run:
             print(f"untracked {s.untracked} faces, more than there are ids")
         if s.beyond_lens:
             print(f"no pose   {s.beyond_lens} faces where the camera's distortion has no inverse")
+        if s.unconfirmed:
+            print(f"not told  {s.unconfirmed} faces that a closer look did not confirm")
         if s.nlml:
             text = "nlml      {candidates} candidates, {rigid} aligned rigidly, {out_of_range} out of range"
             print(text.format(**s.nlml))

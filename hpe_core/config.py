@@ -44,7 +44,19 @@ class EstimatorConfig(Checked):
     model: str = option("auto", "method or model as `hpe models` lists it; auto: fusion, on a CPU fusion_int8")
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
-    score_threshold: float = option(0.45, "lowest score of a face that continues a track", 0.01, 0.99, live=True)
+    image_rotation: int = option(
+        0,
+        "turn the image CLOCKWISE by so many degrees to find people upright in it, for cameras mounted turned; poses "
+        "and boxes stay those of the image as delivered",
+        choices=(0, 90, 180, 270),
+    )
+    score_threshold: float = option(
+        0.45,
+        "lowest score of a face in the whole image; a crop, where there is one, must confirm it",
+        0.01,
+        0.99,
+        live=True,
+    )
     max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
     scan_interval_s: float = option(
         0.2,
@@ -60,9 +72,15 @@ class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
     new_face_score: float = option(
-        0.8, "lowest score of a new face that its crop does not confirm", 0.01, 0.99, live=True
+        0.8, "lowest score of a new face where no crop network looks at it", 0.01, 0.99, live=True
     )
-    timeout_s: float = option(1.0, "a face not seen for so long loses its id, seconds", 0.05, 60.0, live=True)
+    timeout_s: float = option(
+        1.0,
+        "a face not seen (where there are crops: not confirmed) for so long loses its id, seconds",
+        0.05,
+        60.0,
+        live=True,
+    )
     filter: bool = option(True, "filter poses over time", live=True)
     linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0, live=True)
     angular_acceleration_std: float = option(

@@ -4,14 +4,14 @@ import logging
 import time
 from dataclasses import fields, replace
 
-import numpy as np
-
 from hpe_core import backends, model_store, registry
 from hpe_core.errors import HpeError
-from hpe_core.geometry.head import HEAD_FRAME_STD_RAD, head_size_covariance
+from hpe_core.image_rotation import delivered_face, upright_camera, upright_image
 from hpe_core.methods import method_of
 from hpe_core.network_card import CROP, WHOLE_IMAGE
 from hpe_core.nlml.rotation import LandmarkRotation
+from hpe_core.preprocess import check_image
+from hpe_core.spread import with_systematic_spread
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
@@ -38,6 +38,7 @@ class Pipeline:
             refiner = refining(backend, self._nlml or method.rotation)
         self._estimator, self._can_follow = estimator(self.backend, options, refiner), refiner is not None
         self._tracker = Tracker(config.tracker)
+        self._upright = None  # camera as delivered, camera of the upright image
         self._stamp_ns = self._scan_ns = None  # of the latest image, of the latest that was looked at as a whole
 
     def _loaded(self, model, kind, progress):
@@ -78,23 +79,48 @@ class Pipeline:
     def process(self, image_bgr, camera, stamp_ns):
         """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns.
 
+        A face that its crop does not confirm is counted and not told: the whole-image network alone takes the back of
+        a head for a face. Its track waits for the face, silently, until timeout_s. Where image_rotation is not 0 the
+        image is worked on upright; the result is about the image as delivered.
+
         Faces of the image before are followed from crop to crop; the whole image is looked at when one of them is lost
         or scan_interval_s have passed. After so long a pause, or when time stands still, nothing is followed.
         """
+        delivered, rotation = camera, self.config.estimator.image_rotation
+        if rotation:
+            check_image(image_bgr, camera)
+            image_bgr, camera = upright_image(image_bgr, rotation), self._upright_camera(camera)
         interval_ns = self.config.estimator.scan_interval_s * 1e9
         recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
         expected = self._tracker.expected(stamp_ns) if recent and self._can_follow else ()
         scan = not expected or self._tracker.looks_for_faces or stamp_ns - self._scan_ns >= interval_ns
         faces, stage_s = self._estimator.estimate(image_bgr, camera, expected, scan)
         start = time.perf_counter()
-        tracked, untracked = self._tracker.update(faces, stamp_ns)
+        told = [face for face in faces if face.confirmed is not False]
+        tracked, untracked = self._tracker.update(told, stamp_ns)
         self._stamp_ns = stamp_ns
         if "inference" in stage_s:
             self._scan_ns = stamp_ns
-        published = tuple(replace(face, pose=with_person_spread(face.pose)) for face in tracked)
+        published = tuple(replace(face, pose=with_systematic_spread(face)) for face in tracked)
+        if rotation:
+            published = tuple(delivered_face(face, delivered, rotation) for face in published)
         stage_s["tracking"] = time.perf_counter() - start
         nlml = self._nlml and self._nlml.take_counts()
-        return FrameResult(stamp_ns, published, stage_s, untracked, nlml, self._estimator.beyond_lens)
+        return FrameResult(
+            stamp_ns,
+            published,
+            stage_s,
+            untracked,
+            nlml,
+            beyond_lens=self._estimator.beyond_lens,
+            unconfirmed=len(faces) - len(told),
+        )
+
+    def _upright_camera(self, camera):
+        """The CameraModel of the upright image, made anew only when the camera changes."""
+        if self._upright is None or self._upright[0] is not camera:
+            self._upright = camera, upright_camera(camera, self.config.estimator.image_rotation)
+        return self._upright[1]
 
 
 def with_method(config):
@@ -107,11 +133,3 @@ def with_method(config):
         return config
     on_cpu = backends.first_available(options.backend) == backends.CPU
     return replace(config, estimator=replace(options, model="fusion_int8" if on_cpu else "fusion"))
-
-
-def with_person_spread(pose):
-    """The pose with what no filter may average away in its covariance: the size and the frame of this person's head."""
-    covariance = pose.covariance.copy()
-    covariance[:3, :3] += head_size_covariance(pose.t_camera_head_m)
-    covariance[3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
-    return replace(pose, covariance=covariance)

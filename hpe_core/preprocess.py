@@ -29,10 +29,13 @@ class SourceImage:
         return image if isinstance(image, cls) else cls(image)
 
 
-def check_image(image_bgr):
-    """Raises HpeError unless the image is (H, W, 3) uint8 with at least one pixel."""
+def check_image(image_bgr, camera):
+    """Raises HpeError unless the image is (H, W, 3) uint8 with at least one pixel and of its CameraModel's size."""
     if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.size == 0:
         raise HpeError(f"image must be (H, W, 3) uint8 BGR, got {image_bgr.shape} {image_bgr.dtype}")
+    height, width = image_bgr.shape[:2]
+    if (width, height) != (camera.width, camera.height):
+        raise HpeError(f"image is {width}x{height} but the camera model is {camera.width}x{camera.height}")
 
 
 def letterbox_call(backend, source, width, height):
@@ -45,13 +48,15 @@ def letterbox_call(backend, source, width, height):
     return functools.partial(backend.run, canvas[None]), scales
 
 
-def crop_rows(backend, source, camera, rays, range_m, crop_m, mirrored=False):
+def crop_rows(backend, source, camera, rays, range_m, crop_m, mirrored=False, upside_down=False):
     """Rows of the look-at crops (N of them) around unit rays (N, 3) at ranges (N,) in a SourceImage of `camera`.
 
-    mirrored: followed by as many rows of the mirrored crops.
+    mirrored: followed by as many rows of the mirrored crops. upside_down: every crop turned by 180 degrees first.
     """
     side = backend.input_shape[1]
     nodes, factors, spread = lookat_nodes(camera, rays, range_m, side, crop_m)
+    if upside_down:
+        nodes = nodes[:, ::-1, ::-1]
     if _samples(backend, source):
         if mirrored:
             nodes, spread = np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2)

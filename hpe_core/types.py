@@ -91,7 +91,7 @@ class Landmarks:
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking; confirmed:
-    a crop network, too, takes it for a face.
+    whether a crop network, too, takes it for a face; None where there is none.
     """
 
     pose: HeadPose
@@ -99,7 +99,7 @@ class Face:
     box_px: np.ndarray
     face_id: str | None = None
     landmarks: Landmarks | None = None
-    confirmed: bool = False
+    confirmed: bool | None = None
 
     @property
     def landmarks_camera_m(self):
@@ -125,7 +125,8 @@ class FrameResult:
 
     stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken;
     nlml: what hpe_core.nlml.rotation counted in this image, None without NLML; beyond_lens: faces found where the
-    lens's distortion has no inverse (CameraModel.rays), which have no pose.
+    lens's distortion has no inverse (CameraModel.rays), which have no pose; unconfirmed: what the whole-image network
+    took for a face and the crop network did not, such as the back of a head: no pose of it is told.
     """
 
     stamp_ns: int
@@ -134,3 +135,4 @@ class FrameResult:
     untracked: int = 0
     nlml: dict | None = None
     beyond_lens: int = 0
+    unconfirmed: int = 0

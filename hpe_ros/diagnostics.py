@@ -51,7 +51,8 @@ class Diagnostics:
             self._running, self._since = running, time.monotonic()
             self._camera = Status("camera", "stale", "no image yet", {})
             self._qos_problems = {}
-            self._received, self._processed, self._faces, self._untracked, self._beyond_lens = 0, 0, 0, 0, 0
+            self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
+            self._beyond_lens, self._unconfirmed = 0, 0
             self._dropped, self._dropped_before, self._noted = Counter(), Counter(), Counter()
             self._nlml = Counter()
             self._assumed, self._camera_infos = 0, 0
@@ -139,6 +140,7 @@ class Diagnostics:
             self._faces = len(result.faces)
             self._untracked += result.untracked
             self._beyond_lens += result.beyond_lens
+            self._unconfirmed += result.unconfirmed
             self._nlml.update(result.nlml or {})
             for name, seconds in (dict.fromkeys(self._times_ms, 0.0) | times_s).items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
@@ -165,7 +167,8 @@ class Diagnostics:
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
         values |= {"camera_info received": self._camera_infos}
         values |= {"faces": self._faces, "faces without a free id": self._untracked}
-        values |= {"faces where the distortion has no inverse": self._beyond_lens, "dropped": self._dropped.total()}
+        values |= {"faces where the distortion has no inverse": self._beyond_lens}
+        values |= {"faces not confirmed, not published": self._unconfirmed, "dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
         values |= {f"nlml {name}": count for name, count in self._nlml.items()}
         values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}

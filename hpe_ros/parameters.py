@@ -24,7 +24,7 @@ def descriptor(name, known=FIELDS):
     meta = known[name].metadata
     made = ParameterDescriptor(description=meta["description"], dynamic_typing=True)
     if meta["choices"] is not None:
-        made.additional_constraints = "one of: " + ", ".join(meta["choices"])
+        made.additional_constraints = "one of: " + ", ".join(map(str, meta["choices"]))
     if meta["low"] is not None:
         whole = isinstance(known[name].default, int)
         limits = IntegerRange if whole else FloatingPointRange

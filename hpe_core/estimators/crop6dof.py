@@ -10,7 +10,13 @@ from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.preprocess import SourceImage, crop_rows
 
 MIRRORED_UP_TO = 3  # crops of one image that are looked at mirrored too: twice the time of the network
-SURE_CENTRE_STD_M = 0.007  # faces give 0.0015 to 0.007, crops without a whole face 0.007 to 0.028
+# the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0017 to 0.0055
+SURE_CENTRE_STD_M = 0.0055  # hands, print and backs of heads give more
+DOUBTFUL_CENTRE_STD_M = 0.004  # from here on a face may stand on its head: 5 % of upright faces, all that do
+CLEARLY_SURER = (
+    0.75  # of the two ways up the one that shows a face says so by this ratio; at a right angle neither does
+)
+HALF_TURN = np.array([-1.0, -1.0, 1.0])  # about the optical axis
 
 
 class Refiner:
@@ -25,6 +31,7 @@ class Refiner:
         self._columns = {name: slice(*span) for name, span in backend.card.columns.items()}
         self._crop_m = backend.card.crop_m
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns)
+        self._turn_sign = half_turn_of_rows(self._columns)
         self._calibration = backend.card.calibration
 
     def refine(self, found, image, camera, looks=1):
@@ -32,7 +39,9 @@ class Refiner:
 
         They need score, size_px and centre_px with a ray; centre_px becomes NaN where a crop places the face beyond the
         lens (CameraModel.in_range). `sure` (N,) says whether the crop shows a face, by the network's own uncertainty.
-        With more `looks` each but the last one only places the next crop.
+        A crop of which it is doubtful is looked at upside down too: an upside-down face is then read right, and where
+        neither way up is clearly surer nothing is sure. With more `looks` each but the last one only places the next
+        crop.
 
         image: SourceImage, or (H, W, 3) uint8 BGR, as delivered (distorted); camera: its CameraModel.
         Raises HpeError when the network's output is not finite.
@@ -53,13 +62,30 @@ class Refiner:
         """What the network says about faces whose centres (N, 2) and sizes (N,) are known roughly."""
         rays = camera.rays(centre_px)
         range_m = range_from_size(camera, rays, size_px)
-        rows = crop_rows(self._backend, source, camera, rays, range_m, self._crop_m, mirrored).astype(float)
+        rows = self._rows(source, camera, rays, range_m, mirrored)
+        std_m = self._centre_std_m(rows)
+        sure, upside_down = std_m < SURE_CENTRE_STD_M, np.zeros(len(rows), bool)
+        doubtful = np.flatnonzero(std_m > DOUBTFUL_CENTRE_STD_M)
+        if len(doubtful):
+            again = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)
+            sure[doubtful], upside_down[doubtful] = surer_way_up(std_m[doubtful], self._centre_std_m(again))
+            rows[upside_down] = again[upside_down[doubtful]]
+        return self._decoded(rows, rays, range_m, camera) | {"sure": sure, "upside_down": upside_down}
+
+    def _rows(self, source, camera, rays, range_m, mirrored, upside_down=False):
+        """Rows (N, C) of the crops, in the axes of the look-at camera whichever way up the crops are."""
+        rows = crop_rows(self._backend, source, camera, rays, range_m, self._crop_m, mirrored, upside_down)
+        rows = rows.astype(float)
         if not np.all(np.isfinite(rows)):
             raise HpeError("the crop network's output is not finite: its weights or its precision are broken")
         if mirrored:
             rows, again = np.split(rows, 2)
             rows = 0.5 * (rows + self._mirror_sign * again[:, self._mirror_index])
-        return self._decoded(rows, rays, range_m, camera)
+        return self._turn_sign * rows if upside_down else rows
+
+    def _centre_std_m(self, rows):
+        """The network's own uncertainty (N,) of the face centre across the line of sight."""
+        return np.exp(rows[:, self._columns["log_centre_std_m"]][:, 0])
 
     def _decoded(self, rows, rays, range_m, camera):
         """What the rows say, in the terms of the candidates: look-at rotation, image centre and size, covariances."""
@@ -80,7 +106,6 @@ class Refiner:
             "size_px": REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
             "centre_rel_std": np.exp(value["log_centre_std_m"][:, 0]) / REFERENCE_LENGTH_M * scale.centre_std,
             "size_rel_std": np.exp(value["log_size_std"][:, 0]) * scale.size_std,
-            "sure": np.exp(value["log_centre_std_m"][:, 0]) < SURE_CENTRE_STD_M,
             "landmarks_m": points,
             "visible": 1.0 / (1.0 + np.exp(-value["visibility"])),
         }
@@ -88,15 +113,18 @@ class Refiner:
     def _joined(self, found, refined):
         """Candidates with the refined values, the rotation by the method asked for; nothing to fuse: the crop's own."""
         if self._rotation == "fused" and "R_local" in found:
-            refined["R_local"], refined["rotation_covariance"] = fuse_rotations(
-                refined["R_local"],
-                refined["rotation_covariance"],
-                found["R_local"],
-                found["rotation_covariance"],
+            upright = ~refined["upside_down"]  # the first network takes all faces for upright
+            refined["R_local"][upright], refined["rotation_covariance"][upright] = fuse_rotations(
+                refined["R_local"][upright],
+                refined["rotation_covariance"][upright],
+                found["R_local"][upright],
+                found["rotation_covariance"][upright],
                 self._calibration.correlation,
             )
         elif callable(self._rotation):
-            R, covariance = self._rotation(refined["landmarks_m"], refined["visible"])
+            turn = np.where(refined["upside_down"][:, None], HALF_TURN, 1.0)
+            R, covariance = self._rotation(refined["landmarks_m"] * turn[:, None], refined["visible"])
+            R, covariance = turn[:, :, None] * R, turn[:, :, None] * covariance * turn[:, None]
             # the network's own covariance tells how hard the image is, the landmarks' how well they fix a pose
             refined["R_local"], refined["rotation_covariance"] = R, covariance + refined["rotation_covariance"]
         return found | refined
@@ -117,6 +145,28 @@ def mirror_of_rows(columns):
     index[columns["landmarks_m"]] = index[columns["landmarks_m"]].reshape(-1, 3)[FLIP_68].ravel()
     index[columns["visibility"]] = index[columns["visibility"]][FLIP_68]
     return index, sign
+
+
+def half_turn_of_rows(columns):
+    """Signs (C,): a row of a crop says the same as signs * row of the crop turned by 180 degrees.
+
+    columns: dict name -> slice of crop6dof's row. R becomes Z R and the factor L of a covariance Z L Z with
+    Z = diag(-1, -1, 1); x and y change their signs.
+    """
+    sign = np.ones(max(span.stop for span in columns.values()))
+    sign[columns["sixd"]] = np.tile(HALF_TURN, 2)
+    sign[columns["precision_factor"]] = [1, 1, 1, 1, -1, -1]
+    sign[columns["centre_m"]] = HALF_TURN[:2]
+    sign[columns["landmarks_m"]] = np.tile(HALF_TURN, len(FLIP_68))
+    return sign
+
+
+def surer_way_up(std_m, upside_down_std_m):
+    """Masks (N,): whether one of two ways to look at a crop is sure of a face, clearly more than the other; and
+    whether the surer way is the second. The stds (N,) are the network's own of the face centre, metres.
+    """
+    least, other = np.minimum(std_m, upside_down_std_m), np.maximum(std_m, upside_down_std_m)
+    return (least < SURE_CENTRE_STD_M) & (least < CLEARLY_SURER * other), upside_down_std_m < std_m
 
 
 def covariance_from_factor(factor):

@@ -46,12 +46,7 @@ class Estimator:
         come best score first. `beyond_lens` then tells how many faces have no pose, since the lens has no ray there.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
-        check_image(image_bgr)
-        if image_bgr.shape[:2] != (camera.height, camera.width):
-            raise HpeError(
-                f"image is {image_bgr.shape[1]}x{image_bgr.shape[0]} but the camera model is "
-                f"{camera.width}x{camera.height}"
-            )
+        check_image(image_bgr, camera)
         start, stage_s, source, self.beyond_lens = time.perf_counter(), {}, SourceImage(image_bgr), 0
         most = self._config.max_faces
         expected = expected[:most]
@@ -228,7 +223,8 @@ def faces_from_candidates(found, camera):
     landmarks = len(t) * [None]
     if "landmarks_m" in found:
         landmarks = [Landmarks(*one) for one in zip(found["landmarks_m"], found["visible"], strict=True)]
-    scores, sure = found["score"].tolist(), found.get("sure", np.zeros(len(t), bool)).tolist()
+    scores = found["score"].tolist()
+    sure = found["sure"].tolist() if "sure" in found else len(t) * [None]
     return [
         Face(HeadPose(R[i], t[i], covariances[i]), scores[i], boxes[i], landmarks=landmarks[i], confirmed=sure[i])
         for i in range(len(t))

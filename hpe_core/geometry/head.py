@@ -2,16 +2,21 @@
 
 Numbers are rounded adult means (outer eye corners 90 mm apart, sellion to chin 118 mm, ears 145 mm apart).
 A monocular camera cannot tell a small near head from a large far one, so depth rests on this size; its spread between
-adults is about 5 % (1 sigma), which every published depth uncertainty includes. Likewise no two faces, and no two
-data sets, agree to better than some 2 degrees on where "straight ahead" is; every published rotation includes that.
+adults is about 5 % (1 sigma), which every published depth uncertainty includes, with what a turned head adds. Likewise
+no two faces, and no two data sets, agree to better than some 2 degrees on where "straight ahead" is; every published
+rotation includes that.
 """
 
 import numpy as np
 
+from hpe_core.geometry import so3
 from hpe_core.geometry.lookat import lookat_rotation
 
 REFERENCE_LENGTH_M = 0.2
 HEAD_SIZE_REL_STD = 0.05
+# of the distance, per sine of how far the face points up or down, or aside: distances come out up to 7 % too long at a
+# pitch of +30 degrees, 7 % too short at -50, 4 % too short at a yaw of 90, much alike for everybody
+UP_DOWN_DEPTH_REL_STD, ASIDE_DEPTH_REL_STD = 0.12, 0.04
 HEAD_FRAME_STD_RAD = np.radians(2.0)
 FACE_CENTRE_M = np.array([0.0, 0.03, 0.05])
 REFERENCE_POINTS_M = np.array(
@@ -53,13 +58,23 @@ def range_from_size(camera, ray_camera, size_px):
     return REFERENCE_LENGTH_M * pixels_per_metre(camera, ray_camera) / np.asarray(size_px, float)
 
 
-def head_size_covariance(t_camera_head_m):
-    """Covariance (..., 3, 3) m^2 of positions (..., 3) from the spread of head sizes: along the line of sight only.
+def depth_covariance(R_camera_head, t_camera_head_m):
+    """Covariance (..., 3, 3) m^2 of positions (..., 3) along the line of sight: from the spread of head sizes, and from
+    the error that a turned head (..., 3, 3) brings with it.
 
-    It is one constant per person, so no filter may average it away; add it to what is published.
+    One is constant per person, the other per pose, so no filter may average them away; add it to what is published.
     """
     t = np.asarray(t_camera_head_m, float)
-    return HEAD_SIZE_REL_STD**2 * t[..., :, None] * t[..., None, :]
+    ray = t / np.linalg.norm(t, axis=-1, keepdims=True)
+    aside, up_down, _ = np.moveaxis((lookat_rotation(ray) @ R_camera_head)[..., 2], -1, 0)  # of the axis into the skull
+    variance = HEAD_SIZE_REL_STD**2 + (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+    return variance[..., None, None] * t[..., :, None] * t[..., None, :]
+
+
+def direction_covariance(R_camera_head, std_rad):
+    """Covariance (6, 6) m^2, rad^2 of a head whose rotation about its face centre has a spread of std_rad per axis."""
+    J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
+    return std_rad**2 * np.block([[J @ J.T, J], [J.T, np.eye(3)]])
 
 
 def box_from_pose(camera, R_camera_head, t_camera_head_m):

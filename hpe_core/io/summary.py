@@ -21,7 +21,7 @@ class Summary:
     """Counts over one run. Every frame of the source is either processed or dropped for a counted reason."""
 
     def __init__(self):
-        self.frames = self.frames_with_faces = self.untracked = self.beyond_lens = 0
+        self.frames = self.frames_with_faces = self.untracked = self.beyond_lens = self.unconfirmed = 0
         self.faces, self.dropped, self.nlml = Counter(), Counter(), Counter()
         self._stage_s = defaultdict(LogHistogram)
         self.unreadable = []
@@ -33,6 +33,7 @@ class Summary:
         self.frames_with_faces += bool(result.faces)
         self.untracked += result.untracked
         self.beyond_lens += result.beyond_lens
+        self.unconfirmed += result.unconfirmed
         self.nlml.update(result.nlml or {})
         self.faces.update(face.face_id for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
@@ -66,6 +67,7 @@ class Summary:
             "faces_by_id": dict(sorted(self.faces.items())),
             "untracked": self.untracked,
             "beyond_lens": self.beyond_lens,
+            "unconfirmed": self.unconfirmed,
             **({"nlml": dict(self.nlml)} if self.nlml else {}),
             "dropped": dict(self.dropped),
             "unreadable": {"count": sum(self.dropped.values()), "first": self.unreadable},

@@ -22,6 +22,8 @@ ALLOWED = {
     "model_store": ({"errors"}, set()),
     "network_card": ({"errors"}, set()),
     "methods": ({"errors", "model_store"}, set()),
+    "image_rotation": ({"errors", "geometry", "types"}, {"numpy", "cv2"}),
+    "spread": ({"geometry", "types"}, {"numpy"}),
     "preprocess": ({"errors", "geometry"}, {"numpy", "cv2"}),
     "backends": (
         {"backends", "engines", "errors", "model_store", "network_card", "preprocess", "registry"},
@@ -39,9 +41,9 @@ ALLOWED = {
     # its commands import training.nlml by name and io when they run
     "nlml": ({"arguments", "errors", "geometry", "io", "model_store", "network_card", "nlml"}, {"numpy"}),
     "pipeline": (
-        {"backends", "errors", "geometry", "methods", "model_store", "network_card"}
-        | {"nlml", "registry", "tracking", "types"},
-        {"numpy"},
+        {"backends", "errors", "image_rotation", "methods", "model_store", "network_card", "nlml", "preprocess"}
+        | {"registry", "spread", "tracking", "types"},
+        set(),
     ),
     "export_precision": (
         {"backends", "engines", "errors", "export_rounding", "network_card"},

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.preprocess import canvas_to_image, check_image, letterbox
 
 
@@ -69,4 +70,4 @@ def test_a_spot_is_found_again_where_it_was(size):
 )
 def test_other_images_are_refused_with_what_they_are(image):
     with pytest.raises(HpeError, match=r"must be \(H, W, 3\) uint8 BGR, got \("):
-        check_image(image)
+        check_image(image, CameraModel.from_hfov(4, 4, 60.0))

@@ -15,8 +15,8 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.network_card import card_of
-from hpe_core.pipeline import with_person_spread
 from hpe_core.preprocess import SourceImage
+from hpe_core.spread import with_systematic_spread
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
@@ -365,11 +365,11 @@ def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
         "rotation_covariance": np.zeros((1, 3, 3)),
         "centre_rel_std": np.zeros(1),
     }
-    pose = with_person_spread(faces_from_candidates(found, PINHOLE)[0].pose)
+    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * 2.0, rel=1e-3)
 
 
 def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {"rotation_covariance": np.zeros((1, 3, 3))}
-    pose = with_person_spread(faces_from_candidates(found, PINHOLE)[0].pose)
+    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.rotation_std_deg == pytest.approx(2.0)
