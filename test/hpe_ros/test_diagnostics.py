@@ -46,6 +46,12 @@ def test_an_image_that_is_not_looked_at_as_a_whole_counts_with_0_there(health):
     assert values["overhead_ms"].startswith("1.00/")
 
 
+def test_faces_that_no_crop_confirms_are_counted(health):
+    for _ in range(2):
+        health.processed(FrameResult(0, (), {}, unconfirmed=3), now_ns=0, latency_s=0.006)
+    assert status(health, "input").values["faces not confirmed, not published"] == 6
+
+
 def test_losses_are_counted_by_reason_and_warned_about_once(health):
     for _ in range(3):
         health.received()

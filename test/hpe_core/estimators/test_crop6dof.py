@@ -5,6 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.errors import HpeError
 from hpe_core.estimators.crop6dof import (
+    DOUBTFUL_CENTRE_STD_M,
     MIRRORED_UP_TO,
     SURE_CENTRE_STD_M,
     Refiner,
@@ -36,7 +37,7 @@ COLUMNS = {
     "landmarks_m": [17, 221],
     "visibility": [221, 289],
 }
-STD_RAD = 0.05
+STD_RAD, P = 0.05, np.diag([0.01, 0.02, 0.03])
 R_TRUE, T_TRUE = aflw2000.to_matrix(EulerDeg(yaw=30.0, pitch=-10.0, roll=5.0)), np.array([0.35, -0.2, 1.1])
 
 
@@ -78,6 +79,11 @@ class FixedCrops:
 def once(network, rotation="crop"):
     """A Refiner that does not look at mirrored crops."""
     return Refiner(network, rotation, mirrored_up_to=0)
+
+
+def as_shown(points):
+    """A rotation (1, 3, 3) that depends on landmarks (1, 68, 3), so that it tells which way up they came."""
+    return so3.matrix_from_rotvec(0.3 * points[0, 0] / np.linalg.norm(points[0, 0]))[None]
 
 
 def black(camera):
@@ -329,9 +335,73 @@ def test_few_crops_are_looked_at_mirrored_too_and_an_error_to_one_side_cancels(f
     np.testing.assert_allclose(error_deg, 0.0 if views == 2 else 10.0, atol=0.2)
 
 
-@pytest.mark.parametrize("std_m, sure", [(0.9 * SURE_CENTRE_STD_M, True), (1.1 * SURE_CENTRE_STD_M, False)])
-def test_a_crop_whose_centre_the_network_cannot_tell_is_not_taken_for_a_face(std_m, sure):
-    network = FixedCrops(log_centre_std_m=np.log(std_m))
-    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
-    assert refined["sure"].tolist() == [sure]
-    assert faces_from_candidates(refined, PINHOLE)[0].confirmed == sure
+class KnowsUpright(FixedCrops):
+    """Says `row` with std_m about crops that are brighter above, the like with other_std_m about the others."""
+
+    def __init__(self, std_m, other_std_m, **values):
+        super().__init__(**values)
+        self.stds_m, self.calls = (std_m, other_std_m), 0
+
+    def run(self, crops):
+        self.calls += 1
+        rows = super().run(crops)
+        above = crops[:, : SIDE // 2].mean((1, 2, 3)) > crops[:, SIDE // 2 :].mean((1, 2, 3))
+        rows[:, COLUMNS["log_centre_std_m"][0]] = np.log(np.where(above, *self.stds_m))
+        return rows
+
+
+def brighter(above):
+    rows = np.linspace(255, 0, PINHOLE.height) if above else np.linspace(0, 255, PINHOLE.height)
+    return np.tile(rows.astype(np.uint8)[:, None, None], (1, PINHOLE.width, 3))
+
+
+SURE, UNSURE = 0.9 * SURE_CENTRE_STD_M, 1.5 * SURE_CENTRE_STD_M
+
+
+@pytest.mark.parametrize(
+    "std_m, other_std_m, sure, upside_down",
+    [
+        (0.9 * DOUBTFUL_CENTRE_STD_M, 0.1 * SURE, True, False),  # without a doubt nobody looks again
+        (SURE, UNSURE, True, False),
+        (UNSURE, SURE, True, True),
+        (1.1 * SURE_CENTRE_STD_M, UNSURE, False, False),  # neither way shows a face
+        (SURE, SURE, False, False),  # both ways do: it lies on its side
+    ],
+)
+def test_a_doubtful_crop_shows_a_face_where_one_way_up_is_sure_and_clearly_surer_than_the_other(
+    std_m, other_std_m, sure, upside_down
+):
+    network = KnowsUpright(std_m, other_std_m)
+    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), brighter(above=True), PINHOLE)
+    assert (refined["sure"].tolist(), refined["upside_down"].tolist()) == ([sure], [upside_down])
+    assert network.calls == (1 if std_m < DOUBTFUL_CENTRE_STD_M else 2)
+    assert faces_from_candidates(refined, PINHOLE)[0].confirmed is sure
+
+
+def test_a_face_is_no_less_a_face_without_a_crop_network_but_nobody_confirms_it():
+    assert faces_from_candidates(candidate(PINHOLE, R_TRUE, T_TRUE), PINHOLE)[0].confirmed is None
+
+
+@pytest.mark.parametrize(
+    "rotation", ["crop", "fused", lambda points, visible: (as_shown(points), np.tile(P, (1, 1, 1)))]
+)
+def test_a_face_on_its_head_gets_the_pose_of_the_crop_turned_by_half(rotation):
+    rng = np.random.default_rng(0)
+    landmarks, centre_m = rng.normal(size=(68, 3)) * 0.05, np.array([0.01, -0.02])
+    shown = so3.matrix_from_rotvec([0.2, -0.4, 0.1])
+    said = {"sixd": shown[:, :2].T, "landmarks_m": landmarks, "centre_m": centre_m}
+    said |= {"precision_factor": [3.0, 2.5, 2.0, 0.4, -0.3, 0.2]}
+    found, Z = candidate(PINHOLE, R_TRUE, T_TRUE), np.diag([-1.0, -1.0, 1.0])
+    right, turned = (
+        once(KnowsUpright(SURE, UNSURE, **said), rotation).refine(dict(found), brighter(above), PINHOLE)
+        for above in (True, False)
+    )
+    assert turned["upside_down"].all() and not right["upside_down"].any()
+    np.testing.assert_allclose(turned["landmarks_m"], right["landmarks_m"] @ Z, atol=1e-6)
+    before = found["centre_px"]
+    np.testing.assert_allclose(turned["centre_px"] - before, before - right["centre_px"], atol=1.0)  # perspective
+    if rotation != "fused":  # what the first network says of it is of a face that stands upright
+        np.testing.assert_allclose(turned["R_local"], Z @ right["R_local"], atol=1e-6)
+        np.testing.assert_allclose(turned["rotation_covariance"], Z @ right["rotation_covariance"] @ Z, rtol=1e-4)
+    else:
+        np.testing.assert_allclose(turned["R_local"][0], Z @ shown, atol=1e-6)

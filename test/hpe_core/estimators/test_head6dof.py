@@ -22,6 +22,7 @@ K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
 LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
 WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
+SURE_SCORE = 0.995
 STD = {"rotation_covariance": 0.05**2 * np.eye(3), "size_rel_std": 0.04, "centre_rel_std": 0.02}
 
 
@@ -365,11 +366,13 @@ def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
         "rotation_covariance": np.zeros((1, 3, 3)),
         "centre_rel_std": np.zeros(1),
     }
+    found["score"][:] = SURE_SCORE
     pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * 2.0, rel=1e-3)
 
 
 def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {"rotation_covariance": np.zeros((1, 3, 3))}
+    found["score"][:] = SURE_SCORE
     pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.rotation_std_deg == pytest.approx(2.0)
