@@ -130,6 +130,33 @@ def test_counts_of_nlml_are_shown_where_it_was_asked_and_nowhere_else(video, tmp
     assert summary_of(tmp_path / "nlml")["nlml"] == {"candidates": 0, "rigid": 0, "out_of_range": 0}
 
 
+@needs_weights
+def test_the_back_of_a_head_is_counted_as_not_told(tmp_path, capsys):
+    sheet = cv2.imread(str(Path(__file__).parent / "full_turn" / "frames.jpg"))
+    (tmp_path / "photos").mkdir()
+    for name, k in (("front", 0), ("back", 27)):
+        row, column = divmod(k, 10)
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), sheet[180 * row :, 240 * column :][:180, :240])
+    assert main(["run", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--no-overlay"]) == 0
+    assert (summary_of(tmp_path / "out")["faces"], summary_of(tmp_path / "out")["unconfirmed"]) == (1, 1)
+    assert "\nnot told  1 faces that a closer look did not confirm\n" in capsys.readouterr().out
+
+
+@needs_weights
+def test_the_image_of_a_camera_mounted_turned_is_turned_by_the_option(tmp_path, capsys):
+    photo = cv2.imread(str(ROOT / "hpe_core" / "engines" / "parity_frames" / "0.jpg"))
+    cv2.imwrite(str(tmp_path / "turned.png"), cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE))
+    for degrees, faces in ((90, 1), (0, 0)):
+        out = ["--out", str(tmp_path / str(degrees)), "--no-overlay"]
+        assert main(["run", str(tmp_path / "turned.png"), "--image-rotation", str(degrees), *out]) == 0
+        assert summary_of(tmp_path / str(degrees))["faces"] == faces
+    (row,) = rows_of(tmp_path / "90")
+    assert float(row["roll_deg"]) == pytest.approx(-90.0, abs=15.0)
+    capsys.readouterr()
+    assert main(["run", str(tmp_path / "turned.png"), "--image-rotation", "45"]) == 2
+    assert capsys.readouterr().err == "hpe: error: image_rotation must be one of 0, 90, 180, 270, got 45\n"
+
+
 def test_summary_names_model_camera_latency_versions_and_arguments(video, model, tmp_path):
     main(["run", str(video(2)), "--out", str(tmp_path / "out"), "--hfov", "90", "--no-overlay", *model])
     summary = summary_of(tmp_path / "out")
