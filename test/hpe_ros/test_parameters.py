@@ -30,7 +30,9 @@ def test_every_parameter_is_described_and_numbers_have_a_range(parameters):
     for name, f in parameters.FIELDS.items():
         made = parameters.descriptor(name)
         assert made.description, name
-        if type(f.default) is float:
+        if f.metadata["choices"] is not None:
+            assert str(f.default) in made.additional_constraints, name
+        elif type(f.default) is float:
             (span,) = made.floating_point_range
             assert span.from_value <= f.default <= span.to_value
         elif type(f.default) is int:
