@@ -21,7 +21,8 @@ HALF_TURN = np.array([-1.0, -1.0, 1.0])  # about the optical axis
 
 class Refiner:
     """Refines the candidates of one image. rotation: `crop` takes the crop network's own, `fused` joins it with the
-    first one; a callable makes it from landmarks (N, 68, 3), (N, 68): R_local (N, 3, 3), covariance (N, 3, 3).
+    first one; a callable makes it from landmarks (N, 68, 3), (N, 68): R_local (N, 3, 3), covariance (N, 3, 3), where
+    the crop is sure of a face.
 
     Up to mirrored_up_to crops are looked at twice, as they are and mirrored, and what is said of both is averaged.
     """
@@ -121,12 +122,13 @@ class Refiner:
                 found["rotation_covariance"][upright],
                 self._calibration.correlation,
             )
-        elif callable(self._rotation):
-            turn = np.where(refined["upside_down"][:, None], HALF_TURN, 1.0)
-            R, covariance = self._rotation(refined["landmarks_m"] * turn[:, None], refined["visible"])
-            R, covariance = turn[:, :, None] * R, turn[:, :, None] * covariance * turn[:, None]
+        elif callable(self._rotation) and refined["sure"].any():
+            sure = refined["sure"]  # landmarks of what is no face mean nothing, and take longest
+            turn = np.where(refined["upside_down"][sure, None], HALF_TURN, 1.0)
+            R, covariance = self._rotation(refined["landmarks_m"][sure] * turn[:, None], refined["visible"][sure])
+            refined["R_local"][sure] = turn[:, :, None] * R
             # the network's own covariance tells how hard the image is, the landmarks' how well they fix a pose
-            refined["R_local"], refined["rotation_covariance"] = R, covariance + refined["rotation_covariance"]
+            refined["rotation_covariance"][sure] += turn[:, :, None] * covariance * turn[:, None]
         return found | refined
 
 

@@ -43,7 +43,8 @@ class Estimator:
         image_bgr: (H, W, 3) uint8, as the camera delivers it (distorted); camera: its CameraModel.
         expected: list of Face where the faces of a moment ago should be now; the refiner looks for them there first.
         Without `scan` the whole image is looked at only when one of them is lost. They come before new faces, which
-        come best score first. `beyond_lens` then tells how many faces have no pose, since the lens has no ray there.
+        come best score first, those that their crops confirm before the others. `beyond_lens` then tells how many faces
+        have no pose, since the lens has no ray there.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr, camera)
@@ -61,7 +62,7 @@ class Estimator:
                 found = candidates
             else:  # looks at two candidates can lead to one face
                 refined = self._refined(candidates, source, camera, stage_s, LOOKS_AT_NEW)
-                found = each_once(together(found, refined))
+                found = each_once(surest_first(together(found, refined)))
         faces = faces_from_candidates(found, camera)
         stage_s["postprocess"] = time.perf_counter() - start - sum(stage_s.values())
         return faces, stage_s
@@ -150,6 +151,14 @@ def together(found, more):
     if len(more["score"]) == 0:
         return found
     return {name: np.concatenate([values, more[name]]) for name, values in found.items()}
+
+
+def surest_first(found):
+    """The entries whose crops surely show a face before the others, else in their order."""
+    if "sure" not in found or found["sure"].all():
+        return found
+    order = np.argsort(~found["sure"], kind="stable")
+    return {name: values[order] for name, values in found.items()}
 
 
 def each_once(found):

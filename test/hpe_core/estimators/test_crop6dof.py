@@ -67,7 +67,7 @@ class FixedCrops:
         self.card = card_of(card, self.input_shape, "card")
         self.row, self.seen = np.zeros(289), None
         self.row[0] = self.row[4] = 1.0
-        self.row[6:9], self.row[15:17] = -np.log(std_rad), np.log([0.004, 0.03])
+        self.row[6:9], self.row[15:17] = -np.log(std_rad), np.log([0.003, 0.03])
         for name, value in values.items():
             self.row[slice(*COLUMNS[name])] = np.ravel(value)
 

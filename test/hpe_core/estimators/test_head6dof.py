@@ -8,7 +8,15 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
-from hpe_core.estimators.head6dof import Estimator, faces_from_candidates, merge, pose_covariance, same_face
+from hpe_core.estimators.head6dof import (
+    Estimator,
+    each_once,
+    faces_from_candidates,
+    merge,
+    pose_covariance,
+    same_face,
+    surest_first,
+)
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
@@ -376,3 +384,10 @@ def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
     found["score"][:] = SURE_SCORE
     pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.rotation_std_deg == pytest.approx(2.0)
+
+
+def test_of_two_looks_at_one_face_the_one_that_shows_it_counts_whatever_the_scores():
+    unsure, sure = candidate(PINHOLE, np.eye(3), [0, 0, 1.0], 0.9), candidate(PINHOLE, np.eye(3), [0, 0.005, 1.0], 0.6)
+    found = stacked(unsure, sure) | {"sure": np.array([False, True])}
+    once = each_once(surest_first(found))
+    assert (once["score"].tolist(), once["sure"].tolist()) == ([0.6], [True])
