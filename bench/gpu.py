@@ -29,7 +29,7 @@ from hpe_core.engines import gpu, make, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import CROP, WHOLE_IMAGE
-from hpe_core.preprocess import SourceImage, crop_rows, letterbox_call
+from hpe_core.pixels.canvas import SourceImage, crop_rows, letterbox_call
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results_gpu.csv"

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from sensor_msgs.msg import Image
 
-from hpe_core.io.face_crops import aligned_face_crop, face_crop
+from hpe_core.pixels.face_pictures import aligned_face_crop, face_crop
 from hpe_ros import messages, qos
 
 try:

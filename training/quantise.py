@@ -28,7 +28,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
 from hpe_core.io.sources import open_source
 from hpe_core.network_card import CROP
-from hpe_core.preprocess import letterbox
+from hpe_core.pixels.canvas import letterbox
 from training.crops import STORE_M, STORE_PX
 from training.scenes import similarity
 from training.shards import ShardSet

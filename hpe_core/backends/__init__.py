@@ -10,7 +10,7 @@ taken and why, one line.
 A backend that cuts its network's inputs out of a whole image itself has `.samples(shape)`, whether it does so for
 images of a shape (H, W, 3), and `.run_on(source, nodes, spread)`, its first output for N canvases of a SourceImage.
 nodes (N, GRID, GRID, 2): image pixels of evenly spaced canvas pixels; spread (N,): the width that each canvas pixel is
-the mean of, in canvas pixels, 0 for a point. hpe_core.preprocess makes these and gives all others finished canvases.
+the mean of, in canvas pixels, 0 for a point. hpe_core.pixels.canvas makes these and gives all others finished canvases.
 """
 
 import logging

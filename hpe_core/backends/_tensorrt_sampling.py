@@ -8,7 +8,7 @@ import numpy as np
 from hpe_core.engines import sampler as samplers
 from hpe_core.engines import tensorrt_build
 from hpe_core.errors import HpeError
-from hpe_core.preprocess import GRID, SourceImage
+from hpe_core.pixels.canvas import GRID, SourceImage
 
 LARGEST = samplers.IMAGE_SIZES[-1]
 PLACES = 2  # this network's own and another one's

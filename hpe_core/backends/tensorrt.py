@@ -17,7 +17,7 @@ from hpe_core.engines import gpu, make, parity, sampler, tensorrt_build
 from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
 from hpe_core.network_card import card_of
-from hpe_core.preprocess import GRID, SourceImage
+from hpe_core.pixels.canvas import GRID, SourceImage
 
 WARM_UP_RUNS = 3
 FAILURES = (HpeError, RuntimeError, TypeError, AttributeError)  # the latter where a version's bindings differ

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
-from hpe_core.preprocess import GRID, letterbox, letterbox_nodes
+from hpe_core.pixels.canvas import GRID, letterbox, letterbox_nodes
 
 FRAMES = Path(__file__).parent / "parity_frames"
 SCORE = 0.3  # rows from here on count

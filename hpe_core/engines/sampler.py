@@ -1,4 +1,4 @@
-"""The graph that cuts a network's input out of a whole image on the device: canvases of nodes, as hpe_core.preprocess
+"""The graph that cuts a network's input out of a whole image on the device: canvases of nodes, as hpe_core.pixels.canvas
 makes them with OpenCV.
 
 Inputs: `image` (H, W, 3) uint8, any size in IMAGE_SIZES; `nodes` (N, GRID, GRID, 2) float32, image pixels of evenly
@@ -17,7 +17,7 @@ from hpe_core.backends import onnxruntime
 from hpe_core.errors import HpeError
 from hpe_core.model_store import sha256_of
 from hpe_core.network_card import CROP
-from hpe_core.preprocess import GRID, interpolation_weights
+from hpe_core.pixels.canvas import GRID, interpolation_weights
 
 VERSION = 2  # raise it when the graph of the same Sampler changes
 OPSET = 17  # as the networks' export; GridSample came with 16

@@ -7,7 +7,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.head import REFERENCE_LENGTH_M, pixels_per_metre, range_from_size
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import lookat_rotation
-from hpe_core.preprocess import SourceImage, crop_rows
+from hpe_core.pixels.canvas import SourceImage, crop_rows
 
 MIRRORED_UP_TO = 3  # crops of one image that are looked at mirrored too: twice the time of the network
 # the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0017 to 0.0055

@@ -14,7 +14,7 @@ from hpe_core.geometry.head import (
     range_from_size,
 )
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
-from hpe_core.preprocess import SourceImage, canvas_to_image, check_image, letterbox_call
+from hpe_core.pixels.canvas import SourceImage, canvas_to_image, check_image, letterbox_call
 from hpe_core.types import Face, HeadPose, Landmarks
 
 LOOKS_AT_NEW = 2  # at the crop of a face that is not followed: the first one puts it right

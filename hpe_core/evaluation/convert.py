@@ -13,9 +13,9 @@ from hpe_core.evaluation.bag_writer import ImageBag
 from hpe_core.evaluation.sample import pose_in_camera
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
-from hpe_core.io.images import bgr_from_compressed
 from hpe_core.io.out_folder import OutFolder
 from hpe_core.io.sources import open_source
+from hpe_core.pixels.encodings import bgr_from_compressed
 
 DATASETS = {"biwi": "biwi", "aflw2000": "aflw2000", "300wlp": "w300lp"}
 KINDS = (*DATASETS, "images", "video")

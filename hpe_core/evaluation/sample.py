@@ -11,8 +11,8 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, range_from_size
 from hpe_core.geometry.lookat import global_from_local
 from hpe_core.io.files import read_regular
-from hpe_core.io.image_header import MAX_FILE_BYTES
-from hpe_core.io.images import bgr_from_compressed
+from hpe_core.pixels.encodings import bgr_from_compressed
+from hpe_core.pixels.image_header import MAX_FILE_BYTES
 
 SELLION = 27  # of the 68 Multi-PIE landmarks
 ORTHOGRAPHIC_UNITS_PER_M = 1e6  # the Basel face model is in micrometres

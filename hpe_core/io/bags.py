@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import camera_from_message
 from hpe_core.io.files import check_regular, plain_path
-from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
 from hpe_core.io.mcap_scan import McapScan
 from hpe_core.io.sources import BAG_SUFFIXES, DEFAULT_FRAME_ID, Frame, Source, natural_key
 from hpe_core.io.unpack import unpack_file, unpack_message
+from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"

@@ -12,8 +12,8 @@ import numpy as np
 from hpe_core.errors import HpeError, printable
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.files import check_regular, plain_path, read_regular
-from hpe_core.io.image_header import MAX_FILE_BYTES, MAX_PIXELS
-from hpe_core.io.images import bgr_from_compressed
+from hpe_core.pixels.encodings import bgr_from_compressed
+from hpe_core.pixels.image_header import MAX_FILE_BYTES, MAX_PIXELS
 
 DEFAULT_FRAME_ID = "camera_optical_frame"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

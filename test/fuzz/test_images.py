@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
+from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 FILES = [cv2.imencode(s, NOISE)[1].tobytes() for s in (".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm")]

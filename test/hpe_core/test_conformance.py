@@ -16,8 +16,8 @@ from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.io.camera_info import camera_from_message
-from hpe_core.io.images import bgr_from_compressed
 from hpe_core.pipeline import Pipeline
+from hpe_core.pixels.encodings import bgr_from_compressed
 
 BAG = Path(__file__).parents[2] / "assets" / "conformance_bag"
 ROTATION_DEG, BEARING_DEG, RANGE_RATIO = 16.0, 2.0, 1.25

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from hpe_core.io.images import bgr_from_compressed
+from hpe_core.pixels.encodings import bgr_from_compressed
 
 
 def read(bag):

@@ -9,7 +9,7 @@ from hpe_core.backends import create  # noqa: E402
 from hpe_core.export import export  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.models import head6dof  # noqa: E402
-from hpe_core.preprocess import letterbox  # noqa: E402
+from hpe_core.pixels.canvas import letterbox  # noqa: E402
 from training import train_head6dof  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
 from training.shards import Labels, ShardSet  # noqa: E402

@@ -98,7 +98,7 @@ class FolderSource:
             )
 
     def row(self, i, R):
-        from hpe_core.io.images import bgr_from_compressed
+        from hpe_core.pixels.encodings import bgr_from_compressed
 
         shape = R.shape[:-2]
         points, visible = np.full((*shape, 68, 3), np.nan), np.zeros((*shape, 68))

@@ -13,7 +13,7 @@ from hpe_core.errors import HpeError
 from hpe_core.evaluation.sample import Sample
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from hpe_core.io.images import bgr_from_compressed
+from hpe_core.pixels.encodings import bgr_from_compressed
 
 NEEDED = ("blob", "offset", "face_image", "R_local", "centre_px", "size_px", "weight")
 EXACT = ("K", "R_camera_head", "t_camera_head_m")

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core import backends, model_store, preprocess
+from hpe_core import backends, model_store
 from hpe_core.backends import tensorrt
 from hpe_core.engines import gpu, make, parity, tensorrt_build
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.pixels import canvas
 
 NETWORKS = [
     name
@@ -89,13 +90,13 @@ def test_an_image_that_the_gpu_preprocesses_gives_the_rows_of_the_cpus_canvases(
     for _ in range(2):
         rows = []
         for backend in (reference, engine):
-            source = preprocess.SourceImage(image)
+            source = canvas.SourceImage(image)
             if "score" in columns:
-                rows.append(preprocess.letterbox_call(backend, source, 320, 256)[0]()[0])
+                rows.append(canvas.letterbox_call(backend, source, 320, 256)[0]()[0])
             else:
                 camera = CameraModel.from_hfov(*size, 60.0)
                 rays = camera.rays(np.array([[0.3, 0.4], [0.5, 0.5], [0.6, 0.45]]) * size)
-                rows.append(preprocess.crop_rows(backend, source, camera, rays, np.array([1.0, 2.0, 1.5]), 0.28))
+                rows.append(canvas.crop_rows(backend, source, camera, rays, np.array([1.0, 2.0, 1.5]), 0.28))
         if "score" in columns:
             assert parity.refusal(parity.compare(*rows, columns).as_dict(), "int8") is None
         else:  # these crops show no whole face: rows, not poses

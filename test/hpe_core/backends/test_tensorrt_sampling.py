@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, model_store, preprocess
+from hpe_core import backends, model_store
 from hpe_core.backends import _tensorrt_sampling, tensorrt
 from hpe_core.config import EstimatorConfig
 from hpe_core.engines import make, parity, sampler, tensorrt_build
@@ -19,7 +19,8 @@ from hpe_core.estimators.crop6dof import Refiner
 from hpe_core.estimators.head6dof import Estimator
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.preprocess import SourceImage
+from hpe_core.pixels import canvas as preprocess
+from hpe_core.pixels.canvas import SourceImage
 
 HEAD, CROP = model_store.path_of("head6dof"), model_store.path_of("crop6dof")
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)

@@ -16,7 +16,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import card_of
-from hpe_core.preprocess import GRID, letterbox, letterbox_nodes, look_at_crop, lookat_nodes
+from hpe_core.pixels.canvas import GRID, letterbox, letterbox_nodes, look_at_crop, lookat_nodes
 
 SIDE, CROP_M = 128, 0.28
 K = [[900.0, 0, 330], [0, 890.0, 230], [0, 0, 1]]

@@ -21,7 +21,7 @@ from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
 from hpe_core.network_card import card_of
-from hpe_core.preprocess import look_at_crop
+from hpe_core.pixels.canvas import look_at_crop
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)

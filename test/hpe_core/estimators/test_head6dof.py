@@ -23,7 +23,7 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.network_card import card_of
-from hpe_core.preprocess import SourceImage
+from hpe_core.pixels.canvas import SourceImage
 from hpe_core.spread import with_systematic_spread
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]

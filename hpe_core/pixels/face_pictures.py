@@ -5,7 +5,7 @@ import numpy as np
 
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import local_from_global
-from hpe_core.preprocess import look_at_crop
+from hpe_core.pixels.canvas import look_at_crop
 
 SIDE_PX = 128  # as hri_face_detect has them
 CROP_M = 0.28  # a whole head with some room, as crop6dof sees it

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.preprocess import canvas_to_image, check_image, letterbox
+from hpe_core.pixels.canvas import canvas_to_image, check_image, letterbox
 
 
 def test_an_image_of_the_canvas_size_is_copied():

@@ -7,7 +7,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M
-from hpe_core.io.face_crops import CROP_M, SIDE_PX, aligned_face_crop, face_crop, roll_of
+from hpe_core.pixels.face_pictures import CROP_M, SIDE_PX, aligned_face_crop, face_crop, roll_of
 from hpe_core.types import HeadPose
 
 PINHOLE = CameraModel.from_hfov(640, 480, 60.0)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
-from hpe_core.io.images import ENCODINGS, bgr_from_compressed, bgr_from_raw
+from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 
 BLUE_GREEN_RED = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)  # 1 x 2 pixels
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
-from hpe_core.io.image_header import MAX_PIXELS, check_image
-from hpe_core.io.images import bgr_from_compressed, bgr_from_raw
 from hpe_core.io.sources import IMAGE_SUFFIXES
+from hpe_core.pixels.encodings import bgr_from_compressed, bgr_from_raw
+from hpe_core.pixels.image_header import MAX_PIXELS, check_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 HUGE = "allowed: 1 to 134217728 pixels"

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.io.image_header import MAX_PIXELS, check_image
+from hpe_core.pixels.image_header import MAX_PIXELS, check_image
 
 MAX_SIDE_PX = 1 << 15
 
