@@ -18,12 +18,13 @@ from tqdm import tqdm
 
 from hpe_core import backends
 from hpe_core.config import EstimatorConfig
-from hpe_core.estimators import crop6dof, head6dof
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.network_card import Calibration
+from hpe_core.networks.crop import crop6dof
+from hpe_core.networks.whole import head6dof
 from training.shards import ShardSet
 
 HFOV_DEG = 60.0

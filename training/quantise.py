@@ -22,12 +22,13 @@ from rosbags.highlevel import AnyReader
 from hpe_core import backends, export_precision, model_store
 from hpe_core.config import EstimatorConfig, TrackerConfig
 from hpe_core.errors import HpeError
-from hpe_core.estimators import crop6dof, head6dof
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
 from hpe_core.io.sources import open_source
 from hpe_core.network_card import CROP
+from hpe_core.networks.crop import crop6dof
+from hpe_core.networks.whole import head6dof
 from hpe_core.pixels.canvas import letterbox
 from training.crops import STORE_M, STORE_PX
 from training.scenes import similarity

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from hpe_core.models import crop6dof
 from training import fit
-from training.crop_losses import WEIGHTS, loss_terms
 from training.crops import KEYS, random_view
+from training.losses.crop6dof import WEIGHTS, loss_terms
+from training.networks import crop6dof
 
 VIEWS = 2
 

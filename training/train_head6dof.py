@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import torch
 
-from hpe_core.models import head6dof
 from training import fit
+from training.losses.head6dof import loss_terms
+from training.networks import head6dof
 from training.scenes import SceneMaker
 from training.shards import Labels, ShardSet
-from training.targets import loss_terms
 
 LOSS_WEIGHTS = {
     "score": 1.0,

@@ -1,4 +1,4 @@
-"""NLML where the pipeline wants a rotation of landmarks: a callable for hpe_core.estimators.crop6dof.Refiner."""
+"""NLML where the pipeline wants a rotation of landmarks: a callable for hpe_core.networks.crop.crop6dof.Refiner."""
 
 import numpy as np
 

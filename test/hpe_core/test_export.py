@@ -11,8 +11,8 @@ pytest.importorskip("onnxruntime")
 from hpe_core import backends, export, export_precision  # noqa: E402
 from hpe_core.config import PipelineConfig, overridden  # noqa: E402
 from hpe_core.geometry.camera import CameraModel  # noqa: E402
-from hpe_core.models import head6dof  # noqa: E402
 from hpe_core.pipeline import Pipeline  # noqa: E402
+from training.networks import head6dof  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny
 

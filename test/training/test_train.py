@@ -8,10 +8,10 @@ torch = pytest.importorskip("torch")
 from hpe_core.backends import create  # noqa: E402
 from hpe_core.export import export  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
-from hpe_core.models import head6dof  # noqa: E402
 from hpe_core.pixels.canvas import letterbox  # noqa: E402
 from training import train_head6dof  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
+from training.networks import head6dof  # noqa: E402
 from training.shards import Labels, ShardSet  # noqa: E402
 from training.train_head6dof import Scenes, collate, faces_from, parser, train  # noqa: E402
 
@@ -78,7 +78,7 @@ def test_learning_rate_warms_up_over_200_steps_and_ends_at_one_percent():
 
 
 def test_every_loss_has_a_weight(shard_folder):
-    from training.targets import loss_terms
+    from training.losses.head6dof import loss_terms
 
     scenes = Scenes(ShardSet([shard_folder]), head6dof.Config(), seed=0, length=8)
     _, faces = collate([scenes[i] for i in range(8)])

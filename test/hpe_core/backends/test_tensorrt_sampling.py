@@ -15,10 +15,10 @@ from hpe_core.config import EstimatorConfig
 from hpe_core.engines import make, parity, sampler, tensorrt_build
 from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
-from hpe_core.estimators.crop6dof import Refiner
-from hpe_core.estimators.head6dof import Estimator
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.networks.crop.crop6dof import Refiner
+from hpe_core.networks.whole.head6dof import Estimator
 from hpe_core.pixels import canvas as preprocess
 from hpe_core.pixels.canvas import SourceImage
 

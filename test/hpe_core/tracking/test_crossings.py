@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from hpe_core.config import TrackerConfig
-from hpe_core.estimators.head6dof import pose_covariance
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, box_from_pose
 from hpe_core.geometry.lookat import lookat_rotation
+from hpe_core.networks.whole.head6dof import pose_covariance
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import Face, HeadPose
 

@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hpe_core.models import head6dof  # noqa: E402
-from hpe_core.models._blocks import RepConv  # noqa: E402
+from training.networks import head6dof  # noqa: E402
+from training.networks.blocks import RepConv  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny
 

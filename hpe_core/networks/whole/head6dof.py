@@ -23,7 +23,7 @@ LOOKS_AT_NEW = 2  # at the crop of a face that is not followed: the first one pu
 class Estimator:
     """Faces of one image. `config` has score_threshold and max_faces (hpe_core.config.EstimatorConfig).
 
-    refiner: None, or what looks at each candidate again (hpe_core.estimators.crop6dof.Refiner).
+    refiner: None, or what looks at each candidate again (hpe_core.networks.crop.crop6dof.Refiner).
     """
 
     def __init__(self, backend, config, refiner=None):

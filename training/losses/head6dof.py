@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
-from hpe_core.models.head6dof import cell_centres
+from training.networks.head6dof import cell_centres
 
 POSITIVE_RADIUS = 0.22  # of size_px
 IGNORE_RADIUS = 0.45

@@ -8,7 +8,13 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
-from hpe_core.estimators.head6dof import (
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation
+from hpe_core.network_card import card_of
+from hpe_core.networks.whole.head6dof import (
     Estimator,
     each_once,
     faces_from_candidates,
@@ -17,12 +23,6 @@ from hpe_core.estimators.head6dof import (
     same_face,
     surest_first,
 )
-from hpe_core.geometry import so3
-from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.euler import EulerDeg, aflw2000
-from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
-from hpe_core.geometry.lookat import local_from_global, lookat_rotation
-from hpe_core.network_card import card_of
 from hpe_core.pixels.canvas import SourceImage
 from hpe_core.spread import with_systematic_spread
 

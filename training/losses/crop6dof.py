@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
-from hpe_core.models.crop6dof import LANDMARKS, SPEC
-from training.targets import geodesic, matrix_from_sixd, scalar_nll
+from training.losses.head6dof import geodesic, matrix_from_sixd, scalar_nll
+from training.networks.crop6dof import LANDMARKS, SPEC
 
 WEIGHTS = {
     "rotation": 4.0,

@@ -4,7 +4,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hpe_core.errors import HpeError
-from hpe_core.estimators.crop6dof import (
+from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.euler import EulerDeg, aflw2000
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.geometry.landmarks68 import FLIP_68
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
+from hpe_core.network_card import card_of
+from hpe_core.networks.crop.crop6dof import (
     DOUBTFUL_CENTRE_STD_M,
     MIRRORED_UP_TO,
     SURE_CENTRE_STD_M,
@@ -13,14 +20,7 @@ from hpe_core.estimators.crop6dof import (
     fuse_rotations,
     mirror_of_rows,
 )
-from hpe_core.estimators.head6dof import faces_from_candidates
-from hpe_core.geometry import so3
-from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.euler import EulerDeg, aflw2000
-from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
-from hpe_core.geometry.landmarks68 import FLIP_68
-from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
-from hpe_core.network_card import card_of
+from hpe_core.networks.whole.head6dof import faces_from_candidates
 from hpe_core.pixels.canvas import look_at_crop
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
