@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from hpe_core import backends, model_store
-from hpe_core.engines import gpu, make, parity
+from hpe_core.backends.tensorrt import gpu, make, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import CROP, WHOLE_IMAGE
@@ -51,9 +51,9 @@ def work_of(model):
     """
     import onnx
 
-    from hpe_core import export_precision
+    from hpe_core.backends.tensorrt import typed_graph
 
-    model = export_precision.with_initializers(model)
+    model = typed_graph.with_initializers(model)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -115,12 +115,13 @@ class TorchNetwork:
         import torch
         from onnx import numpy_helper
 
-        from hpe_core import export_precision, registry
+        from hpe_core import registry
+        from hpe_core.backends.tensorrt import typed_graph
 
         module = registry.load("hpe_core.models", card.name)
         net = module.Deployed(module.build(module.Config(**card.raw["config"]))).eval()
         known = net.state_dict()
-        weights = export_precision.with_initializers(model).graph.initializer
+        weights = typed_graph.with_initializers(model).graph.initializer
         found = {t.name: numpy_helper.to_array(t) for t in weights if t.name in known}
         net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in found.items()}, strict=True)
         if precision == "fp16":
@@ -148,12 +149,12 @@ class OnnxRuntimeCuda:
     def __init__(self, model, precision, batch):
         import onnxruntime as ort
 
-        from hpe_core import export_precision
+        from hpe_core.backends.tensorrt import typed_graph
 
         reason = backends.registry.load("hpe_core.backends", "onnxruntime_cuda").unavailable()
         if reason:
             raise HpeError(reason)
-        typed = export_precision.for_tensorrt(model, precision, max(BATCHES) if batch > 1 else 1)
+        typed = typed_graph.for_tensorrt(model, precision, max(BATCHES) if batch > 1 else 1)
         self._session = ort.InferenceSession(typed.SerializeToString(), providers=["CUDAExecutionProvider"])
         if self._session.get_providers()[0] != "CUDAExecutionProvider":
             raise HpeError("CUDAExecutionProvider does not start here")
@@ -217,9 +218,9 @@ def limits():
 
 def measure(path, seconds, flop_per_s, bytes_per_s):
     """Rows (dicts) of one network, all runners, precisions and batches."""
-    from hpe_core import export_precision
+    from hpe_core.backends.tensorrt import typed_graph
 
-    model = export_precision.read(path)
+    model = typed_graph.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
     card, columns, width = reference.card, reference.card.columns, reference.card.row
     frames = np.concatenate(parity.inputs(reference.input_shape, columns))
@@ -290,9 +291,9 @@ class WithoutSampler:
 
 def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_engine):
     """Rows (dicts) of the way from a whole image to one network's rows, its pixels by the GPU and by the CPU."""
-    from hpe_core import export_precision
+    from hpe_core.backends.tensorrt import typed_graph
 
-    model = export_precision.read(path)
+    model = typed_graph.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
     columns = reference.card.columns
     try:

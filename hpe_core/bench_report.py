@@ -72,7 +72,7 @@ def _bench(args):
 def networks(seconds, threads):
     """Rows (dicts): model, backend, batch and what was found, or why it could not be."""
     from hpe_core import backends, model_store, registry
-    from hpe_core.engines import parity
+    from hpe_core.backends.tensorrt import parity
 
     for model in model_store.names():
         path = model_store.path_of(model)
@@ -100,8 +100,8 @@ def pipelines(seconds, threads):
     """Rows (dicts) of the whole way from one image with one face to its pose, at 30 Hz, by the backend `auto` takes."""
     import cv2
 
+    from hpe_core.backends.tensorrt import parity
     from hpe_core.config import EstimatorConfig, PipelineConfig
-    from hpe_core.engines import parity
     from hpe_core.geometry.camera import CameraModel
     from hpe_core.pipeline import Pipeline
 
@@ -136,7 +136,7 @@ def latency(seconds, call, *given):
 
 def hardware():
     """dict of what the numbers depend on; on a Jetson also its release and power mode."""
-    from hpe_core.engines import gpu
+    from hpe_core.backends.tensorrt import gpu
 
     device, reason = gpu.find()
     found = {"machine": platform.machine(), "cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()}

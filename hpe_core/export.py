@@ -16,8 +16,9 @@ from pathlib import Path
 import onnx
 import torch
 
-from hpe_core import export_precision, registry
+from hpe_core import registry
 from hpe_core.backends.onnxruntime import CARD_KEY
+from hpe_core.backends.tensorrt import typed_graph
 
 OPSET = 17
 
@@ -57,7 +58,7 @@ def export(checkpoint_paths, card, out):
         "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
-    model = export_precision.with_half_storage(export_precision.with_initializers(onnx.load(out)))
+    model = typed_graph.with_half_storage(typed_graph.with_initializers(onnx.load(out)))
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(card)
     onnx.checker.check_model(model)

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
 
-from hpe_core import backends, export_precision, model_store
+from hpe_core import backends, model_store
+from hpe_core.backends.tensorrt import typed_graph
 from hpe_core.config import EstimatorConfig, TrackerConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
@@ -208,7 +209,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    card = export_precision.quantise(model, inputs, out, target) | {"metrics": metrics}
+    card = typed_graph.quantise(model, inputs, out, target) | {"metrics": metrics}
     report = {
         "from": Path(model).name,
         "target": target,
@@ -220,7 +221,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
         several = gain(model, out, np.concatenate(inputs[:SEVERAL]), rounds)
         report |= {f"{name}_{SEVERAL}_crops": value for name, value in several.items()}
         report |= cost_on_crops(model, out, *held_out)
-    export_precision.write_card(out, card | {"quantisation": report})
+    typed_graph.write_card(out, card | {"quantisation": report})
     return report
 
 
@@ -234,7 +235,7 @@ def main():
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
     p.add_argument("--metrics", help="JSON that training.evaluate wrote for the same INT8 model, for its card")
-    p.add_argument("--target", choices=export_precision.TARGETS, default="cpu")
+    p.add_argument("--target", choices=typed_graph.TARGETS, default="cpu")
     args = p.parse_args()
     try:
         reference = backends.create("onnxruntime", args.model, threads=1)

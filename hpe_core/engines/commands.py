@@ -50,15 +50,15 @@ def add_parsers(subparsers):
 
 def _build(args):
     from hpe_core import model_store
-    from hpe_core.engines import tensorrt_build
+    from hpe_core.backends.tensorrt import builder
 
     model_path, store = model_store.path_of(args.model), _store(args)
     if args.compute_capability:
-        trt = tensorrt_build.load()
+        trt = builder.load()
         for capability in args.compute_capability:
             _build_ahead(trt, store, model_path, capability, args)
         return 0
-    from hpe_core.backends import tensorrt
+    from hpe_core.backends.tensorrt import backend as tensorrt
 
     reason = tensorrt.unavailable()
     if reason:
@@ -75,10 +75,10 @@ def _build(args):
 
 def _build_ahead(trt, store, model_path, capability, args):
     from hpe_core import model_store
-    from hpe_core.engines import make, sampler, tensorrt_build
+    from hpe_core.backends.tensorrt import builder, make, sampler
     from hpe_core.network_card import card_of
 
-    tensorrt_build.capability_value(trt, capability)  # a typing error is told before anything is built
+    builder.capability_value(trt, capability)  # a typing error is told before anything is built
     onnx_bytes = model_store.read(model_path)
     key = make.key_for(trt, model_path, onnx_bytes, None, capability, args.precision, args.max_batch)
     with _Progress() as progress:
@@ -116,12 +116,12 @@ def _list(args):
 
 
 def _prune(args):
-    from hpe_core.engines import tensorrt_build
+    from hpe_core.backends.tensorrt import builder
 
     store = _store(args)
     library = None
-    if not args.all and tensorrt_build.installed():
-        library = tensorrt_build.describe(tensorrt_build.load())
+    if not args.all and builder.installed():
+        library = builder.describe(builder.load())
     shipped = _shipped()
     for name in store.prune(
         lambda entry: not (args.all or _outdated(entry, library, shipped) or (args.refused and _refusal(entry)))
@@ -140,8 +140,8 @@ def _shipped():
 
 def _outdated(entry, library, shipped):
     """Whether no program of this version asks for it again: another library, recipe or edition of a shipped model."""
-    from hpe_core.engines import sampler
-    from hpe_core.engines.key import RECIPE
+    from hpe_core.backends.tensorrt import sampler
+    from hpe_core.backends.tensorrt.key import RECIPE
 
     key = entry.key
     if (library is not None and key.library != library) or key.recipe != RECIPE:
@@ -152,11 +152,11 @@ def _outdated(entry, library, shipped):
 
 
 def _check(args):
-    from hpe_core.engines import gpu, tensorrt_build
+    from hpe_core.backends.tensorrt import builder, gpu
 
     store, bad = _store(args), 0
     device, no_gpu = gpu.find()
-    trt = tensorrt_build.load() if device and tensorrt_build.installed() else None
+    trt = builder.load() if device and builder.installed() else None
     for entry, problem in store.entries():
         if entry is not None:
             problem = _refusal(entry)
@@ -171,31 +171,31 @@ def _check(args):
 
 
 def _is_for(key, trt, device):
-    from hpe_core.engines import tensorrt_build
-    from hpe_core.engines.key import ANY
+    from hpe_core.backends.tensorrt import builder
+    from hpe_core.backends.tensorrt.key import ANY
 
     here = key.compute_capability == device.compute_capability and key.gpu in (ANY, device.name)
-    return here and key.library == tensorrt_build.describe(trt)
+    return here and key.library == builder.describe(trt)
 
 
 def _loading_problem(trt, entry):
-    from hpe_core.engines import tensorrt_build
+    from hpe_core.backends.tensorrt import builder
 
     try:
-        tensorrt_build.open_engine(trt, entry.plan)
+        builder.open_engine(trt, entry.plan)
     except HpeError as error:
         return str(error)
     return None
 
 
 def _store(args):
-    from hpe_core.engines.store import EngineStore
+    from hpe_core.backends.tensorrt.store import EngineStore
 
     return EngineStore(Path(args.cache) if args.cache else None)
 
 
 def _refusal(entry):
-    from hpe_core.engines import parity
+    from hpe_core.backends.tensorrt import parity
 
     return parity.refusal(entry.parity, entry.key.precision) if entry.parity else None
 

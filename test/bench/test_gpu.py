@@ -11,9 +11,14 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, export_precision, model_store  # noqa: E402
-from hpe_core.engines import gpu as gpu_here  # noqa: E402
-from hpe_core.engines import make, parity, sampler  # noqa: E402
+from hpe_core import backends, model_store  # noqa: E402
+from hpe_core.backends.tensorrt import gpu as gpu_here  # noqa: E402
+from hpe_core.backends.tensorrt import (
+    make,
+    parity,
+    sampler,
+    typed_graph,
+)
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = {  # of each row of the CSV, after date, commit and hardware
@@ -92,7 +97,7 @@ def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     torch.set_num_threads(1)
     path = model_store.path_of(name)
     reference = backends.create("onnxruntime", path, threads=1)
-    model = export_precision.read(path)
+    model = typed_graph.read(path)
     network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
     columns = reference.card.columns
     images = np.concatenate(parity.inputs(reference.input_shape, columns))[:4]
@@ -159,8 +164,8 @@ def test_whole_paths_are_measured_both_ways_with_the_columns_of_the_other_rows(b
 
 @SHIPPED
 def test_a_shipped_network_costs_less_than_a_gflop(bench, name):
-    model = export_precision.read(model_store.path_of(name))
+    model = typed_graph.read(model_store.path_of(name))
     work = bench.work_of(model)
     assert 2e7 < work["flop"] < 1e9
-    sizes = [np.prod(tensor.dims) for tensor in export_precision.with_initializers(model).graph.initializer]
+    sizes = [np.prod(tensor.dims) for tensor in typed_graph.with_initializers(model).graph.initializer]
     assert work["weights"] == pytest.approx(sum(sizes), rel=0.02)

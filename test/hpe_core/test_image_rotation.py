@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hpe_core.backends.tensorrt.parity import FRAMES
 from hpe_core.config import EstimatorConfig, PipelineConfig, overridden
-from hpe_core.engines.parity import FRAMES
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel

@@ -8,8 +8,8 @@ import pytest
 
 import hpe_core.nlml.rotation
 from hpe_core import backends, model_store
+from hpe_core.backends.tensorrt.parity import FRAMES
 from hpe_core.config import PipelineConfig, overridden
-from hpe_core.engines.parity import FRAMES
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.backends import _cuda_memory
-from hpe_core.engines import gpu, tensorrt_build
+from hpe_core.backends.tensorrt import builder, gpu
+from hpe_core.backends.tensorrt import memory as _cuda_memory
 from hpe_core.errors import HpeError
 
 PROFILES_END = b"\n---\n"
@@ -37,10 +37,10 @@ def array_gpu(monkeypatch):
         device = Device(graphs)
         rtx = library(rtx)
         found = gpu.Gpu("a dict of arrays", "8.6", "12.6"), None
-        monkeypatch.setattr(tensorrt_build, "load", lambda: rtx)
-        monkeypatch.setattr(tensorrt_build, "installed", lambda: "tensorrt_rtx")
-        monkeypatch.setattr(tensorrt_build, "build_plan", plan_of)
-        monkeypatch.setattr(tensorrt_build, "open_engine", device.engine)
+        monkeypatch.setattr(builder, "load", lambda: rtx)
+        monkeypatch.setattr(builder, "installed", lambda: "tensorrt_rtx")
+        monkeypatch.setattr(builder, "build_plan", plan_of)
+        monkeypatch.setattr(builder, "open_engine", device.engine)
         monkeypatch.setattr(gpu, "find", lambda: found)
         monkeypatch.setattr(_cuda_memory, "unavailable", lambda: None)
         monkeypatch.setattr(_cuda_memory, "create", device.memory)
@@ -94,7 +94,7 @@ class Device:
 
 
 class Memory:
-    """hpe_core.backends._cuda_memory on a Device. uploads: bytes of each upload that was done."""
+    """hpe_core.backends.tensorrt.memory on a Device. uploads: bytes of each upload that was done."""
 
     def __init__(self, device, stream):
         self.device_, self.stream = device, stream

@@ -9,7 +9,7 @@ import importlib.util
 
 import numpy as np
 
-from hpe_core.engines.store import UnusableEngine
+from hpe_core.backends.tensorrt.store import UnusableEngine
 from hpe_core.errors import HpeError
 
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
@@ -67,7 +67,7 @@ def batch_profiles(name, shape, max_batch):
 
 
 def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, exact=False, static=False):
-    """Plan (bytes) of a typed ONNX (hpe_core.export_precision.for_tensorrt).
+    """Plan (bytes) of a typed ONNX (hpe_core.backends.tensorrt.typed_graph.for_tensorrt).
 
     profiles: dict input -> (least, usual, largest) shape, of every input with a free axis. capabilities: texts like
     "8.6" to build for; none means the GPU at hand. progress(text) hears percentages. exact: products of float32 in

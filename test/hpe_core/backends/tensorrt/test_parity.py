@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hpe_core.engines import parity
+from hpe_core.backends.tensorrt import parity
 from hpe_core.errors import HpeError
 
 COLUMNS = {"score": [0, 1], "centre_px": [1, 3], "size_px": [3, 4], "sixd": [4, 10]}

@@ -5,8 +5,8 @@ The image goes to the device once: the first network that needs it notes its pla
 
 import numpy as np
 
-from hpe_core.engines import sampler as samplers
-from hpe_core.engines import tensorrt_build
+from hpe_core.backends.tensorrt import builder
+from hpe_core.backends.tensorrt import sampler as samplers
 from hpe_core.errors import HpeError
 from hpe_core.pixels.canvas import GRID, SourceImage
 
@@ -51,7 +51,7 @@ class Sampling:
         self._addresses = {name: self._memory.device(array.nbytes) for name, array in self._host.items()}
         for array in self._host.values():
             array[...] = 0  # what is left over from earlier calls is sampled, too
-        size = max(1, *(tensorrt_build.scratch_size(engine) for engine in engines.values()))
+        size = max(1, *(builder.scratch_size(engine) for engine in engines.values()))
         self._scratch = self._memory.device(size), size
         self._image = None
         self._shape, self._calls = None, {}  # of the images; address -> (sub_pixels, batch size) -> function

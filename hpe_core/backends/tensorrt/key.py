@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from hpe_core.errors import HpeError
 
 PRECISIONS = ("fp16", "fp32", "int8")
-RECIPE = 1  # raise it when hpe_core.export_precision returns another graph for the same model
+RECIPE = 1  # raise it when hpe_core.backends.tensorrt.typed_graph returns another graph for the same model
 ANY = "any"  # TensorRT for RTX: the plan is finished for the GPU at hand when it is loaded
 
 

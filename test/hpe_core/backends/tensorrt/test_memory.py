@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.backends import _cuda_memory
-from hpe_core.engines import gpu
+from hpe_core.backends.tensorrt import gpu
+from hpe_core.backends.tensorrt import memory as _cuda_memory
 from hpe_core.errors import HpeError
 
 

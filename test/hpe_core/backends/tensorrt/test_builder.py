@@ -13,14 +13,14 @@ pytest.importorskip(
     reason="tensorrt_rtx is not installed, so NO ENGINE IS BUILT by these tests (pip install tensorrt_rtx)",
 )
 
-from hpe_core import export_precision, model_store
-from hpe_core.engines import gpu, make, tensorrt_build
-from hpe_core.engines.store import EngineStore, UnusableEngine
+from hpe_core import model_store
+from hpe_core.backends.tensorrt import builder, gpu, make, typed_graph
+from hpe_core.backends.tensorrt.store import EngineStore, UnusableEngine
 from hpe_core.errors import HpeError
 
 pytestmark = pytest.mark.trt
 trt = pytest.importorskip("tensorrt_rtx")
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
 NETWORKS = [  # that become half precision; one quantised for CPUs is not for TensorRT
     name
@@ -34,7 +34,7 @@ NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what
 def network(write_net):
     """(path, typed ONNX bytes) of the small network in half precision."""
     path = write_net()
-    return path, export_precision.for_tensorrt(export_precision.read(path), "fp16").SerializeToString()
+    return path, typed_graph.for_tensorrt(typed_graph.read(path), "fp16").SerializeToString()
 
 
 def obtain(store, path, capability="8.6", said=None, **options):
@@ -50,7 +50,7 @@ def test_every_shipped_network_builds_in_half_precision(name, capability, max_ba
     path = model_store.path_of(name)
     entry = obtain(EngineStore(tmp_path), path, capability, max_batch=max_batch)
     assert entry.key.precision == "fp16" and entry.facts["types"]["float16"] >= 20
-    weights = export_precision.with_initializers(export_precision.read(path)).graph.initializer
+    weights = typed_graph.with_initializers(typed_graph.read(path)).graph.initializer
     halved = 2 * sum(np.prod(tensor.dims) for tensor in weights)
     assert halved < len(entry.plan) < 1.6 * halved  # the plan holds the weights, in half precision
     assert entry.facts["card"]["name"] == name
@@ -60,9 +60,9 @@ def test_every_shipped_network_builds_in_half_precision(name, capability, max_ba
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_plan_of_a_shipped_network_serves_several_gpus(name):
-    typed = export_precision.for_tensorrt(export_precision.read(model_store.path_of(name)), "fp16")
-    profiles = tensorrt_build.batch_profiles(typed.graph.input[0].name, make.input_shape(typed), 1)
-    assert len(tensorrt_build.build_plan(trt, typed.SerializeToString(), "fp16", profiles, CAPABILITIES)) > 1_000_000
+    typed = typed_graph.for_tensorrt(typed_graph.read(model_store.path_of(name)), "fp16")
+    profiles = builder.batch_profiles(typed.graph.input[0].name, make.input_shape(typed), 1)
+    assert len(builder.build_plan(trt, typed.SerializeToString(), "fp16", profiles, CAPABILITIES)) > 1_000_000
 
 
 @pytest.mark.parametrize("precision, max_batch", [("fp32", 1), ("fp32", 16), ("fp16", 16)])
@@ -84,7 +84,7 @@ def test_a_network_of_any_number_of_crops_is_built_for_up_to_sixteen_unless_told
 def test_a_network_quantised_for_tensorrt_builds_as_int8_by_itself(write_net, tmp_path):
     image = np.random.default_rng(1).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     path = tmp_path / "int8.onnx"
-    export_precision.quantise(write_net(), [image], path, "tensorrt")
+    typed_graph.quantise(write_net(), [image], path, "tensorrt")
     entry = obtain(EngineStore(tmp_path / "engines"), path)
     assert entry.key.precision == "int8" and entry.facts["types"]["quantised"] >= 8
 
@@ -92,14 +92,14 @@ def test_a_network_quantised_for_tensorrt_builds_as_int8_by_itself(write_net, tm
 def test_the_exported_order_is_refused_by_tensorrt_and_ours_is_not(write_net):
     path = write_net()
     with pytest.raises(HpeError, match=r"tensorrt_rtx [\d.]+ cannot read the network: .*UInt8"):
-        tensorrt_build.build_plan(trt, path.read_bytes(), "fp32", None, ("8.6",))
-    typed = export_precision.for_tensorrt(export_precision.read(path), "fp32")
-    assert tensorrt_build.build_plan(trt, typed.SerializeToString(), "fp32", None, ("8.6",))
+        builder.build_plan(trt, path.read_bytes(), "fp32", None, ("8.6",))
+    typed = typed_graph.for_tensorrt(typed_graph.read(path), "fp32")
+    assert builder.build_plan(trt, typed.SerializeToString(), "fp32", None, ("8.6",))
 
 
 def test_progress_ends_with_done(network):
     said = []
-    tensorrt_build.build_plan(trt, network[1], "fp16", None, ("8.6",), said.append)
+    builder.build_plan(trt, network[1], "fp16", None, ("8.6",), said.append)
     assert said[0].endswith(": 0 %") and said[-1].endswith(": done")
     shares = [int(text.split()[-2]) for text in said[:-1]]
     assert shares == sorted(shares) and len(shares) > 2
@@ -107,19 +107,19 @@ def test_progress_ends_with_done(network):
 
 def test_a_capability_that_is_not_known_lists_the_known_ones(network):
     with pytest.raises(HpeError, match=r"does not build for compute capability 5\.3, allowed: 7\.5, 8\.0, 8\.6"):
-        tensorrt_build.build_plan(trt, network[1], "fp16", None, ("5.3",))
+        builder.build_plan(trt, network[1], "fp16", None, ("5.3",))
 
 
 @NEEDS_NO_GPU
 def test_without_a_gpu_a_build_for_the_gpu_at_hand_says_so_in_tensorrts_words(network):
     with pytest.raises(HpeError, match=r"cannot build the engine: .*driver"):
-        tensorrt_build.build_plan(trt, network[1], "fp16")
+        builder.build_plan(trt, network[1], "fp16")
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
 def test_bytes_that_are_no_network_are_refused(content):
     with pytest.raises(HpeError, match="cannot"):
-        tensorrt_build.build_plan(trt, content, "fp16", None, ("8.6",))
+        builder.build_plan(trt, content, "fp16", None, ("8.6",))
 
 
 def test_a_real_plan_is_stored_found_healed_and_replaced_by_version(write_net, tmp_path):
@@ -138,14 +138,14 @@ def test_a_real_plan_is_stored_found_healed_and_replaced_by_version(write_net, t
 
 @NEEDS_NO_GPU
 def test_loading_a_plan_without_a_gpu_is_an_error_that_can_be_read(network):
-    plan = tensorrt_build.build_plan(trt, network[1], "fp16", None, ("8.6",))
+    plan = builder.build_plan(trt, network[1], "fp16", None, ("8.6",))
     with pytest.raises(HpeError):
-        tensorrt_build.open_engine(trt, plan)
+        builder.open_engine(trt, plan)
 
 
 def test_a_plan_that_is_noise_is_unusable():
     with pytest.raises(UnusableEngine, match="does not load it"):
-        tensorrt_build.open_engine(trt, b"no plan at all" * 100)
+        builder.open_engine(trt, b"no plan at all" * 100)
 
 
 def test_two_processes_that_want_the_same_engine_build_it_once(write_net, tmp_path):
@@ -185,7 +185,7 @@ def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fa
         store.obtain(
             key,
             lambda: make.build(trt, path, key, True, lambda text: None),
-            lambda entry: tensorrt_build.open_engine(trt, entry.plan),
+            lambda entry: builder.open_engine(trt, entry.plan),
             said.append,
         )
     assert len(said) == 1 and "the stored one is no good" in said[0] and "does not load it" in said[0]
@@ -202,8 +202,8 @@ def test_what_the_backend_calls_to_give_contexts_their_memory_exists_in_tensorrt
 
 
 def test_types_of_tensors_are_those_that_tensorrt_itself_names():
-    for name in tensorrt_build.NUMPY_TYPES:
+    for name in builder.NUMPY_TYPES:
         tensor_type = getattr(trt.DataType, name)
-        assert tensorrt_build.numpy_type(tensor_type) == np.dtype(trt.nptype(tensor_type))
+        assert builder.numpy_type(tensor_type) == np.dtype(trt.nptype(tensor_type))
     with pytest.raises(HpeError, match="tensor of type INT64, allowed: FLOAT, HALF"):
-        tensorrt_build.numpy_type(trt.DataType.INT64)
+        builder.numpy_type(trt.DataType.INT64)

@@ -10,10 +10,10 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store
-from hpe_core.backends import _tensorrt_sampling, tensorrt
+from hpe_core.backends.tensorrt import backend as tensorrt
+from hpe_core.backends.tensorrt import builder, make, parity, sampler, sampling
+from hpe_core.backends.tensorrt.store import EngineStore
 from hpe_core.config import EstimatorConfig
-from hpe_core.engines import make, parity, sampler, tensorrt_build
-from hpe_core.engines.store import EngineStore
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
@@ -200,7 +200,7 @@ def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(arra
     assert [text.split()[0] for text in said] == ["building", "comparing", "building", "building"] + ["comparing"] * 2
     said.clear()
     backend = tensorrt.Backend(HEAD, threads=1, progress=said.append)
-    monkeypatch.setattr(tensorrt_build, "build_plan", None)
+    monkeypatch.setattr(builder, "build_plan", None)
     preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)[0]()
     assert said == []
 
@@ -229,9 +229,9 @@ def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
     array_gpu, own_cache, caplog, monkeypatch
 ):
     array_gpu()
-    canvases = _tensorrt_sampling.Sampling.canvases
+    canvases = sampling.Sampling.canvases
     wrong = lambda self, *given: canvases(self, *given) ^ 1  # noqa: E731, every value is off by one
-    monkeypatch.setattr(_tensorrt_sampling.Sampling, "canvases", wrong)
+    monkeypatch.setattr(sampling.Sampling, "canvases", wrong)
     for _ in range(2):
         caplog.clear()
         backend = tensorrt.Backend(HEAD, threads=1)
@@ -240,7 +240,7 @@ def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
         assert "a canvas differs by 1 grey levels in the mean, allowed 0.5" in caplog.text
         call, _ = preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)
         assert call.func == backend.run and np.isfinite(call()).all()
-        monkeypatch.setattr(_tensorrt_sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
+        monkeypatch.setattr(sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
 
 
 def test_without_the_sampler_the_cpu_goes_on(array_gpu, own_cache, caplog, monkeypatch):

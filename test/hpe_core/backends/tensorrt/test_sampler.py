@@ -10,8 +10,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store
-from hpe_core.engines import parity, sampler
-from hpe_core.engines.sampler import Sampler
+from hpe_core.backends.tensorrt import parity, sampler
+from hpe_core.backends.tensorrt.sampler import Sampler
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
@@ -288,8 +288,8 @@ def test_the_graph_is_the_one_of_its_version():
 )
 def test_tensorrt_builds_every_sampler_and_the_cache_keeps_it(wanted, capability, tmp_path):
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed, so no sampler is built")
-    from hpe_core.engines import make
-    from hpe_core.engines.store import EngineStore
+    from hpe_core.backends.tensorrt import make
+    from hpe_core.backends.tensorrt.store import EngineStore
 
     store, said = EngineStore(tmp_path / "engines"), []
     key = make.sampler_key(trt, wanted, None, capability)
@@ -316,14 +316,14 @@ def test_every_axis_that_is_free_has_a_profile():
 @pytest.mark.trt
 def test_positions_are_computed_in_all_bits_and_no_memory_is_allotted_at_run_time(monkeypatch):
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed, so no sampler is built")
-    from hpe_core.engines import make, tensorrt_build
+    from hpe_core.backends.tensorrt import builder, make
 
-    flags, aim = [], tensorrt_build._aim
+    flags, aim = [], builder._aim
 
     def look(trt, config, capabilities):
         flags.extend(config.get_flag(flag) for flag in (trt.BuilderFlag.TF32, trt.BuilderFlag.REQUIRE_USER_ALLOCATION))
         aim(trt, config, capabilities)
 
-    monkeypatch.setattr(tensorrt_build, "_aim", look)
+    monkeypatch.setattr(builder, "_aim", look)
     make.build_sampler(trt, CROPS, make.sampler_key(trt, CROPS, None, "8.6"), True, None)
     assert flags == [False, True]

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hpe_core.engines.key import PRECISIONS, EngineKey
+from hpe_core.backends.tensorrt.key import PRECISIONS, EngineKey
 from hpe_core.errors import HpeError
 from hpe_core.model_store import sha256_of
 from hpe_core.safe_files import is_the_file, open_lock, try_lock, write_whole

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpe_core import backends, model_store
-from hpe_core.backends import tensorrt
-from hpe_core.engines import gpu, make, parity, tensorrt_build
+from hpe_core.backends.tensorrt import backend as tensorrt
+from hpe_core.backends.tensorrt import builder, gpu, make, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pixels import canvas
@@ -30,7 +30,7 @@ def shipped(request):
 
 @pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 def test_without_library_or_gpu_the_reason_is_the_first_thing_that_is_missing():
-    if tensorrt_build.installed() is None:
+    if builder.installed() is None:
         assert tensorrt.unavailable() == "neither tensorrt nor tensorrt_rtx is installed"
     else:
         assert tensorrt.unavailable() == gpu.find()[1]

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from hpe_core.engines import commands, gpu, sampler, tensorrt_build
-from hpe_core.engines.key import RECIPE
-from hpe_core.engines.store import EngineStore
+from hpe_core.backends.tensorrt import builder, gpu, sampler
+from hpe_core.backends.tensorrt.key import RECIPE
+from hpe_core.backends.tensorrt.store import EngineStore
+from hpe_core.engines import commands
 from hpe_core.errors import HpeError
 
 GOOD = {"rows": 40, "rotation_deg_median": 0.01, "rotation_deg_max": 0.1, "centre_px_median": 0.0, "score_median": 0.0}
@@ -127,7 +128,7 @@ def test_prune_keeps_the_samplers_of_this_version(hpe, store, key_with):
     hpe("engine", "prune")
     kept = [entry.key for entry, _ in store.entries()]
     assert current in kept and outdated[0] not in kept and outdated[2] not in kept
-    assert (outdated[1] in kept) == (tensorrt_build.installed() is None)  # without TensorRT no version is older
+    assert (outdated[1] in kept) == (builder.installed() is None)  # without TensorRT no version is older
 
 
 def test_prune_all_deletes_all(hpe, store, key, capsys):
@@ -179,6 +180,6 @@ def test_wrong_wishes_are_told_and_nothing_is_stored(hpe, store, write_net, argu
 
 def _installed_library():
     """The library that `prune` compares with, as it names itself; any if there is none."""
-    from hpe_core.engines import tensorrt_build
+    from hpe_core.backends.tensorrt import builder
 
-    return tensorrt_build.describe(tensorrt_build.load()) if tensorrt_build.installed() else "tensorrt 10.3.0"
+    return builder.describe(builder.load()) if builder.installed() else "tensorrt 10.3.0"

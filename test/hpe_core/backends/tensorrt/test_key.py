@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import pytest
 
-from hpe_core.engines.key import EngineKey
+from hpe_core.backends.tensorrt.key import EngineKey
 from hpe_core.errors import HpeError
 
 OTHER = {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from hpe_core.engines import store as store_module
-from hpe_core.engines.store import EngineStore, UnusableEngine
+from hpe_core.backends.tensorrt import store as store_module
+from hpe_core.backends.tensorrt.store import EngineStore, UnusableEngine
 from hpe_core.errors import HpeError
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PLAN = bytes(range(256)) * 40
 
 
@@ -155,8 +155,8 @@ def test_a_failing_build_leaves_nothing_and_frees_the_lock(store, key):
 OBTAIN_SLOWLY = """
 import sys, time
 from pathlib import Path
-from hpe_core.engines.key import EngineKey
-from hpe_core.engines.store import EngineStore
+from hpe_core.backends.tensorrt.key import EngineKey
+from hpe_core.backends.tensorrt.store import EngineStore
 
 folder, key, seconds = Path(sys.argv[1]), eval(sys.argv[2]), float(sys.argv[3])
 
@@ -214,8 +214,8 @@ def _limited(size):
 def test_a_disk_that_is_full_is_told_with_folder_and_room_and_nothing_half_stays(store, key, key_with):
     store.obtain(key, Builder(), plan_of, silent)
     code = textwrap.dedent(f"""
-        from hpe_core.engines.key import EngineKey
-        from hpe_core.engines.store import EngineStore
+        from hpe_core.backends.tensorrt.key import EngineKey
+        from hpe_core.backends.tensorrt.store import EngineStore
         from hpe_core.errors import HpeError
         key = {key_with(precision="fp32")!r}
         try:

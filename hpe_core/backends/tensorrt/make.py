@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hpe_core import model_store
-from hpe_core.engines import sampler, tensorrt_build
-from hpe_core.engines.key import ANY, PRECISIONS, RECIPE, EngineKey
+from hpe_core.backends.tensorrt import builder, sampler
+from hpe_core.backends.tensorrt.key import ANY, PRECISIONS, RECIPE, EngineKey
 from hpe_core.errors import HpeError
 from hpe_core.network_card import card_of
 
@@ -50,15 +50,15 @@ def sampler_key(trt, wanted, gpu=None, capability=None):
 def _key(trt, model, onnx_sha256, precision, max_batch, gpu, capability):
     portable = trt.__name__ == RTX  # such a plan fits every GPU of its compute capability, whatever the driver
     if gpu is None and not portable:
-        raise HpeError(f"{tensorrt_build.describe(trt)} builds only for the GPU at hand, and there is none")
+        raise HpeError(f"{builder.describe(trt)} builds only for the GPU at hand, and there is none")
     return EngineKey(
         model=model,
         onnx_sha256=onnx_sha256,
         recipe=RECIPE,
         precision=precision,
         max_batch=max_batch,
-        library=tensorrt_build.describe(trt),
-        plugins=tensorrt_build.plugin_version(trt),
+        library=builder.describe(trt),
+        plugins=builder.plugin_version(trt),
         cuda=ANY if portable else gpu.cuda,
         compute_capability=capability or gpu.compute_capability,
         gpu=ANY if portable else gpu.name,
@@ -72,26 +72,26 @@ def build(trt, model_path, key, ahead, progress):
     Raises HpeError when the model or the precision does not fit, or a package is missing.
     """
     try:
-        from hpe_core import export_precision
+        from hpe_core.backends.tensorrt import typed_graph
     except ImportError as error:
         raise HpeError(f"building an engine needs the package {error.name}: pip install {error.name}") from error
     start = time.perf_counter()
-    model = export_precision.read(model_path)
-    card = export_precision.card_of(model, model_path)
+    model = typed_graph.read(model_path)
+    card = typed_graph.card_of(model, model_path)
     card_of(card, input_shape(model), str(model_path))
-    typed = export_precision.for_tensorrt(model, key.precision, key.max_batch)
-    plan = tensorrt_build.build_plan(
+    typed = typed_graph.for_tensorrt(model, key.precision, key.max_batch)
+    plan = builder.build_plan(
         trt,
         typed.SerializeToString(),
         key.precision,
-        tensorrt_build.batch_profiles(typed.graph.input[0].name, input_shape(typed), key.max_batch),
+        builder.batch_profiles(typed.graph.input[0].name, input_shape(typed), key.max_batch),
         (key.compute_capability,) if ahead else (),
         progress,
     )
     return plan, {
         "card": card,
         "input_shape": input_shape(model),
-        "types": export_precision.types_of(typed),
+        "types": typed_graph.types_of(typed),
         "build_s": round(time.perf_counter() - start, 2),
     }
 
@@ -100,7 +100,7 @@ def build_sampler(trt, wanted, key, ahead, progress):
     """(plan bytes, facts dict) of a Sampler, as `build` of a model; float32 in all its bits, for positions."""
     start = time.perf_counter()
     model = sampler.graph(wanted)
-    plan = tensorrt_build.build_plan(
+    plan = builder.build_plan(
         trt,
         model.SerializeToString(),
         key.precision,

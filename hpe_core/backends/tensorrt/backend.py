@@ -11,10 +11,10 @@ import logging
 import numpy as np
 
 from hpe_core import model_store
-from hpe_core.backends import _cuda_memory, onnxruntime
-from hpe_core.backends._tensorrt_sampling import Sampling
-from hpe_core.engines import gpu, make, parity, sampler, tensorrt_build
-from hpe_core.engines.store import EngineStore
+from hpe_core.backends import onnxruntime
+from hpe_core.backends.tensorrt import builder, gpu, make, memory, parity, sampler
+from hpe_core.backends.tensorrt.sampling import Sampling
+from hpe_core.backends.tensorrt.store import EngineStore
 from hpe_core.errors import HpeError
 from hpe_core.network_card import card_of
 from hpe_core.pixels.canvas import GRID, SourceImage
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 def unavailable():
     """Why this backend cannot be used here, or None."""
-    if tensorrt_build.installed() is None:
-        return f"neither {' nor '.join(tensorrt_build.LIBRARIES)} is installed"
-    return gpu.find()[1] or _cuda_memory.unavailable()
+    if builder.installed() is None:
+        return f"neither {' nor '.join(builder.LIBRARIES)} is installed"
+    return gpu.find()[1] or memory.unavailable()
 
 
 class Backend:
@@ -41,7 +41,7 @@ class Backend:
 
     def __init__(self, model_path, threads=0, progress=None, precision=None, max_batch=None, folder=None):
         progress = progress or (lambda text: None)
-        trt = tensorrt_build.load()
+        trt = builder.load()
         device, reason = gpu.find()
         if device is None:
             raise HpeError(reason)
@@ -51,13 +51,13 @@ class Backend:
         entry, engine = store.obtain(
             key,
             lambda: make.build(trt, model_path, key, False, progress),
-            lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
+            lambda entry: (entry, builder.open_engine(trt, entry.plan)),
             progress,
         )
         self.facts = entry.facts
         self.card = card_of(self.facts.get("card"), self.facts.get("input_shape"), key.stem)
         self.input_shape = self.card.input_shape
-        self.version, self.key, self.sha256 = tensorrt_build.describe(trt), key, key.onnx_sha256
+        self.version, self.key, self.sha256 = builder.describe(trt), key, key.onnx_sha256
         self._runner = Runner(trt, engine, key.max_batch)
         if entry.parity is None:
             progress(f"comparing engine {key.stem} with ONNX Runtime")
@@ -87,7 +87,7 @@ class Backend:
             store.obtain(
                 key,
                 functools.partial(make.build_sampler, trt, wanted, key, False, progress),
-                lambda entry: (entry, tensorrt_build.open_engine(trt, entry.plan)),
+                lambda entry: (entry, builder.open_engine(trt, entry.plan)),
                 progress,
             )
             for key, wanted in zip(keys, samplers, strict=True)
@@ -185,12 +185,12 @@ class Runner:
         self.trt, self._engine = trt, engine
         self._input, self._output, self._max_batch = inputs[0], outputs[0], max_batch
         shapes = {name: (max_batch, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
-        self.memory, self._sizes = _cuda_memory.create(), batch_sizes(max_batch)
+        self.memory, self._sizes = memory.create(), batch_sizes(max_batch)
         self._addresses = {}
         self._steps = {}  # of the captured functions: a graph needs its contexts
         self.why_no_graph = None
         for name in names:
-            dtype = tensorrt_build.numpy_type(engine.get_tensor_dtype(name))
+            dtype = builder.numpy_type(engine.get_tensor_dtype(name))
             size = int(np.prod(shapes[name])) * dtype.itemsize
             self._addresses[name] = self.memory.device(size)
             if name == self._input:
@@ -252,7 +252,7 @@ class Runner:
 
     def context(self, engine, shapes, addresses, scratch=None):
         """An engine's execution context that knows its inputs' shapes and its tensors' addresses (dicts by name)."""
-        context = tensorrt_build.new_context(self.trt, engine, scratch)
+        context = builder.new_context(self.trt, engine, scratch)
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
                 raise HpeError(f"TensorRT refuses shape {tuple(shape)} of input {name}")

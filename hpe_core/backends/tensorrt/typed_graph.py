@@ -2,7 +2,7 @@
 
 TensorRT 11 knows only strongly typed networks: what runs in half precision is what the graph says is half. The
 conversion needs nothing but `onnx`, so a robot makes its engine from the one ONNX that ships. What changes these graphs
-raises RECIPE in hpe_core.engines.key.
+raises RECIPE in hpe_core.backends.tensorrt.key.
 """
 
 import json
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hpe_core.backends.onnxruntime import CARD_KEY
-from hpe_core.engines.key import PRECISIONS
+from hpe_core.backends.tensorrt.key import PRECISIONS
 from hpe_core.errors import HpeError
 from hpe_core.network_card import parsed
 

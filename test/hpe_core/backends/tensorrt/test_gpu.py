@@ -1,6 +1,6 @@
 import pytest
 
-from hpe_core.engines import gpu
+from hpe_core.backends.tensorrt import gpu
 
 
 def test_without_the_drivers_library_there_is_no_gpu_and_the_reason_names_it():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpe_core.engines.key import EngineKey
+from hpe_core.backends.tensorrt.key import EngineKey
 
 KEY = EngineKey(
     model="net",
