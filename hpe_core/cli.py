@@ -155,7 +155,7 @@ def _run(args):
         folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
         read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
         with OutFolder(folder, "run", NAMES, args.overwrite, read) as out:
-            from hpe_core.pipeline import Pipeline
+            from hpe_core.pipeline.pipeline import Pipeline
 
             return _Run(args, source, out, cameras, Pipeline(config)).run()
 

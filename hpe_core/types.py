@@ -124,7 +124,7 @@ class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
     stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken;
-    nlml: what hpe_core.nlml.rotation counted in this image, None without NLML; beyond_lens: faces found where the
+    nlml: what hpe_core.rotations.landmarks counted in this image, None without NLML; beyond_lens: faces found where the
     lens's distortion has no inverse (CameraModel.rays), which have no pose; unconfirmed: what the whole-image network
     took for a face and the crop network did not, such as the back of a head: no pose of it is told.
     """

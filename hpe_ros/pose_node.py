@@ -7,7 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.pipeline import Pipeline
+from hpe_core.pipeline.pipeline import Pipeline
 from hpe_ros import diagnostics, lifecycle, messages, parameters, qos
 from hpe_ros.outputs import PoseOutputs
 from hpe_ros.stream import PoseStream

@@ -3,7 +3,7 @@
 import functools
 import time
 
-from hpe_core.pipeline import with_method
+from hpe_core.pipeline.pipeline import with_method
 from hpe_core.tracking.tracker import MAX_BACKWARDS_S
 from hpe_ros import diagnostics, messages
 from hpe_ros.camera import CameraBook

@@ -23,7 +23,7 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
     model: name or .onnx file, "" for the default; camera: CameraModel that beats the bag's; progress: called with the
     number of images done and in all. One inference thread, so that sums are added in one order.
     """
-    from hpe_core.pipeline import Pipeline
+    from hpe_core.pipeline.pipeline import Pipeline
 
     config = config or PipelineConfig()
     options = replace(config.estimator, threads=1, **({"model": model} if model else {}))
@@ -109,7 +109,7 @@ class _Flips:
     """Rotations in single images and in their mirror images, by an untracked pipeline of its own."""
 
     def __init__(self, config):
-        from hpe_core.pipeline import Pipeline
+        from hpe_core.pipeline.pipeline import Pipeline
 
         self._pipeline = Pipeline(config)
         self._R, self._R_flipped, self._lost = [], [], 0

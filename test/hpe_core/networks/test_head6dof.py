@@ -23,8 +23,8 @@ from hpe_core.networks.whole.head6dof import (
     same_face,
     surest_first,
 )
+from hpe_core.pipeline.spread import with_systematic_spread
 from hpe_core.pixels.canvas import SourceImage
-from hpe_core.spread import with_systematic_spread
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)

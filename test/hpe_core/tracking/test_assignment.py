@@ -32,6 +32,6 @@ def test_without_rows_or_columns_there_are_no_pairs():
 
 
 def test_the_inference_path_does_not_import_scipy():
-    code = "import sys, hpe_core.pipeline, hpe_core.networks.crop.crop6dof; print('scipy' in sys.modules)"
+    code = "import sys, hpe_core.pipeline.pipeline, hpe_core.networks.crop.crop6dof; print('scipy' in sys.modules)"
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "False\n"

@@ -15,7 +15,7 @@ from hpe_core.config import PipelineConfig, overridden
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
-from hpe_core.pipeline import Pipeline
+from hpe_core.pipeline.pipeline import Pipeline
 
 FOLDER = Path(__file__).parent / "full_turn"
 TRUTH = json.loads((FOLDER / "truth.json").read_text())

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-import hpe_core.nlml.rotation
+import hpe_core.rotations.landmarks
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt.parity import FRAMES
 from hpe_core.config import PipelineConfig, overridden
@@ -14,11 +14,11 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import open_source
-from hpe_core.pipeline import Pipeline, with_method
+from hpe_core.pipeline.pipeline import Pipeline, with_method
 
 CAMERA = CameraModel.from_hfov(64, 48, 60.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-BAG = Path(__file__).parents[2] / "assets" / "sample_bag"
+BAG = Path(__file__).parents[3] / "assets" / "sample_bag"
 
 
 def row(score, x, y=24.0, size=12.0):
@@ -115,7 +115,7 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
     height, width = image.shape[:2]
     camera = CameraModel.from_hfov(width, height, 60.0)
     config = overridden(PipelineConfig(), {"estimator": {"model": "nlml"}, "tracker": {"filter": False}})
-    pipeline, search = Pipeline(config), hpe_core.nlml.rotation.infer
+    pipeline, search = Pipeline(config), hpe_core.rotations.landmarks.infer
 
     def in_vain(*arguments):
         found = search(*arguments)
@@ -123,7 +123,7 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
 
     good = pipeline.process(image, camera, 0)
     pipeline.reset()
-    monkeypatch.setattr(hpe_core.nlml.rotation, "infer", in_vain)
+    monkeypatch.setattr(hpe_core.rotations.landmarks, "infer", in_vain)
     bad = pipeline.process(image, camera, 0)
     pipeline.reset()
     empty = pipeline.process(np.full_like(image, 90), camera, 0)

@@ -6,12 +6,12 @@ from dataclasses import fields, replace
 
 from hpe_core import backends, model_store, registry
 from hpe_core.errors import HpeError
-from hpe_core.image_rotation import delivered_face, upright_camera, upright_image
 from hpe_core.methods import method_of
 from hpe_core.network_card import CROP, WHOLE_IMAGE
-from hpe_core.nlml.rotation import LandmarkRotation
+from hpe_core.pipeline.image_rotation import delivered_face, upright_camera, upright_image
+from hpe_core.pipeline.spread import with_systematic_spread
 from hpe_core.pixels.canvas import check_image
-from hpe_core.spread import with_systematic_spread
+from hpe_core.rotations.landmarks import LandmarkRotation
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 

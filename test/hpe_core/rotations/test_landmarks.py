@@ -2,7 +2,7 @@ import numpy as np
 
 from hpe_core.geometry import so3
 from hpe_core.nlml.angles import matrix_from_angles
-from hpe_core.nlml.rotation import UNKNOWN_STD_RAD, LandmarkRotation
+from hpe_core.rotations.landmarks import UNKNOWN_STD_RAD, LandmarkRotation
 
 
 def test_a_face_in_range_gets_the_manifolds_answer_and_one_beyond_it_the_rigid_one(build_model):
