@@ -14,7 +14,7 @@ import numpy as np
 
 from hpe_core.config import PipelineConfig
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.overlay import draw
+from hpe_core.output.overlay import draw
 from hpe_core.pipeline.pipeline import Pipeline
 
 OUT = Path(__file__).with_name("results.jpg")

@@ -145,8 +145,8 @@ def _parser():
 def _run(args):
     from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
     from hpe_core.io.out_folder import OutFolder
-    from hpe_core.io.outputs import NAMES
     from hpe_core.io.sources import open_source
+    from hpe_core.output.run_folder import NAMES
 
     given = camera_from_yaml(args.camera_info) if args.camera_info else None
     cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
@@ -208,7 +208,7 @@ class _Run:
     def __init__(self, args, source, out, cameras, pipeline):
         from rich.console import Console
 
-        from hpe_core.io.summary import Summary
+        from hpe_core.output.summary import Summary
 
         self._args, self._source, self._out = args, source, out
         self._cameras, self._pipeline = cameras, pipeline
@@ -221,7 +221,7 @@ class _Run:
 
     def run(self):
         """The whole run; returns the exit code."""
-        from hpe_core.io.overlay import Window
+        from hpe_core.output.overlay import Window
 
         if self._args.show:
             self._window = Window()
@@ -273,7 +273,7 @@ class _Run:
 
     def _process(self, frame, read_s):
         """One image; returns False when the user has closed the window."""
-        from hpe_core.io.overlay import draw
+        from hpe_core.output.overlay import draw
 
         camera = self._cameras.of(frame)
         if self._source.kind == "images" or self._cameras.changed:
@@ -306,7 +306,7 @@ class _Run:
 
     def _open_outputs(self):
         """Only once a first image has gone through: a failed start leaves nothing behind."""
-        from hpe_core.io.outputs import Outputs
+        from hpe_core.output.run_folder import Outputs
 
         images = self._source.kind == "images"
         self._outputs = Outputs(self._out.staged, images, self._args.overlay)

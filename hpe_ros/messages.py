@@ -27,7 +27,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from hpe_core.errors import HpeError
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
-from hpe_core.io.overlay import face_colour
+from hpe_core.output.overlay import face_colour
 from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 from hpe_core.types import primary_face
 

@@ -5,7 +5,7 @@ from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from hpe_core.io.overlay import draw
+from hpe_core.output.overlay import draw
 from hpe_ros import humans, messages, qos
 
 DEPTH = 10

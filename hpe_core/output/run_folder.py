@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from hpe_core.errors import HpeError
-from hpe_core.io.overlay import OverlayImages, OverlayVideo
-from hpe_core.io.summary import write_json
-from hpe_core.io.writers import PoseBag, PoseCsv
+from hpe_core.output.overlay import OverlayImages, OverlayVideo
+from hpe_core.output.summary import write_json
+from hpe_core.output.writers import PoseBag, PoseCsv
 
 NAMES = ("poses.csv", "poses", "overlay.mp4", "overlay", "summary.json")
 

@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hpe_core.io.summary import Summary
+from hpe_core.output.summary import Summary
 from hpe_core.types import FrameResult
 
 STAGES = ("preprocess", "inference", "tracking", "write")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core.io.histogram import LARGEST, MOST_BINS, RELATIVE_ERROR, SMALLEST, LogHistogram
+from hpe_core.output.histogram import LARGEST, MOST_BINS, RELATIVE_ERROR, SMALLEST, LogHistogram
 
 
 def filled(values):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import hpe_core
-from hpe_core.io.histogram import LogHistogram
 from hpe_core.io.text import printable
+from hpe_core.output.histogram import LogHistogram
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
 MAX_UNREADABLE = 100  # images named one by one; the rest is counted
