@@ -50,7 +50,7 @@ def _chain(context):
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     recorded = os.path.join(value["out"], "recorded")
     image = [value["image"]] if value["image"] else []
-    asked = [_python(), "-m", "hpe_core.evaluation.camera_topics", value["bag"], *image]
+    asked = [_python(), "-m", "hpe_core.evaluation.streams.camera_topics", value["bag"], *image]
     found = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout)
     # the node listens beside `image`, to `image`/compressed, whatever the bag calls its compressed topic
     suffix = "/compressed" if found["image_transport"] == "compressed" else ""

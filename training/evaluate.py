@@ -20,15 +20,15 @@ from rich.progress import Progress
 
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.image_actions import NAMES, print_tables, write_tables
-from hpe_core.evaluation.image_evaluation import (
+from hpe_core.evaluation.images.evaluate import (
     Absent,
     answers_of,
     labelled_images,
     our_methods,
     scored,
 )
-from hpe_core.evaluation.image_scores import fitted_offset
-from hpe_core.evaluation.image_tables import markdown
+from hpe_core.evaluation.images.scores import fitted_offset
+from hpe_core.evaluation.images.tables import markdown
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file

@@ -1,6 +1,6 @@
 """Harder versions of labelled images: each changes pixels, camera and labels together, exactly where geometry moves.
 
-A condition's `change(image, camera, samples, number)` is what hpe_core.evaluation.image_evaluation.answers_of takes.
+A condition's `change(image, camera, samples, number)` is what hpe_core.evaluation.images.evaluate.answers_of takes.
 Images are (H, W, 3) uint8 BGR; randomness depends on the image's number only.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from hpe_core.evaluation.image_evaluation import Absent
+from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.lookat import lookat_rotation

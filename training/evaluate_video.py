@@ -1,7 +1,7 @@
 """How still the poses of a resting head are, and how late: every method on every frame of a video of one face.
 
 There is no truth: motion is judged by the mean rotation of all methods that see single frames, which has no lag. Only
-the parts in which that mean rests count, the same for all methods (hpe_core.evaluation.stability).
+the parts in which that mean rests count, the same for all methods (hpe_core.evaluation.errors.stability).
 """
 
 from dataclasses import replace
@@ -11,9 +11,9 @@ import numpy as np
 
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import stability
-from hpe_core.evaluation.image_evaluation import OURS, OWN_DETECTION, Absent, Ours, short_name, with_model
-from hpe_core.evaluation.time_offset import time_offset
+from hpe_core.evaluation.errors import stability
+from hpe_core.evaluation.errors.time_offset import time_offset
+from hpe_core.evaluation.images.evaluate import OURS, OWN_DETECTION, Absent, Ours, short_name, with_model
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.files import plain_path

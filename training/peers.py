@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core.evaluation.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
-from hpe_core.evaluation.image_evaluation import Absent
+from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
+from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 
 LANDMARKS, YUNET = "true landmarks", "YuNet"

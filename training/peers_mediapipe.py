@@ -6,8 +6,8 @@ from the consensus of the other peers on photographs, is laid onto it by least s
 
 import numpy as np
 
-from hpe_core.evaluation.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
-from hpe_core.evaluation.image_evaluation import OWN_DETECTION, Absent
+from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
+from hpe_core.evaluation.images.evaluate import OWN_DETECTION, Absent
 from hpe_core.geometry.lookat import global_from_local
 from training.photos.landmarks import FIT_WEIGHT, MeanMesh, landmarks68, rigid_fit
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import bag_evaluation
-from hpe_core.evaluation import convert as conversion
-from hpe_core.evaluation import results as files
-from hpe_core.evaluation.bag_evaluation import Job, bag_name, combined
-from hpe_core.evaluation.dataset_evaluation import evaluate_dataset
+from hpe_core.evaluation.convert import convert as conversion
 from hpe_core.evaluation.datasets.w300lp import usable
-from hpe_core.evaluation.errors_bag import write_errors_bag
-from hpe_core.evaluation.evaluate import Options
-from hpe_core.evaluation.matching import MatchOptions
-from hpe_core.evaluation.parallel import evaluate_bags
-from hpe_core.evaluation.protocols import PROTOCOLS
-from hpe_core.evaluation.readers import parse_spec
-from hpe_core.evaluation.report import write_report
-from hpe_core.evaluation.tables import ROWS, cell
-from hpe_core.evaluation.thresholds import check, load_thresholds
+from hpe_core.evaluation.images.dataset import evaluate_dataset
+from hpe_core.evaluation.images.protocols import PROTOCOLS
+from hpe_core.evaluation.report import results as files
+from hpe_core.evaluation.report.page import write_report
+from hpe_core.evaluation.report.tables import ROWS, cell
+from hpe_core.evaluation.report.thresholds import check, load_thresholds
+from hpe_core.evaluation.streams import bag_evaluation
+from hpe_core.evaluation.streams.bag_evaluation import Job, bag_name, combined
+from hpe_core.evaluation.streams.errors_bag import write_errors_bag
+from hpe_core.evaluation.streams.evaluate import Options
+from hpe_core.evaluation.streams.matching import MatchOptions
+from hpe_core.evaluation.streams.parallel import evaluate_bags
+from hpe_core.evaluation.streams.readers import parse_spec
 from hpe_core.io.bags import bag_files
 from hpe_core.io.camera_info import camera_from_yaml
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file

@@ -6,9 +6,8 @@ import hpe_core
 from hpe_core import registry
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import results as files
 from hpe_core.evaluation.actions import EXIT_OK, EXIT_THRESHOLD, Progress, config_of, given_files
-from hpe_core.evaluation.image_evaluation import (
+from hpe_core.evaluation.images.evaluate import (
     Absent,
     answers_of,
     labelled_images,
@@ -16,10 +15,11 @@ from hpe_core.evaluation.image_evaluation import (
     our_methods,
     scored,
 )
-from hpe_core.evaluation.image_tables import markdown, method_table, print_table, yaw_table
-from hpe_core.evaluation.report import page_of_images, write_page
-from hpe_core.evaluation.results import SCHEMA_VERSION
-from hpe_core.evaluation.thresholds import check, load_thresholds
+from hpe_core.evaluation.images.tables import markdown, method_table, print_table, yaw_table
+from hpe_core.evaluation.report import results as files
+from hpe_core.evaluation.report.page import page_of_images, write_page
+from hpe_core.evaluation.report.results import SCHEMA_VERSION
+from hpe_core.evaluation.report.thresholds import check, load_thresholds
 from hpe_core.io.out_folder import OutFolder
 
 NAMES = ("results.json", "frames.csv", "tables.md", "junit.xml", "report.html")

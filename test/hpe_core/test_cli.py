@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Reader
 import hpe_core
 from hpe_core import model_store
 from hpe_core.cli import _Interrupt, main
-from hpe_core.evaluation.pose_csv import read_pose_csv
+from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.io.bags import Bag, BagSource
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from hpe_core.evaluation.readers import parse_spec, read_series
+from hpe_core.evaluation.streams.readers import parse_spec, read_series
 from hpe_core.geometry.gaze import angle_to_target_deg
 
 pytestmark = pytest.mark.ros

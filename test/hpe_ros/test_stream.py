@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from hpe_core.evaluation.metrics import depth_error_m, geodesic_deg
-from hpe_core.evaluation.readers import parse_spec, read_series
+from hpe_core.evaluation.errors.metrics import depth_error_m, geodesic_deg
+from hpe_core.evaluation.streams.readers import parse_spec, read_series
 from hpe_core.geometry import frames, so3
 
 pytestmark = pytest.mark.ros

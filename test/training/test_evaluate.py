@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.answers import Answer
-from hpe_core.evaluation.image_evaluation import Absent, Ours, answers_of
-from hpe_core.evaluation.image_scores import score
-from hpe_core.evaluation.sample import Sample
+from hpe_core.evaluation.images.answers import Answer
+from hpe_core.evaluation.images.evaluate import Absent, Ours, answers_of
+from hpe_core.evaluation.images.sample import Sample
+from hpe_core.evaluation.images.scores import score
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
@@ -411,7 +411,7 @@ def test_cost_is_the_size_of_all_files_and_a_time_beside_the_peers(frontal_model
     from pathlib import Path
 
     from bench import latency
-    from hpe_core.evaluation.image_evaluation import our_methods
+    from hpe_core.evaluation.images.evaluate import our_methods
 
     class Peer:
         def run(self, frame):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpe_core.evaluation.protocols import PROTOCOLS
+from hpe_core.evaluation.images.protocols import PROTOCOLS
 from hpe_core.geometry import euler, so3
 from hpe_core.nlml import angles as order
 from hpe_core.nlml.infer import infer

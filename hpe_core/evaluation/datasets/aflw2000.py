@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.sample import read_fit
+from hpe_core.evaluation.images.sample import read_fit
 
 
 def samples(folder):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.sample import Sample
+from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 

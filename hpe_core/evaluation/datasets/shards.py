@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.sample import Sample
+from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.pixels.encodings import bgr_from_compressed

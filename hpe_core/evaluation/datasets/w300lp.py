@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.sample import read_fit
+from hpe_core.evaluation.images.sample import read_fit
 
 SUBSETS = ("AFW", "HELEN", "IBUG", "LFPW")
 MAX_ANGLE_DEG = 99.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from hpe_core.evaluation.messages import store
+from hpe_core.evaluation.streams.messages import store
 from hpe_core.geometry import euler, frames, so3
 
 START_NS = 1_700_000_000_000_000_000
@@ -134,8 +134,8 @@ def pose_bag(write_bag):
 @pytest.fixture
 def evaluated():
     """evaluated(bag, estimate="/est", truth="/truth", **options) -> summary of that estimate."""
-    from hpe_core.evaluation.bag_evaluation import Job, evaluate_bag
-    from hpe_core.evaluation.evaluate import Options
+    from hpe_core.evaluation.streams.bag_evaluation import Job, evaluate_bag
+    from hpe_core.evaluation.streams.evaluate import Options
 
     def run(bag, estimate="/est", truth="/truth", job=None, **options):
         result = evaluate_bag(bag, Job((f"e={estimate}",), truth, options=Options(**options), **(job or {})))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hpe_core.cli import main
-from hpe_core.evaluation.results import write_junit
-from hpe_core.evaluation.thresholds import Check
+from hpe_core.evaluation.report.results import write_junit
+from hpe_core.evaluation.report.thresholds import Check
 from hpe_core.geometry import so3
 
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]

@@ -40,7 +40,7 @@ def test_every_option_that_the_launch_file_passes_exists():
 
 
 def test_the_topics_that_the_node_needs_are_found_in_the_bag():
-    command = [sys.executable, "-m", "hpe_core.evaluation.camera_topics"]
+    command = [sys.executable, "-m", "hpe_core.evaluation.streams.camera_topics"]
     found = json.loads(subprocess.run([*command, SAMPLE], cwd=ROOT, capture_output=True, check=True).stdout)
     assert found == {
         "image": "/camera/image/compressed",

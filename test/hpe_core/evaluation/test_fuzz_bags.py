@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.bag_evaluation import Job, evaluate_bag, results_of
-from hpe_core.evaluation.evaluate import Options, evaluate
-from hpe_core.evaluation.results import results_json
-from hpe_core.evaluation.series import SeriesBuilder
+from hpe_core.evaluation.report.results import results_json
+from hpe_core.evaluation.streams.bag_evaluation import Job, evaluate_bag, results_of
+from hpe_core.evaluation.streams.evaluate import Options, evaluate
+from hpe_core.evaluation.streams.series import SeriesBuilder
 
 NUMBER = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e300, 1e-300]))
 POSE = st.tuples(

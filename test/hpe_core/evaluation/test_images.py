@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from hpe_core.cli import main
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.answers import Answer, assigned, false_boxes
-from hpe_core.evaluation.bootstrap import interval
 from hpe_core.evaluation.datasets import labels_csv, shards
-from hpe_core.evaluation.image_evaluation import Absent, answers_of, labelled_images, our_methods, scored
-from hpe_core.evaluation.image_scores import fitted_offset, score
-from hpe_core.evaluation.image_tables import markdown, method_table, yaw_table
-from hpe_core.evaluation.sample import Sample
+from hpe_core.evaluation.errors.bootstrap import interval
+from hpe_core.evaluation.images.answers import Answer, assigned, false_boxes
+from hpe_core.evaluation.images.evaluate import Absent, answers_of, labelled_images, our_methods, scored
+from hpe_core.evaluation.images.sample import Sample
+from hpe_core.evaluation.images.scores import fitted_offset, score
+from hpe_core.evaluation.images.tables import markdown, method_table, yaw_table
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 
@@ -381,7 +381,7 @@ def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
 
 
 def test_our_methods_name_one_that_cannot_run(monkeypatch):
-    monkeypatch.setattr("hpe_core.evaluation.image_evaluation.OURS", ("later",))
+    monkeypatch.setattr("hpe_core.evaluation.images.evaluate.OURS", ("later",))
     (found,) = our_methods().values()
     assert isinstance(found, Absent) and "unknown model 'later'" in found.reason
 

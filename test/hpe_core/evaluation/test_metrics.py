@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation, Slerp
 from scipy.stats import chi2
 
-from hpe_core.evaluation import attention, bootstrap, frame_offset, metrics, stability, uncertainty
-from hpe_core.evaluation.interpolation import interpolate
-from hpe_core.evaluation.time_offset import _cross_correlation
+from hpe_core.evaluation.errors import attention, bootstrap, frame_offset, metrics, stability, uncertainty
+from hpe_core.evaluation.errors.interpolation import interpolate
+from hpe_core.evaluation.errors.time_offset import _cross_correlation
 from hpe_core.geometry import euler
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 

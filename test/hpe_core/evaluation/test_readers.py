@@ -3,9 +3,9 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.metrics import geodesic_deg
-from hpe_core.evaluation.pose_csv import read_pose_csv
-from hpe_core.evaluation.readers import in_frame, parse_spec, read_series
+from hpe_core.evaluation.errors.metrics import geodesic_deg
+from hpe_core.evaluation.streams.pose_csv import read_pose_csv
+from hpe_core.evaluation.streams.readers import in_frame, parse_spec, read_series
 from hpe_core.geometry import euler, frames, so3
 
 

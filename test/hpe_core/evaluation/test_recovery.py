@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpe_core.evaluation.matching import MatchOptions
+from hpe_core.evaluation.streams.matching import MatchOptions
 from hpe_core.geometry import euler, so3
 
 

@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.cli import main
-from hpe_core.evaluation.report import MAX_POINTS, _thinned
+from hpe_core.evaluation.report.page import MAX_POINTS, _thinned
 from hpe_core.geometry import so3
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -10,10 +10,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from hpe_core.cli import main
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.bag_evaluation import Job
-from hpe_core.evaluation.messages import store
-from hpe_core.evaluation.parallel import evaluate_bags
-from hpe_core.evaluation.results import results_json
+from hpe_core.evaluation.report.results import results_json
+from hpe_core.evaluation.streams.bag_evaluation import Job
+from hpe_core.evaluation.streams.messages import store
+from hpe_core.evaluation.streams.parallel import evaluate_bags
 from hpe_core.geometry import frames, so3
 
 FRAMES, MAX_MB = 36_000, 500
@@ -86,7 +86,7 @@ def test_two_dask_workers_give_what_one_process_gives(pose_bag, synthetic):
 def test_a_scheduler_that_does_not_answer_is_one_line(pose_bag, synthetic, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not here: --cluster was NOT tried (pip install distributed)")
     bag = pose_bag({"/est": synthetic.motion(1)})
-    monkeypatch.setattr("hpe_core.evaluation.parallel.ANSWER_S", 1)
+    monkeypatch.setattr("hpe_core.evaluation.streams.parallel.ANSWER_S", 1)
     with pytest.raises(HpeError, match="no Dask scheduler answers at tcp://127"):
         evaluate_bags({"bag": bag}, Job(("/est",)), cluster="tcp://127.0.0.1:9")
 

@@ -11,11 +11,11 @@ from scipy.io import savemat
 from hpe_core import registry
 from hpe_core.cli import main
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.answers import overlap
-from hpe_core.evaluation.convert import convert, samples_of
-from hpe_core.evaluation.protocols import PROTOCOLS
-from hpe_core.evaluation.readers import bag_camera, parse_spec, read_series
-from hpe_core.evaluation.sample import pose_in_camera
+from hpe_core.evaluation.convert.convert import convert, samples_of
+from hpe_core.evaluation.images.answers import overlap
+from hpe_core.evaluation.images.protocols import PROTOCOLS
+from hpe_core.evaluation.images.sample import pose_in_camera
+from hpe_core.evaluation.streams.readers import bag_camera, parse_spec, read_series
 from hpe_core.geometry import euler
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpe_core.evaluation import frame_offset, metrics, summaries
-from hpe_core.evaluation.bootstrap import interval
-from hpe_core.evaluation.rows import error_columns
-from hpe_core.evaluation.scores import Scores, aflw2000_angles_deg
-from hpe_core.evaluation.uncertainty import consistency
+from hpe_core.evaluation.errors import frame_offset, metrics, summaries
+from hpe_core.evaluation.errors.bootstrap import interval
+from hpe_core.evaluation.errors.rows import error_columns
+from hpe_core.evaluation.errors.scores import Scores, aflw2000_angles_deg
+from hpe_core.evaluation.errors.uncertainty import consistency
 from hpe_core.geometry import so3
 
 ABS_YAW_EDGES_DEG = (0, 30, 60, 90)  # Euler yaw ends at 90

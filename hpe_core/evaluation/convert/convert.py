@@ -9,8 +9,8 @@ import numpy as np
 
 from hpe_core import registry
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.bag_writer import ImageBag
-from hpe_core.evaluation.sample import pose_in_camera
+from hpe_core.evaluation.convert.bag_writer import ImageBag
+from hpe_core.evaluation.images.sample import pose_in_camera
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder

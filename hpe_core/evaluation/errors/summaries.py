@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from hpe_core.evaluation.bootstrap import BLOCK, mean_interval
-from hpe_core.evaluation.metrics import summary
+from hpe_core.evaluation.errors.bootstrap import BLOCK, mean_interval
+from hpe_core.evaluation.errors.metrics import summary
 from hpe_core.geometry import so3
 
 YAW_EDGES_DEG = (-180, -90, -60, -40, -20, 20, 40, 60, 90, 180)

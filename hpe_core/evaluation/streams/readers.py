@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.messages import READERS, TF, header_of, store
-from hpe_core.evaluation.pose_csv import read_pose_csv
-from hpe_core.evaluation.series import PoseSeries, SeriesBuilder, head_rotation
-from hpe_core.evaluation.tf_tree import TfTree
+from hpe_core.evaluation.streams.messages import READERS, TF, header_of, store
+from hpe_core.evaluation.streams.pose_csv import read_pose_csv
+from hpe_core.evaluation.streams.series import PoseSeries, SeriesBuilder, head_rotation
+from hpe_core.evaluation.streams.tf_tree import TfTree
 from hpe_core.io.bags import CAMERA_INFO, Bag, BagSource, image_topics
 from hpe_core.io.camera_info import camera_from_message
 

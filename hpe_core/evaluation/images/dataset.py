@@ -10,10 +10,10 @@ import numpy as np
 import hpe_core
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import frame_offset, metrics, summaries
-from hpe_core.evaluation.answers import Answer, pipeline_answers
-from hpe_core.evaluation.convert import samples_of
-from hpe_core.evaluation.results import SCHEMA_VERSION
+from hpe_core.evaluation.convert.convert import samples_of
+from hpe_core.evaluation.errors import frame_offset, metrics, summaries
+from hpe_core.evaluation.images.answers import Answer, pipeline_answers
+from hpe_core.evaluation.report.results import SCHEMA_VERSION
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import attention, matching, metrics, stability, summaries, uncertainty
-from hpe_core.evaluation.rows import rows_alone, rows_of
-from hpe_core.evaluation.scores import concatenated, score
-from hpe_core.evaluation.series import linked
-from hpe_core.evaluation.time_offset import time_offset
+from hpe_core.evaluation.errors import attention, metrics, stability, summaries, uncertainty
+from hpe_core.evaluation.errors.rows import rows_alone, rows_of
+from hpe_core.evaluation.errors.scores import concatenated, score
+from hpe_core.evaluation.errors.time_offset import time_offset
+from hpe_core.evaluation.streams import matching
+from hpe_core.evaluation.streams.series import linked
 from hpe_core.geometry import gaze
 
 FLICKER_GAP_NS = 500_000_000

@@ -8,8 +8,8 @@ import numpy as np
 
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.metrics import geodesic_deg, summary
-from hpe_core.evaluation.series import PoseSeries
+from hpe_core.evaluation.errors.metrics import geodesic_deg, summary
+from hpe_core.evaluation.streams.series import PoseSeries
 from hpe_core.geometry.frames import mirrored
 from hpe_core.io.bags import BagSource
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice
@@ -85,7 +85,7 @@ def _series(found, messages, frame_id, losses, notices):
 
 def displacement(bag_path, topic):
     """By how many places any image of the topic comes later in the bag than its stamp says; headers only are read."""
-    from hpe_core.evaluation.readers import header_stamps
+    from hpe_core.evaluation.streams.readers import header_stamps
 
     stamps = header_stamps(bag_path, topic)
     order = np.argsort(stamps, kind="stable")

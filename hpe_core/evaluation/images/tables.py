@@ -1,6 +1,6 @@
 """Tables with a row per method: the same cells on the terminal, in Markdown and in the report."""
 
-from hpe_core.evaluation.image_evaluation import Absent
+from hpe_core.evaluation.images.evaluate import Absent
 
 # header, path below a method's summary
 COLUMNS = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.bag_evaluation import BagResult, evaluate_bag
+from hpe_core.evaluation.streams.bag_evaluation import BagResult, evaluate_bag
 
 ANSWER_S = 20  # how long a scheduler may take to answer
 

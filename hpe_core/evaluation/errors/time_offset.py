@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from hpe_core.evaluation.interpolation import interpolate
+from hpe_core.evaluation.errors.interpolation import interpolate
 from hpe_core.geometry import so3
 
 GRID_NS = 20_000_000

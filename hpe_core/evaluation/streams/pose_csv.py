@@ -5,7 +5,7 @@ import csv
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.series import SeriesBuilder
+from hpe_core.evaluation.streams.series import SeriesBuilder
 from hpe_core.geometry import euler, frames, so3
 from hpe_core.io.files import check_regular
 from hpe_core.io.text import csv_value

@@ -7,9 +7,9 @@ import numpy as np
 
 import hpe_core
 from hpe_core.errors import HpeError
-from hpe_core.evaluation import evaluate as one
-from hpe_core.evaluation.readers import bag_camera, image_stamps, in_frame, parse_spec, read_series
-from hpe_core.evaluation.results import SCHEMA_VERSION
+from hpe_core.evaluation.report.results import SCHEMA_VERSION
+from hpe_core.evaluation.streams import evaluate as one
+from hpe_core.evaluation.streams.readers import bag_camera, image_stamps, in_frame, parse_spec, read_series
 from hpe_core.io.bags import Bag
 
 
@@ -99,7 +99,7 @@ def evaluate_bag(path, job, progress=None):
 def _estimate(path, spec, job, progress):
     if spec.kind != "run":
         return read_series(path, spec, job.estimate_frame), None
-    from hpe_core.evaluation.run_model import run_model
+    from hpe_core.evaluation.streams.run_model import run_model
 
     camera = (job.camera, job.hfov_deg)
     return run_model(path, spec.what, job.topic, job.config, *camera, flip=job.flip, progress=progress)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core.evaluation.bag_evaluation import combined, worst_frames
-from hpe_core.evaluation.results import json_values
-from hpe_core.evaluation.tables import ROWS, cell
-from hpe_core.evaluation.thumbnails import thumbnails
+from hpe_core.evaluation.report.results import json_values
+from hpe_core.evaluation.report.tables import ROWS, cell
+from hpe_core.evaluation.report.thumbnails import thumbnails
+from hpe_core.evaluation.streams.bag_evaluation import combined, worst_frames
 
 PAGE = Path(__file__).with_name("report_page.html")
 MAX_BAGS, MAX_POINTS, WORST = 30, 3000, 12

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hpe_core.evaluation.interpolation import interpolate
+from hpe_core.evaluation.errors.interpolation import interpolate
 
 DEPTH_WEIGHT = 0.25  # a monocular camera errs most along the line of sight
 EXACT_SHARE, RATE_SHARE = 0.5, 0.67

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpe_core.evaluation.scores import aflw2000_angles_deg
+from hpe_core.evaluation.errors.scores import aflw2000_angles_deg
 
 ROW_COLUMNS = (
     *("frame", "stamp_ns", "status", "truth_id", "face_id", "geodesic_deg", "yaw_error_deg", "pitch_error_deg"),

@@ -7,8 +7,8 @@ from pathlib import Path
 from hpe_core import registry
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.answers import Answer, pipeline_answers
-from hpe_core.evaluation.image_scores import fitted_offset, score
+from hpe_core.evaluation.images.answers import Answer, pipeline_answers
+from hpe_core.evaluation.images.scores import fitted_offset, score
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.methods import METHODS
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hpe_core.evaluation import frame_offset, metrics
+from hpe_core.evaluation.errors import frame_offset, metrics
 from hpe_core.geometry import euler
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 

@@ -5,8 +5,8 @@ from collections import Counter, deque
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.interpolation import interpolate
-from hpe_core.evaluation.messages import TF, store
+from hpe_core.evaluation.errors.interpolation import interpolate
+from hpe_core.evaluation.streams.messages import TF, store
 from hpe_core.geometry import so3
 from hpe_core.io.bags import stamp_ns_of
 
