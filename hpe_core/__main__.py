@@ -2,6 +2,6 @@
 
 import sys
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 
 sys.exit(main())

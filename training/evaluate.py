@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from rich.progress import Progress
 
+from hpe_core.cli.evaluation_images import NAMES, print_tables, write_tables
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.image_actions import NAMES, print_tables, write_tables
 from hpe_core.evaluation.images.evaluate import (
     Absent,
     answers_of,

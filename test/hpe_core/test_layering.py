@@ -112,7 +112,7 @@ def test_training_knows_nothing_of_ros(path):
 def test_importing_the_inference_path_loads_no_framework():
     code = (
         "import sys, hpe_core.pipeline.pipeline, hpe_core.config, hpe_core.backends, hpe_core.backends.onnxruntime\n"
-        "import hpe_core.backends.tensorrt.backend, hpe_core.engines.commands, hpe_core.nlml, hpe_core.nlml.commands\n"
+        "import hpe_core.backends.tensorrt.backend, hpe_core.cli.engine, hpe_core.nlml, hpe_core.cli.nlml\n"
         "import hpe_core.networks.whole.head6dof\n"
         "frameworks = ('rclpy', 'torch', 'tensorly', 'training', 'tensorrt', 'tensorrt_rtx', 'cuda', 'onnx')\n"
         "frameworks += ('onnxruntime',)\n"

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from hpe_core import backends, model_store
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.nlml.model import load
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core import backends, model_store
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, ROWS, WHOLE_IMAGE, NetworkCard, card_of, parsed
 

@@ -61,7 +61,7 @@ def test_a_model_that_runs_writes_nothing_into_the_home(home):
 
 
 def test_the_command_writes_nothing_into_the_home(home, tmp_path):
-    code = "import sys; from hpe_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from hpe_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     python(code, home, "run", ROOT / "assets" / "sample_bag", *OPTIONS, "--out", tmp_path / "out")
     assert (tmp_path / "out" / "summary.json").exists()
     assert list(home.iterdir()) == []

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.evaluation.report.results import write_junit
 from hpe_core.evaluation.report.thresholds import Check
 from hpe_core.geometry import so3

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.datasets import labels_csv, shards
 from hpe_core.evaluation.errors.bootstrap import interval
@@ -365,7 +365,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, more, messag
 
 def test_the_command_without_peers_loads_neither_torch_nor_training():
     code = (
-        "import sys, hpe_core.evaluation.image_actions\n"
+        "import sys, hpe_core.cli.evaluation_images\n"
         "print([m for m in ('torch', 'training', 'onnx') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

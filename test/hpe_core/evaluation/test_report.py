@@ -11,7 +11,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.evaluation.report.page import MAX_POINTS, _thinned
 from hpe_core.geometry import so3
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.report.results import results_json
 from hpe_core.evaluation.streams.bag_evaluation import Job
@@ -42,7 +42,7 @@ def long_bag(synthetic, tmp_path):
 MEASURE = """
 import sys
 from pathlib import Path
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 code = main(sys.argv[1:])
 # getrusage would report the peak of the test process, which a child inherits
 peak_kb = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml import angles as euler

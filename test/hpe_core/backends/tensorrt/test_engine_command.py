@@ -6,7 +6,7 @@ import pytest
 from hpe_core.backends.tensorrt import builder, gpu, sampler
 from hpe_core.backends.tensorrt.key import RECIPE
 from hpe_core.backends.tensorrt.store import EngineStore
-from hpe_core.engines import commands
+from hpe_core.cli import engine
 from hpe_core.errors import HpeError
 
 GOOD = {"rows": 40, "rotation_deg_median": 0.01, "rotation_deg_max": 0.1, "centre_px_median": 0.0, "score_median": 0.0}
@@ -19,7 +19,7 @@ def hpe():
 
     def run(*arguments):
         parser = argparse.ArgumentParser()
-        commands.add_parsers(parser.add_subparsers())
+        engine.add_parsers(parser.add_subparsers())
         args = parser.parse_args(arguments)
         return args.command(args)
 
@@ -95,7 +95,7 @@ def test_prune_deletes_what_nobody_asks_for_again(hpe, store, key, key_with):
 
 
 def test_prune_deletes_an_earlier_edition_of_a_shipped_model(hpe, store, key_with, monkeypatch):
-    monkeypatch.setattr(commands, "_shipped", lambda: {"net": "a" * 64})
+    monkeypatch.setattr(engine, "_shipped", lambda: {"net": "a" * 64})
     for sha256 in ("a" * 64, "b" * 64):
         store.write(key_with(onnx_sha256=sha256, library=_installed_library()), b"plan", {})
     hpe("engine", "prune")

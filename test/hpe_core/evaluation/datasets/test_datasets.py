@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from hpe_core import registry
-from hpe_core.cli import main
+from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.convert.convert import convert, samples_of
 from hpe_core.evaluation.images.answers import overlap

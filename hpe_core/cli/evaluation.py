@@ -29,7 +29,7 @@ from hpe_core.io.text import printable
 from hpe_core.io.yaml_file import load_mapping
 from hpe_core.pipeline.pipeline import with_method
 
-EXIT_OK, EXIT_THRESHOLD = 0, 1  # bad input ends with 2, which hpe_core.cli does for every HpeError
+EXIT_OK, EXIT_THRESHOLD = 0, 1  # bad input ends with 2, which hpe_core.cli.main does for every HpeError
 NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors.mcap")
 
 

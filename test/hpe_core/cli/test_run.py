@@ -15,11 +15,11 @@ from rosbags.rosbag2 import Reader
 
 import hpe_core
 from hpe_core import model_store
-from hpe_core.cli import _Interrupt, main
+from hpe_core.cli.main import _Interrupt, main
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.io.bags import Bag, BagSource
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 SAMPLE = ROOT / "assets" / "sample_bag"
 SHIPPED = "head6dof" in model_store.names()
@@ -556,7 +556,7 @@ def test_models_lists_names_and_cards(capsys):
 
 def test_help_loads_no_heavy_library():
     code = (
-        "import sys, hpe_core.cli\ntry: hpe_core.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "import sys, hpe_core.cli.main\ntry: hpe_core.cli.main.main(['--help'])\nexcept SystemExit: pass\n"
         "print([m for m in ('cv2', 'numpy', 'rosbags', 'rich', 'onnxruntime', 'av', 'scipy') if m in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-from hpe_core.arguments import whole
+from hpe_core.cli.arguments import whole
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import hpe_core
-from hpe_core.arguments import check_texts, hfov_deg, whole
+from hpe_core.cli.arguments import check_texts, hfov_deg, whole
 from hpe_core.errors import HpeError
 from hpe_core.io.text import one_line, printable
 
@@ -127,14 +127,14 @@ def _parser():
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
     run.set_defaults(command=_run)
 
-    from hpe_core import bench_report
-    from hpe_core.engines import commands as engine_commands
-    from hpe_core.evaluation.commands import add_parsers
-    from hpe_core.nlml import commands as nlml_commands
+    from hpe_core.cli import bench
+    from hpe_core.cli import engine as engine_commands
+    from hpe_core.cli import nlml as nlml_commands
+    from hpe_core.cli.evaluation_arguments import add_parsers
 
     add_parsers(commands)
     engine_commands.add_parsers(commands)
-    bench_report.add_parsers(commands)
+    bench.add_parsers(commands)
     nlml_commands.add_parsers(commands)
     models = commands.add_parser("models", help="list the models and their cards")
     models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")

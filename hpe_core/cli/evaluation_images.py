@@ -4,9 +4,9 @@ from pathlib import Path
 
 import hpe_core
 from hpe_core import registry
+from hpe_core.cli.evaluation import EXIT_OK, EXIT_THRESHOLD, Progress, config_of, given_files
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.actions import EXIT_OK, EXIT_THRESHOLD, Progress, config_of, given_files
 from hpe_core.evaluation.images.evaluate import (
     Absent,
     answers_of,

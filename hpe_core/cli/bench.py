@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import hpe_core
-from hpe_core.arguments import number, whole
+from hpe_core.cli.arguments import number, whole
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import check_new_file, new_file
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from hpe_core import cli, model_store
+from hpe_core import model_store
+from hpe_core.cli import main
 
-SAMPLE = Path(__file__).parents[2] / "assets" / "sample_bag"
+SAMPLE = Path(__file__).parents[3] / "assets" / "sample_bag"
 pytestmark = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped weights here")
 
 # the least that each command needs, so that it soon ends; relative paths lie in a folder of the test
@@ -61,7 +62,7 @@ def leaves(parser, path=()):
             yield from leaves(sub, (*path, name))
 
 
-COMMANDS = dict(leaves(cli._parser()))
+COMMANDS = dict(leaves(main._parser()))
 OPTIONS = [
     (command, action)
     for command, parser in COMMANDS.items()
@@ -119,7 +120,7 @@ def run(words, capfd):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
-            code = cli.main(words)
+            code = main.main(words)
     except SystemExit as stop:
         code = stop.code
     said = capfd.readouterr().err

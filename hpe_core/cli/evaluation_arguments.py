@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-from hpe_core.arguments import hfov_deg, whole
+from hpe_core.cli.arguments import hfov_deg, whole
 
 BAG_DESCRIPTION = """\
 Measure head poses in rosbag2 files against a truth, or alone. BAG is a bag (folder, .mcap, .db3) or a folder of bags.
