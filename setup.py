@@ -62,9 +62,9 @@ setup(
     entry_points={
         "console_scripts": [
             "hpe = hpe_core.cli.main:main",
-            "pose_node = hpe_ros.pose_node:main",
-            "attention_node = hpe_ros.attention_node:main",
-            "camera_node = hpe_ros.camera_node:main",
+            "pose_node = hpe_ros.nodes.pose_node:main",
+            "attention_node = hpe_ros.nodes.attention_node:main",
+            "camera_node = hpe_ros.nodes.camera_node:main",
         ]
     },
     zip_safe=False,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = "/bench"
 FRAME_ID = "camera_optical_frame"
 GRIDS = {1: (1, 1), 4: (2, 2)}
-NODE = [sys.executable, "-m", "hpe_ros.pose_node"]
+NODE = [sys.executable, "-m", "hpe_ros.nodes.pose_node"]
 CAMERA_LIKE_NODE = {"image_transport": "raw", "reliability": "best_effort"}  # the node's parameters, their defaults
 READY_S = 60.0
 

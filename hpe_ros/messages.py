@@ -188,7 +188,7 @@ def _face_markers(face, pose, header):
 
 
 def diagnostic_array(statuses, stamp, node_name):
-    """diagnostic_msgs/DiagnosticArray of hpe_ros.diagnostics.Status values, under the node's full name."""
+    """diagnostic_msgs/DiagnosticArray of hpe_ros.pose.diagnostics.Status values, under the node's full name."""
     levels = {
         "ok": DiagnosticStatus.OK,
         "warn": DiagnosticStatus.WARN,

@@ -66,7 +66,7 @@ class Diagnostics:
             self._model = Status("model", level, message, values)
 
     def camera(self, pairing, width, height):
-        """State of camera_info, from a hpe_ros.camera.Pairing. True when it is news."""
+        """State of camera_info, from a hpe_ros.pose.camera_book.Pairing. True when it is news."""
         with self._lock:
             self._assumed += pairing.source == "assumed"
             values = {

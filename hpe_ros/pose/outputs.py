@@ -6,7 +6,8 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from hpe_core.output.overlay import draw
-from hpe_ros import humans, messages, qos
+from hpe_ros import messages, qos
+from hpe_ros.people import humans
 
 DEPTH = 10
 

@@ -4,7 +4,7 @@ import traceback
 
 from hpe_core.attention.decision import NO_PLACE, State
 from hpe_core.errors import HpeError
-from hpe_ros.diagnostics import Status
+from hpe_ros.pose.diagnostics import Status
 
 
 class AttentionHealth:

@@ -19,7 +19,7 @@ COVARIANCE = np.diag([1e-4, 2e-4, 3e-4, 1e-3, 2e-3, 3e-3])
 
 @pytest.fixture(scope="module")
 def made():
-    from hpe_ros import attention_messages
+    from hpe_ros.attention import messages as attention_messages
 
     if attention_messages.Detection3DArray is None:
         pytest.skip("vision_msgs is not installed")
@@ -106,7 +106,7 @@ def test_shipped_yaml_lists_every_parameter_with_its_default():
     from hpe_ros.node_config import ATTENTION_NODE_GROUPS
     from hpe_ros.parameters import fields_of
 
-    text = (Path(__file__).parents[2] / "config" / "attention.yaml").read_text()
+    text = (Path(__file__).parents[3] / "config" / "attention.yaml").read_text()
     given = yaml.safe_load(text)["/**"]["ros__parameters"]
     given["targets"] = tuple(given["targets"])
     assert given == {name: f.default for name, f in fields_of(ATTENTION_NODE_GROUPS).items()}

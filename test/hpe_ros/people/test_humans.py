@@ -16,7 +16,7 @@ FRONTAL = np.eye(3)
 
 @pytest.fixture(scope="module")
 def humans():
-    from hpe_ros import humans
+    from hpe_ros.people import humans
 
     if not humans.installed():
         pytest.skip("hri_msgs is not installed: the REP-155 topics were NOT tested")

@@ -11,10 +11,11 @@ from std_msgs.msg import Header
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import DEFAULT_FRAME_ID
-from hpe_ros import camera_messages, lifecycle, messages, parameters
-from hpe_ros.camera_frames import EndlessFrames
-from hpe_ros.diagnostics import Status
+from hpe_ros import lifecycle, messages, parameters
+from hpe_ros.camera import messages as camera_messages
+from hpe_ros.camera.frames import EndlessFrames
 from hpe_ros.node_config import CAMERA_NODE_GROUPS
+from hpe_ros.pose.diagnostics import Status
 
 DIAGNOSTICS_PERIOD_S = 1.0
 DEPTH = 5

@@ -42,7 +42,7 @@ def published(subscriptions, faces=(FACE,), frame_id="lens", **config):
     """Dict from topic to what was sent for one frame."""
     from std_msgs.msg import Header
 
-    from hpe_ros.outputs import PoseOutputs
+    from hpe_ros.pose.outputs import PoseOutputs
 
     node, header = Node(subscriptions), Header(frame_id=frame_id)
     outputs, result = PoseOutputs(node, NodeConfig(**config)), FrameResult(0, tuple(faces))
@@ -59,7 +59,7 @@ def test_with_subscribers_every_topic_gets_one_message():
 
 
 def test_rep_155_topics_of_the_faces_need_hri_msgs_and_can_be_switched_off():
-    humans = importlib.import_module("hpe_ros.humans")
+    humans = importlib.import_module("hpe_ros.people.humans")
     topics = {topic for topic in published(subscriptions=1) if topic.startswith("/humans")}
     of_the_face = {f"/humans/faces/a/{name}" for name in ("roi", "cropped", "aligned")}
     assert topics == (of_the_face | {"/humans/faces/tracked"} if humans.installed() else set())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from hpe_ros.camera import CameraBook
+from hpe_ros.pose.camera_book import CameraBook
 
 TYPES = get_typestore(Stores.ROS2_JAZZY).types
 SECOND_NS = 10**9

@@ -8,15 +8,16 @@ from rclpy.clock import Clock, ClockType
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline.pipeline import Pipeline
-from hpe_ros import diagnostics, lifecycle, messages, parameters, qos
-from hpe_ros.outputs import PoseOutputs
-from hpe_ros.stream import PoseStream
+from hpe_ros import lifecycle, messages, parameters, qos
+from hpe_ros.pose import diagnostics
+from hpe_ros.pose.outputs import PoseOutputs
+from hpe_ros.pose.stream import PoseStream
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
 class PoseNode(lifecycle.ReleasingNode):
-    """Wiring and lifecycle only; what happens to an image stands in hpe_ros.stream."""
+    """Wiring and lifecycle only; what happens to an image stands in hpe_ros.pose.stream."""
 
     def __init__(self):
         super().__init__("pose_node")

@@ -5,7 +5,8 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from hpe_core.attention.decision import State, focus_of
-from hpe_ros import attention_messages, messages
+from hpe_ros import messages
+from hpe_ros.attention import messages as attention_messages
 
 DEPTH = 10
 GAZING = "/humans/interactions/gazing"  # REP-155

@@ -10,7 +10,7 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.io.sources import Frame, Source
-from hpe_ros.camera_frames import EndlessFrames, source_name
+from hpe_ros.camera.frames import EndlessFrames, source_name
 
 CALIBRATION = """image_width: 320
 image_height: 240
@@ -167,10 +167,10 @@ def calibration_file(tmp_path):
 def test_camera_info_holds_every_number_of_the_calibration(calibration_file, prefix):
     from std_msgs.msg import Header
 
-    from hpe_ros import camera_messages
+    from hpe_ros.camera import messages
 
     url = prefix + (str(calibration_file).replace(" ", "%20") if prefix else str(calibration_file))
-    info = camera_messages.camera_info(Header(frame_id="lens"), 320, 240, camera_messages.calibration_from_url(url))
+    info = messages.camera_info(Header(frame_id="lens"), 320, 240, messages.calibration_from_url(url))
     assert (info.width, info.height, info.distortion_model, info.header.frame_id) == (320, 240, "plumb_bob", "lens")
     assert info.k.tolist() == [300.0, 0.0, 160.5, 0.0, 301.0, 120.25, 0.0, 0.0, 1.0]
     assert list(info.d) == [-0.1, 0.01, 0.001, 0.002, 0.0]
@@ -182,15 +182,15 @@ def test_camera_info_holds_every_number_of_the_calibration(calibration_file, pre
 def test_without_a_calibration_k_is_zero_and_a_wrong_one_is_named(calibration_file):
     from std_msgs.msg import Header
 
-    from hpe_ros import camera_messages
+    from hpe_ros.camera import messages
 
-    assert not camera_messages.camera_info(Header(), 320, 240).k.any()
+    assert not messages.camera_info(Header(), 320, 240).k.any()
     broken = CALIBRATION.replace("[290.0, 0.0, 161.0, 0.0,", "[290.0, 0.0,")
     calibration_file.write_text(broken)
     with pytest.raises(HpeError, match=r"projection_matrix\.data must be 12 numbers"):
-        camera_messages.calibration_from_url(str(calibration_file))
+        messages.calibration_from_url(str(calibration_file))
     with pytest.raises(HpeError, match=r"https://example\.com"):
-        camera_messages.calibration_from_url("https://example.com/cam.yaml")
+        messages.calibration_from_url("https://example.com/cam.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.types import FrameResult
-from hpe_ros import diagnostics
-from hpe_ros.camera import Pairing
+from hpe_ros.pose import diagnostics
+from hpe_ros.pose.camera_book import Pairing
 
 
 @pytest.fixture

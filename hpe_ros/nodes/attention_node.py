@@ -8,11 +8,12 @@ from sensor_msgs.msg import CameraInfo
 from hpe_core.attention.decision import Attention
 from hpe_core.attention.targets import parse_targets
 from hpe_core.errors import HpeError
-from hpe_ros import attention_messages, lifecycle, messages, parameters
-from hpe_ros.attention_camera import NewestCamera
-from hpe_ros.attention_health import AttentionHealth
-from hpe_ros.attention_outputs import AttentionOutputs
-from hpe_ros.attention_places import TargetPlaces
+from hpe_ros import lifecycle, messages, parameters
+from hpe_ros.attention import messages as attention_messages
+from hpe_ros.attention.camera import NewestCamera
+from hpe_ros.attention.health import AttentionHealth
+from hpe_ros.attention.outputs import AttentionOutputs
+from hpe_ros.attention.places import TargetPlaces
 from hpe_ros.node_config import ATTENTION_NODE_GROUPS
 
 DIAGNOSTICS_PERIOD_S = 1.0

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hpe_ros.worker import LatestFrameWorker
+from hpe_ros.pose.worker import LatestFrameWorker
 
 
 class Slow:

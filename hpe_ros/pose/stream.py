@@ -5,11 +5,12 @@ import time
 
 from hpe_core.pipeline.pipeline import with_method
 from hpe_core.tracking.tracker import MAX_BACKWARDS_S
-from hpe_ros import diagnostics, messages
-from hpe_ros.camera import CameraBook
-from hpe_ros.inputs import PoseInputs
-from hpe_ros.rate_limit import RateLimit
-from hpe_ros.worker import LatestFrameWorker
+from hpe_ros import messages
+from hpe_ros.pose import diagnostics
+from hpe_ros.pose.camera_book import CameraBook
+from hpe_ros.pose.inputs import PoseInputs
+from hpe_ros.pose.rate_limit import RateLimit
+from hpe_ros.pose.worker import LatestFrameWorker
 
 
 class PoseStream:

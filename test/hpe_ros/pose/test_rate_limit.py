@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpe_ros.rate_limit import RateLimit
+from hpe_ros.pose.rate_limit import RateLimit
 
 MS = 10**6
 
