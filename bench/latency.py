@@ -144,7 +144,7 @@ class YuNetFsa(Peer):
 
 class Rfb3ddfa(Peer):
     def __init__(self, weights, threads):
-        from training.photos.teachers import Teachers
+        from training.label.teachers import Teachers
 
         self.detector = session(weights / "version-RFB-320.onnx", threads)
         teachers = Teachers(weights, threads)

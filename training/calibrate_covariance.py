@@ -25,7 +25,7 @@ from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.network_card import Calibration
 from hpe_core.networks.crop import crop6dof
 from hpe_core.networks.whole import head6dof
-from training.shards import ShardSet
+from training.data.shards import ShardSet
 
 HFOV_DEG = 60.0
 COVERAGE = 0.95

@@ -20,7 +20,7 @@ LANDMARKS, YUNET = "true landmarks", "YuNet"
 
 @dataclass(frozen=True)
 class Network:
-    """Method of training.photos.teachers.Teachers, the files it needs, and its crop: side per larger side of a box
+    """Method of training.label.teachers.Teachers, the files it needs, and its crop: side per larger side of a box
     around landmarks and of YuNet's box, and how far below the middle of the latter it lies, in larger sides.
 
     From landmarks as published; from YuNet what agrees best with the consensus on LFW's test photos.
@@ -102,7 +102,7 @@ def peers(weights):
 
     weights, made, detect, teachers, lacking = Path(weights), {}, None, None, ""
     try:
-        from training.photos.teachers import Teachers
+        from training.label.teachers import Teachers
     except ImportError as error:
         lacking = f"{error.name} is not installed"
     else:
@@ -130,7 +130,7 @@ def _loaded(teachers, network):
 
 
 def _detector(weights):
-    from training.photos.detect import SURE, Detector
+    from training.label.detect import SURE, Detector
 
     detector = Detector(weights)
 

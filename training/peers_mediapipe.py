@@ -1,6 +1,6 @@
 """MediaPipe's face mesh as a method: its own detection, 468 points, and the rotation that carries a mean head there.
 
-MediaPipe publishes a mesh, no rotation in our frame: the mean mesh in the head frame (training.photos.landmarks), found
+MediaPipe publishes a mesh, no rotation in our frame: the mean mesh in the head frame (training.label.landmarks), found
 from the consensus of the other peers on photographs, is laid onto it by least squares.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import OWN_DETECTION, Absent
 from hpe_core.geometry.lookat import global_from_local
-from training.photos.landmarks import FIT_WEIGHT, MeanMesh, landmarks68, rigid_fit
+from training.label.landmarks import FIT_WEIGHT, MeanMesh, landmarks68, rigid_fit
 
 MAX_FACES = 8
 

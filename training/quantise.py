@@ -31,9 +31,9 @@ from hpe_core.network_card import CROP
 from hpe_core.networks.crop import crop6dof
 from hpe_core.networks.whole import head6dof
 from hpe_core.pixels.canvas import letterbox
-from training.crops import STORE_M, STORE_PX
-from training.scenes import similarity
-from training.shards import ShardSet
+from training.data.crops import STORE_M, STORE_PX
+from training.data.scenes import similarity
+from training.data.shards import ShardSet
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_BAG = ROOT / "assets" / "sample_bag"
@@ -51,7 +51,7 @@ def images_of_shards(folders, count, seed=0):
 
 
 def crops_of_files(paths, count, seed=0):
-    """`count` stored crops (192, 192, 3) uint8 BGR of training.crops, evenly from its files, and their labels.
+    """`count` stored crops (192, 192, 3) uint8 BGR of training.data.crops, evenly from its files, and their labels.
 
     Returns crops (N, ...), R_local (N, 3, 3), weight (N,). Files of gigabytes are read in passing, not into memory.
     """
@@ -231,7 +231,7 @@ def main():
     p.add_argument("--out", required=True)
     images = p.add_mutually_exclusive_group(required=True)
     images.add_argument("--shards", nargs="+", help="folders of training shards")
-    images.add_argument("--crops", nargs="+", help="files of training.crops, for a network that takes crops")
+    images.add_argument("--crops", nargs="+", help="files of training.data.crops, for a network that takes crops")
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
     p.add_argument("--metrics", help="JSON that training.evaluate wrote for the same INT8 model, for its card")

@@ -1,4 +1,4 @@
-"""Train crop6dof on stored face crops (training.crops).
+"""Train crop6dof on stored face crops (training.data.crops).
 
     python -m training.train_crop6dof --crops CROPS.npz [CROPS.npz ...] --out runs/crop6dof --steps 20000
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from training import fit
-from training.crops import KEYS, random_view
+from training.data.crops import KEYS, random_view
 from training.losses.crop6dof import WEIGHTS, loss_terms
 from training.networks import crop6dof
 
@@ -66,7 +66,7 @@ def train(args):
 
 def parser():
     p = fit.parser(__doc__, steps=20000, batch=32)
-    p.add_argument("--crops", nargs="+", required=True, help="files that training.crops wrote")
+    p.add_argument("--crops", nargs="+", required=True, help="files that training.data.crops wrote")
     return p
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from training import fit
+from training.data.scenes import SceneMaker
+from training.data.shards import Labels, ShardSet
 from training.losses.head6dof import loss_terms
 from training.networks import head6dof
-from training.scenes import SceneMaker
-from training.shards import Labels, ShardSet
 
 LOSS_WEIGHTS = {
     "score": 1.0,

@@ -1,7 +1,7 @@
 """The 68 Multi-PIE landmarks (iBUG order) of the mean head, in the head frame (origin sellion, x left, y down, z back).
 
 The points are the mean over 14,607 photographs, in units in which size_px of a face is 0.2 m, with the mouth as people
-hold it in photographs. They were triangulated from image positions and labelled poses (training/photos/landmarks.py):
+hold it in photographs. They were triangulated from image positions and labelled poses (training/label/landmarks.py):
 the rigid fit of this shape to landmarks gives the head rotation of the labels, the canonical orientation of 300W-LP.
 ICT-FaceKit's neutral head fits this shape when turned by 1 to 3 degrees about x (v_head = Rx(+angle) v_ict), not by 9.
 Right and left are the subject's own; the jaw (0-16) is made of points fixed to the head, which do not slide to the

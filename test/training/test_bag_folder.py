@@ -1,4 +1,4 @@
-from training import bag_folder
+from training.bags import bag_folder
 
 
 def make(out, text="new"):

@@ -12,10 +12,10 @@ from hpe_core.geometry import so3  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.landmarks68 import FLIP_68  # noqa: E402
-from training import crops  # noqa: E402
+from training.data import crops  # noqa: E402
+from training.data.shards import ShardSet  # noqa: E402
 from training.losses import crop6dof as crop_losses  # noqa: E402
 from training.networks import crop6dof  # noqa: E402
-from training.shards import ShardSet  # noqa: E402
 from training.train_crop6dof import Views, collate, parser, train  # noqa: E402
 
 torch.set_num_threads(1)

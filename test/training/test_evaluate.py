@@ -169,7 +169,7 @@ def test_a_peer_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
 
 
 def test_peers_without_torch_are_absent_and_say_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "training.photos.teachers", None)
+    monkeypatch.setitem(sys.modules, "training.label.teachers", None)
     found = peers(tmp_path)
     assert "not installed" in found[f"FSA-Net, {LANDMARKS}"].reason
     assert "Lightweight b66, true landmarks" in found

@@ -11,8 +11,8 @@ from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.landmarks68 import FLIP_68, REFERENCE_LANDMARKS_M
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec
-from training.photos import landmarks as lm
-from training.photos.shards import FaceLabel, FaceLandmarks, ShardWriter, encode
+from training.label import landmarks as lm
+from training.label.shards import FaceLabel, FaceLandmarks, ShardWriter, encode
 
 MEAN = lm.MeanMesh.load()
 

@@ -14,8 +14,15 @@ cv2 = pytest.importorskip("cv2")
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec  # noqa: E402
-from training.photos import consensus, detect, profile, shards, sources, teachers  # noqa: E402
-from training.photos.bfm_frame import BfmFrame  # noqa: E402
+from training.label import (
+    consensus,
+    detect,
+    profile,
+    shards,
+    sources,
+    teachers,
+)
+from training.label.bfm_frame import BfmFrame  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason=f"no data at {DATA}")

@@ -4,9 +4,9 @@ import pytest
 
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from training import scenes
-from training.scenes import SceneConfig, SceneMaker, flipped, similarity, transformed
-from training.shards import Labels
+from training.data import scenes
+from training.data.scenes import SceneConfig, SceneMaker, flipped, similarity, transformed
+from training.data.shards import Labels
 
 CONFIG = SceneConfig()
 # points on the plane of symmetry, so that they are the same points after a flip

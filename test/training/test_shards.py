@@ -3,7 +3,7 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
-from training.shards import Labels, ShardSet
+from training.data.shards import Labels, ShardSet
 
 
 def grey(value, height=40, width=60):

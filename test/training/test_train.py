@@ -10,9 +10,9 @@ from hpe_core.export import export  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.pixels.canvas import letterbox  # noqa: E402
 from training import train_head6dof  # noqa: E402
+from training.data.shards import Labels, ShardSet  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
 from training.networks import head6dof  # noqa: E402
-from training.shards import Labels, ShardSet  # noqa: E402
 from training.train_head6dof import Scenes, collate, faces_from, parser, train  # noqa: E402
 
 torch.set_num_threads(1)  # waiting threads would cost more than they bring

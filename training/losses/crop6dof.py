@@ -26,7 +26,7 @@ _EYE = torch.eye(3)
 
 
 def loss_terms(rows, labels):
-    """Dict of scalars from rows (N, 289) and label tensors of `training.crops.random_view`.
+    """Dict of scalars from rows (N, 289) and label tensors of `training.data.crops.random_view`.
 
     Views 2k and 2k + 1 show one face.
     """

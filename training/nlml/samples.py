@@ -90,7 +90,7 @@ def from_shards(folders, detector, limit=None):
 
     limit: most faces per folder, spread evenly over its images.
     """
-    from training.shards import ShardSet
+    from training.data.shards import ShardSet
 
     rows = []
     for folder in folders:

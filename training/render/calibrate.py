@@ -15,9 +15,9 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from training.photos.consensus import BfmFrame, consensus, estimate, position_and_size
-from training.photos.detect import Detector
-from training.photos.teachers import Teachers
+from training.label.consensus import BfmFrame, consensus, estimate, position_and_size
+from training.label.detect import Detector
+from training.label.teachers import Teachers
 from training.render import assets, sample
 from training.render.studio import Studio
 

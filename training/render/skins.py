@@ -18,7 +18,7 @@ import numpy as np
 from rich.progress import track
 from scipy.spatial.transform import Rotation
 
-from training.photos.shards import read_shards
+from training.label.shards import read_shards
 from training.render import assets
 from training.render.ict import LANDMARKS, PITCH_ICT_DEG, IctModel
 
@@ -142,13 +142,13 @@ class Baker:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--photos", type=Path, required=True, help="shards of training.photos.make_shards")
+    parser.add_argument("--photos", type=Path, required=True, help="shards of training.label.make_shards")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
 
-    from training.photos.profile import FaceMesh
+    from training.label.profile import FaceMesh
 
     model, mesh_of = IctModel(args.data), FaceMesh()
     baker, people, jpegs, tried = Baker(model), [], [], 0

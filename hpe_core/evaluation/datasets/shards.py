@@ -1,4 +1,4 @@
-"""The project's own labelled images: <folder>/shard_0000.npz ..., as training reads them (training.shards).
+"""The project's own labelled images: <folder>/shard_0000.npz ..., as training reads them (training.data.shards).
 
 A face of weight 0 has an unknown label: it is no Sample, but a detection there is not false either. Rendered sets add
 K, R_camera_head and t_camera_head_m, which make positions comparable.

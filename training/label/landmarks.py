@@ -1,6 +1,6 @@
 """68 landmarks with depth and visibility for labelled photographs, from MediaPipe's face mesh.
 
-    python -m training.photos.landmarks --photos DIR --out DIR     (its own environment: mediapipe==0.10.21, numpy<2)
+    python -m training.label.landmarks --photos DIR --out DIR     (its own environment: mediapipe==0.10.21, numpy<2)
 
 Copies a folder of shards; landmarks_px, landmarks_z_m and landmarks_visible of every labelled face are filled in.
 Image positions are the mesh's own. Its depth is not: half of it comes from the mean mesh in the labelled pose, and a
@@ -30,7 +30,7 @@ from scipy.spatial import Delaunay
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from training.photos.shards import UNKNOWN, FaceLabel, FaceLandmarks
+from training.label.shards import UNKNOWN, FaceLabel, FaceLandmarks
 
 MEAN_MESH_FILE = Path(__file__).with_name("mean_mesh.json")
 # Vertices of the face mesh whose mean is each of the 68 landmarks
@@ -241,7 +241,7 @@ def fit_mean(paths: list[Path], mesh_of: FaceMesh):
                 R.append(label.R_local)
                 points.append((mesh[:, :2] - label.centre_px) * REFERENCE_LENGTH_M / label.size_px)
     X = triangulate(np.array(R), np.array(points))
-    how = "training/photos/landmarks.py --fit-mean; head frame: x to the subject's left, y down, z backwards"
+    how = "training/label/landmarks.py --fit-mean; head frame: x to the subject's left, y down, z backwards"
     MEAN_MESH_FILE.write_text(json.dumps({"how": how, "points_mm": (1e3 * X).round(1).tolist()}) + "\n")
     print("REFERENCE_LANDMARKS_M:", landmarks68(X).round(4).tolist())
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.frames import mirrored
-from training.shards import Labels
+from training.data.shards import Labels
 
 
 @dataclass(frozen=True)

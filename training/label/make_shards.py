@@ -1,6 +1,6 @@
 """Label the photographs with the teachers' consensus and write training shards.
 
-    python -m training.photos.make_shards --data ../shared/data --out DIR
+    python -m training.label.make_shards --data ../shared/data --out DIR
 
 LFW without its test people, UTKFace and muxspace go to DIR, the LFW test photos (lfw_test.txt) to DIR_test.
 A face trains (weight 1) if YuNet is sure of it, it is large enough and the teachers agree; every other candidate
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from training.photos.bfm_frame import BfmFrame
-from training.photos.consensus import SPREAD_FLOOR_DEG, consensus, estimate, outline_box, position_and_size
-from training.photos.detect import Detector, iou
-from training.photos.shards import FaceLabel, ShardWriter, encode
-from training.photos.sources import Photo, archive_names, choose_test_photos, read_photos
-from training.photos.teachers import Teachers
+from training.label.bfm_frame import BfmFrame
+from training.label.consensus import SPREAD_FLOOR_DEG, consensus, estimate, outline_box, position_and_size
+from training.label.detect import Detector, iou
+from training.label.shards import FaceLabel, ShardWriter, encode
+from training.label.sources import Photo, archive_names, choose_test_photos, read_photos
+from training.label.teachers import Teachers
 
 MIN_SIZE_PX, MAX_SPREAD_DEG, MIN_OUTLINE_IOU = 24, 12, 0.35
 SIZE_PER_BOX = 1.2  # size_px / sqrt(box area), median over LFW

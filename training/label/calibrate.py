@@ -1,6 +1,6 @@
 """Find our head frame inside 3DDFA's: where the sellion lies and how long a metre is, in BFM units.
 
-    python -m training.photos.calibrate --data ../shared/data        writes training/photos/bfm_frame.json
+    python -m training.label.calibrate --data ../shared/data        writes training/label/bfm_frame.json
 
 1. The 3D positions X (BFM units, head axes) of YuNet's five key points, by least squares over a few thousand LFW faces:
    key point = (scale R X)[:2] + shift, with the camera of every face and of its mirror image from mb05.
@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from training.photos.bfm_frame import BFM_FRAME_FILE, TEACHERS, BfmFrame
-from training.photos.consensus import consensus, estimate, estimate_bias
-from training.photos.detect import Detector
-from training.photos.sources import read_photos
-from training.photos.teachers import Camera, Teachers, box_to_first_crop
+from training.label.bfm_frame import BFM_FRAME_FILE, TEACHERS, BfmFrame
+from training.label.consensus import consensus, estimate, estimate_bias
+from training.label.detect import Detector
+from training.label.sources import read_photos
+from training.label.teachers import Camera, Teachers, box_to_first_crop
 
 OUTER_EYE_CORNERS_M = 0.0900
 MIRRORED_KEYPOINTS = [1, 0, 2, 4, 3]  # right eye, left eye, nose, right and left mouth corner
@@ -173,7 +173,7 @@ def main():
     print(f"units per metre {units_per_metre:.0f}, tilt of ICT {np.degrees(tilt):.2f} deg, sellion {sellion.round()}")
     print(f"eye key points {np.linalg.norm(X[0] - X[1]) / units_per_metre * 1e3:.1f} mm apart; X\n{X.round()}")
     constants = {
-        "how": "training/photos/calibrate.py; BFM units, axes x to the subject's left, y down, z backwards",
+        "how": "training/label/calibrate.py; BFM units, axes x to the subject's left, y down, z backwards",
         "units_per_metre": round(units_per_metre),
         "sellion": sellion.round().tolist(),
         "yunet_keypoints": X.round().tolist(),

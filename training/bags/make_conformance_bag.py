@@ -1,6 +1,6 @@
 """Write the conformance bag (MCAP): one still image per named head pose, with its truth, for tests of axes and signs.
 
-python -m training.make_conformance_bag [--data ../shared/data] [--out assets/conformance_bag]
+python -m training.bags.make_conformance_bag [--data ../shared/data] [--out assets/conformance_bag]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hpe_core.geometry.frames import face_from_head
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.geometry.so3 import quat_from_matrix
-from training import bag_folder
+from training.bags import bag_folder
 from training.render import assets, sample
 
 WIDTH, HEIGHT = 640, 480
@@ -35,7 +35,7 @@ STAMP_STEP_NS = 2_000_000_000  # longer than a track lives, so that no view is f
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01 00:00:00 UTC, so that two runs give the same bytes
 CAMERA_FRAME = "camera_optical_frame"
 JPEG_QUALITY, MAX_BYTES = 80, 1_500_000
-LICENCE_NOTE = Path(__file__).resolve().parents[1] / "assets" / "conformance_bag" / "README.md"
+LICENCE_NOTE = Path(__file__).resolve().parents[2] / "assets" / "conformance_bag" / "README.md"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Write the sample rosbag2 (MCAP): a rendered head that turns for ten seconds, with its true pose.
 
-python -m training.make_sample_bag [--data ../shared/data] [--out assets/sample_bag]
+python -m training.bags.make_sample_bag [--data ../shared/data] [--out assets/sample_bag]
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from scipy.spatial.transform import Rotation
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.frames import face_from_head
 from hpe_core.geometry.so3 import quat_from_matrix
-from training import bag_folder
+from training.bags import bag_folder
 from training.render import assets, sample
 
 WIDTH, HEIGHT, HFOV_DEG, RATE_HZ, SECONDS = 640, 480, 60.0, 15, 10
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01 00:00:00 UTC, so that two runs give the same bytes
 CAMERA_FRAME, FACE_FRAME = "camera_optical_frame", "face_truth"
 JPEG_QUALITY, MAX_BYTES = 85, 5_000_000
-LICENCE_NOTE = Path(__file__).resolve().parents[1] / "assets" / "sample_bag" / "README.md"
+LICENCE_NOTE = Path(__file__).resolve().parents[2] / "assets" / "sample_bag" / "README.md"
 
 
 def head_motion(t: float, pivot_head_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Face profiling: turn photographed heads to larger yaw and pitch, as 300W-LP did, with exactly known rotation.
 
-    python -m training.photos.profile --photos DIR --out DIR      (its own environment: mediapipe==0.10.21, numpy<2)
+    python -m training.label.profile --photos DIR --out DIR      (its own environment: mediapipe==0.10.21, numpy<2)
 
 The face is MediaPipe's mesh with a depth that agrees with the label (landmarks.py); rings around it give depth to the
 sides of the head, whose hidden back is stretched out of the visible rim; far from the head the picture stays where it
@@ -22,9 +22,9 @@ from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from training.photos.landmarks import SELLION, FaceMesh, MeanMesh, projected
-from training.photos.shards import FaceLabel, ShardWriter, encode, read_shards
-from training.photos.sources import pad_blurred
+from training.label.landmarks import SELLION, FaceMesh, MeanMesh, projected
+from training.label.shards import FaceLabel, ShardWriter, encode, read_shards
+from training.label.sources import pad_blurred
 
 OUTPUT_PX = 256
 MAX_SOURCE_YAW_DEG, MAX_TURN_DEG, MAX_NOD_DEG = 35, 76, 32

@@ -1,6 +1,6 @@
 """Face crops for crop6dof: cut once from the shards, then turned, shifted, scaled, mirrored and degraded at random.
 
-    python -m training.crops --shards DIR [DIR ...] --out crops.npz --backgrounds DIR
+    python -m training.data.crops --shards DIR [DIR ...] --out crops.npz --backgrounds DIR
 
 Each change of a crop changes its labels exactly: turning by a is R_local <- Rz(a) R_local, a mirror M R M, a shift or a
 scale moves the place and size that the network reports, and leaves R_local.
@@ -17,8 +17,8 @@ from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.head import REFERENCE_LENGTH_M
 from hpe_core.geometry.landmarks68 import FLIP_68
-from training.scenes import degrade, similarity
-from training.shards import ShardSet
+from training.data.scenes import degrade, similarity
+from training.data.shards import ShardSet
 
 STORE_PX, STORE_M = 192, 0.42  # stored crops are wider than the network's, so that shifts show real pixels
 KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible")

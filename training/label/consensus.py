@@ -6,8 +6,8 @@ import numpy as np
 
 from hpe_core.geometry.head import REFERENCE_LENGTH_M
 from hpe_core.geometry.so3 import matrix_from_rotvec, rotvec_from_matrix
-from training.photos.bfm_frame import BfmFrame
-from training.photos.teachers import (
+from training.label.bfm_frame import BfmFrame
+from training.label.teachers import (
     Camera,
     Teachers,
     box_to_first_crop,

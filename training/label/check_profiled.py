@@ -1,6 +1,6 @@
 """Does mb05, which saw only the original photos' labels, agree with the rotation of the profiled faces?
 
-python -m training.photos.check_profiled --data ../shared/data --shards DIR [--step 20]
+python -m training.label.check_profiled --data ../shared/data --shards DIR [--step 20]
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from hpe_core.geometry.euler import aflw2000
 from hpe_core.geometry.so3 import rotvec_from_matrix
-from training.photos.bfm_frame import BfmFrame
-from training.photos.consensus import outline_box, position_and_size
-from training.photos.make_shards import SIZE_PER_BOX
-from training.photos.shards import read_shards
-from training.photos.teachers import Teachers, geodesic_deg, mean_camera
+from training.label.bfm_frame import BfmFrame
+from training.label.consensus import outline_box, position_and_size
+from training.label.make_shards import SIZE_PER_BOX
+from training.label.shards import read_shards
+from training.label.teachers import Teachers, geodesic_deg, mean_camera
 
 
 def main():
