@@ -10,9 +10,10 @@ from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from hpe_core.nlml.model import load as load_model
 from hpe_core.nlml.model import shipped
-from training.nlml import evaluate as ev
-from training.nlml import heads, samples, sources, study, tensor
+from training.nlml import heads, samples, sources, tensor
 from training.nlml import settings as settings_module
+from training.nlml.measure import evaluate as ev
+from training.nlml.measure import study
 
 IDENTITY_COUNTS = (10, 20, 60, 120, 240)
 FIT_NAMES = ("nlml.npz", "nlml.json", "report.json")
@@ -80,9 +81,9 @@ def fit(args):
 
 
 def _fit(args, settings, built, folder):
-    from training.nlml import plots
     from training.nlml.adapt import adapt
     from training.nlml.fit import fit as fit_tensor
+    from training.nlml.measure import plots
 
     fitted = fit_tensor(built, settings, _card(), print)
     model = fitted.model
@@ -165,7 +166,7 @@ def _evaluate(args, model, sets, folder):
         if args.feed_forward:
             results[name]["ff"] = _feed_forward(args, model, faces, name)
         if folder:
-            from training.nlml import plots
+            from training.nlml.measure import plots
 
             R, found = ev.estimate(model, faces)
             ok = found.converged
@@ -223,7 +224,7 @@ def _identities(args, faces, folder):
             f"{row['geodesic_mean_deg']:5.2f}  {row['failures']} of {row['faces']}"
         )
     if folder:
-        from training.nlml import plots
+        from training.nlml.measure import plots
 
         plots.error_by_identities(rows, folder)
     return rows

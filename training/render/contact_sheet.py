@@ -48,7 +48,7 @@ def main():
     parser.add_argument("--view", type=int, nargs=2, metavar=("W", "H"), help="full frames, as for tests")
     parser.add_argument("--people", type=int, nargs=2, default=(1, 1), help="least and most in a view")
     parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
-    parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.skins")
+    parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.heads.skins")
     parser.add_argument("--photo-share", type=float, default=0.5)
     args = parser.parse_args()
     studio = Studio(args.data, args.split, skins=args.skins, photo_share=args.photo_share)

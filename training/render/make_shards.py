@@ -87,7 +87,7 @@ def main():
     parser.add_argument("--shard", type=int, default=512, help="images per shard")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
-    parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.skins")
+    parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.heads.skins")
     parser.add_argument("--photo-share", type=float, default=0.5, help="share of people with photo textures")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()

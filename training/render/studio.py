@@ -10,10 +10,10 @@ import numpy as np
 from hpe_core.geometry.head import FACE_CENTRE_M
 from training.render import assets, post
 from training.render.gl import Renderer, Scene
-from training.render.head import Head, HeadModel, Look, mean_shape
+from training.render.heads.makehuman import Head, HeadModel, Look, mean_shape
+from training.render.heads.occlusion import ambient_occlusion
+from training.render.heads.photo_head import PhotoHeads
 from training.render.light import encode, load_environments
-from training.render.occlusion import ambient_occlusion
-from training.render.photo_head import PhotoHeads
 from training.render.sample import Label, sample_body, sample_group, sample_label, sample_scene
 
 IMAGES_PER_PERSON = 4
@@ -52,7 +52,7 @@ class Studio:
         skins: Path | None = None,
         photo_share: float = 0.5,
     ):
-        """split: see assets.in_split; skins: a file of training.render.skins, for photo_share of the people."""
+        """split: see assets.in_split; skins: a file of training.render.heads.skins, for photo_share of the people."""
         self.model = HeadModel(data, split)
         self.photo = PhotoHeads(self.model, skins, data) if skins else None
         self.photo_share = photo_share if skins else 0.0

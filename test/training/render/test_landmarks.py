@@ -9,8 +9,9 @@ pytest.importorskip("moderngl", reason="moderngl is not installed")
 
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M
-from training.render import assets, landmarks, sample
-from training.render.head import mean_shape
+from training.render import assets, sample
+from training.render.heads import landmarks
+from training.render.heads.makehuman import mean_shape
 
 UNIT = "expression/units/caucasian/"
 UPPER_LID, LOWER_LID = [37, 38, 43, 44], [41, 40, 47, 46]

@@ -13,7 +13,7 @@ from hpe_core.backends import onnxruntime
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from training.nlml import actions
-from training.nlml import evaluate as ev
+from training.nlml.measure import evaluate as ev
 
 
 @pytest.fixture

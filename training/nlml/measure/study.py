@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from hpe_core.geometry import so3
 from hpe_core.nlml.infer import infer
-from training.nlml import evaluate
 from training.nlml.fit import fit
 from training.nlml.heads import DetectorNoise
+from training.nlml.measure import evaluate
 from training.nlml.samples import Samples, synthetic
 
 # the paper's model, its curves within our treatment of identity and size, Fourier series, harmonics on SO(3)

@@ -34,7 +34,7 @@ def draw(studio, look, scene):
 def mean_look(studio, **changes):
     from dataclasses import replace
 
-    from training.render.head import mean_shape
+    from training.render.heads.makehuman import mean_shape
 
     look = studio.model.sample(np.random.default_rng(3))
     plain = {"shape": mean_shape(), "expression": {}, "hair": None, "extras": (), "beard": 0.0, "size": 1.0}
@@ -91,7 +91,7 @@ def test_mask_grows_with_the_size_label(studio):
 
 
 def test_every_person_has_its_sellion_at_the_origin(studio):
-    from training.render.head import SELLION
+    from training.render.heads.makehuman import SELLION
 
     for seed in range(5):
         look = studio.model.sample(np.random.default_rng(seed))
@@ -109,7 +109,7 @@ def test_same_seed_gives_the_same_bytes_in_any_order(studio):
 
 
 def test_missing_data_names_the_folder(tmp_path):
-    from training.render.head import HeadModel
+    from training.render.heads.makehuman import HeadModel
 
     with pytest.raises(HpeError, match="heads/makehuman"):
         HeadModel(tmp_path)

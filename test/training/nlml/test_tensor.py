@@ -223,7 +223,7 @@ def test_two_fits_are_the_same_to_the_last_bit(small):
 
 
 def test_settings_of_the_shipped_configs_are_known():
-    for path in (Path(__file__).parents[2] / "config" / "nlml").glob("*.yaml"):
+    for path in (Path(__file__).parents[3] / "config" / "nlml").glob("*.yaml"):
         load_settings(path)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from training.render import assets
-from training.render.ict import LANDMARKS, IctModel
+from training.render.heads.ict import LANDMARKS, IctModel
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_jaw_open_moves_the_chin_and_leaves_the_brows(ict):
 
 
 def test_fit_finds_the_camera_and_the_landmarks_it_was_given(ict):
-    from training.render.skins import MODES, USED, fit
+    from training.render.heads.skins import MODES, USED, fit
 
     rng = np.random.default_rng(1)
     v, _ = ict.shape(np.r_[rng.normal(0, 0.7, 20), np.zeros(80)])
@@ -53,7 +53,7 @@ def test_fit_finds_the_camera_and_the_landmarks_it_was_given(ict):
 
 
 def test_weak_perspective_recovers_an_exact_camera():
-    from training.render.skins import weak_perspective
+    from training.render.heads.skins import weak_perspective
 
     rng = np.random.default_rng(0)
     X, R = rng.normal(size=(20, 3)), Rotation.from_rotvec([0.2, -0.5, 0.1]).as_matrix()

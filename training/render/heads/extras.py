@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from training.render.assets import Surface
-from training.render.head import Part
+from training.render.heads.makehuman import Part
 
 
 @lru_cache

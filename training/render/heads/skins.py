@@ -1,6 +1,6 @@
 """Photo textures for ICT-FaceKit heads.
 
-    python -m training.render.skins --photos SHARDS --out FILE.npz    (its own environment: mediapipe==0.10.21, numpy<2)
+    python -m training.render.heads.skins --photos SHARDS --out FILE.npz    (its own environment: mediapipe==0.10.21, numpy<2)
 
 MediaPipe's face mesh gives the landmarks of a near-frontal photo; ICT identity, expression and a weak-perspective
 camera are fitted to them; the photo is read at every texel of the face. Where the surface turns away from the camera,
@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from training.label.shards import read_shards
 from training.render import assets
-from training.render.ict import LANDMARKS, PITCH_ICT_DEG, IctModel
+from training.render.heads.ict import LANDMARKS, PITCH_ICT_DEG, IctModel
 
 BAKE_TILT_DEG = 9.0  # tilt of ICT's axes in which the limits of the texture are given
 TEXTURE_PX, JPEG_QUALITY = 512, 92

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from training.render import assets, landmarks
+from training.render import assets
 from training.render.assets import Proxy, Surface
+from training.render.heads import landmarks
 
 # Turns MakeHuman's axes (after the flip to y down, z back) into the canonical orientation of 300W-LP / BFM:
 # v_head = R_HEAD_MESH @ v_mesh. Measured with calibrate.py: consensus of three teachers trained on 300W-LP (3DDFA_V2,
@@ -254,7 +255,7 @@ class HeadModel:
 
 def wear(look: Look, skin: np.ndarray, eyes: np.ndarray) -> tuple[list[Part], np.ndarray]:
     """What covers the head: skin (V, 3) vertices, eyes (2, 3) centres, left first -> parts, hat plane (4,)."""
-    from training.render import extras
+    from training.render.heads import extras
 
     rng, parts, plane = np.random.default_rng(look.extras_seed), [], np.array([0.0, 0.0, 0.0, 1.0])
     if "glasses" in look.extras:

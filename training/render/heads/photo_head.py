@@ -1,4 +1,4 @@
-"""People with ICT-FaceKit heads, photo textures (training/render/skins.py) and MakeHuman's hair and shoulders."""
+"""People with ICT-FaceKit heads, photo textures (training/render/heads/skins.py) and MakeHuman's hair and shoulders."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from training.render import assets
-from training.render.head import Head, HeadModel, Look, Part, mean_shape, proxy_part, wear
-from training.render.ict import LANDMARKS, IctModel
+from training.render.heads.ict import LANDMARKS, IctModel
+from training.render.heads.makehuman import Head, HeadModel, Look, Part, mean_shape, proxy_part, wear
 
 HEAD_VERTICES = 11248  # face, head and neck
 SKULL_CENTRE_M, HAIR_LIFT_M = np.array([0.0, -0.01, 0.09]), 0.003
@@ -25,7 +25,7 @@ IRIS_COLOURS = {  # linear RGB
 
 class PhotoHeads:
     def __init__(self, people: HeadModel, skins: Path, data: Path = assets.DEFAULT_DATA):
-        """skins: a file of training.render.skins. Adds its textures to those of `people`."""
+        """skins: a file of training.render.heads.skins. Adds its textures to those of `people`."""
         self.people, self.ict = people, IctModel(data)
         with np.load(assets.require(Path(skins))) as d:
             blob, offset, self.person = d["blob"], d["offset"], [str(p) for p in d["person"]]
