@@ -7,7 +7,7 @@ from pathlib import Path
 from hpe_core.errors import HpeError
 
 WEIGHTS = Path(__file__).parent / "weights"
-SUMS = "SHA256SUMS.json"  # in WEIGHTS: file name -> SHA-256, written by training.hash_weights
+SUMS = "SHA256SUMS.json"  # in WEIGHTS: file name -> SHA-256, written by training.deploy.hash_weights
 HASHED = (".onnx", ".npz")
 
 
@@ -55,7 +55,7 @@ def verify(path, sha256: str) -> None:
     if sha256 != expected:
         raise HpeError(
             f"{path} is not the file that was shipped (sha256 {sha256}, shipped: {expected or 'no such file'}): "
-            "install hpe_ros again; weights of your own are listed by `python -m training.hash_weights`"
+            "install hpe_ros again; weights of your own are listed by `python -m training.deploy.hash_weights`"
         )
 
 

@@ -3,7 +3,7 @@
     python -m training.train_crop6dof --crops CROPS.npz [CROPS.npz ...] --out runs/crop6dof --steps 20000
 
 Every face is shown as two random views at a time, for the consistency loss. The result is one file, `<out>/last.pt`,
-which hpe_core.export turns into the ONNX that ships (training.fit).
+which training.deploy.export turns into the ONNX that ships (training.fit).
 """
 
 import cv2

@@ -2,7 +2,7 @@
 
     python -m training.train_head6dof --shards DIR [DIR ...] --out runs/head6dof --steps 6000
 
-The result is one file, `<out>/last.pt`, which hpe_core.export turns into the ONNX that ships (training.fit).
+The result is one file, `<out>/last.pt`, which training.deploy.export turns into the ONNX that ships (training.fit).
 """
 
 import cv2

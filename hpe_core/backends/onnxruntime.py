@@ -79,7 +79,9 @@ class Backend:
             raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
-            raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
+            raise HpeError(
+                f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by training.deploy.export"
+            )
         inputs = self._session.get_inputs()
         if [one.type for one in inputs] != ["tensor(uint8)"]:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "nothing"

@@ -29,7 +29,7 @@ def flip_last_bit(path):
 
 
 def test_the_list_of_shipped_weights_is_up_to_date():
-    assert model_store.actual_sums() == model_store.shipped_sums(), "run `python -m training.hash_weights`"
+    assert model_store.actual_sums() == model_store.shipped_sums(), "run `python -m training.deploy.hash_weights`"
 
 
 def test_one_bit_of_a_shipped_network_is_told_with_both_hashes_and_what_to_do(weights):
@@ -73,7 +73,7 @@ def test_a_damaged_list_is_one_line(weights, content):
 
 
 def test_the_list_is_made_again_by_one_command(weights):
-    from training import hash_weights
+    from training.deploy import hash_weights
 
     flip_last_bit(weights / "nlml.npz")
     hash_weights.main()

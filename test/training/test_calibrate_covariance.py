@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("tqdm")
 
-from training.calibrate_covariance import _scale, correlation
+from training.deploy.calibrate_covariance import _scale, correlation
 
 
 def test_errors_of_one_sigma_need_no_scale_and_twice_as_large_ones_need_two():

@@ -7,13 +7,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hpe_core.backends import create  # noqa: E402
-from hpe_core.export import export  # noqa: E402
 from hpe_core.geometry import so3  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.landmarks68 import FLIP_68  # noqa: E402
 from training.data import crops  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
+from training.deploy.export import export  # noqa: E402
 from training.losses import crop6dof as crop_losses  # noqa: E402
 from training.networks import crop6dof  # noqa: E402
 from training.train_crop6dof import Views, collate, parser, train  # noqa: E402

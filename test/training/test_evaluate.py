@@ -16,9 +16,11 @@ from hpe_core.evaluation.images.scores import score
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
-from training import evaluate, evaluate_conditions, evaluate_targets, evaluate_video
-from training.evaluate_conditions import conditions, off_axis, shrunk, with_jitter, without_lookat
-from training.peers import LANDMARKS, NETWORKS, YUNET, Peer, peers
+from training.measure import conditions as evaluate_conditions
+from training.measure import evaluate, targets
+from training.measure import video as evaluate_video
+from training.measure.conditions import conditions, off_axis, shrunk, with_jitter, without_lookat
+from training.measure.peers import LANDMARKS, NETWORKS, YUNET, Peer, peers
 
 CAMERA = CameraModel.from_hfov(320, 240, 60.0)
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
@@ -262,24 +264,24 @@ def results_of(error_deg, missed=0, R_true=None, **more):
 
 def measured(**more):
     empty = {"dev_all": {}, "dev": {}, "rendered": {}, "conditions": {}, "video": {}, "cost": {}}
-    return evaluate_targets.Measurements(("ours",), **(empty | more))
+    return targets.Measurements(("ours",), **(empty | more))
 
 
 def verdicts(measurements):
-    return {what: got["ours"] for what, _, got in evaluate_targets.targets(measurements)}
+    return {what: got["ours"] for what, _, got in targets.targets(measurements)}
 
 
 def test_a_target_that_was_not_measured_is_not_met():
     found = verdicts(measured())
     assert all(got.met is None for got in found.values())
-    text = evaluate_targets.table(evaluate_targets.targets(measured()), ("ours",))
+    text = targets.table(targets.targets(measured()), ("ours",))
     assert "| yes |" not in text and text.count("not measured | not measured") == len(found)
 
 
 def test_targets_of_photographs_by_hand():
     dev = {"ours": results_of(6.0), "peer": results_of(12.0), "gone": Absent("x", "y")}
     found = verdicts(measured(dev_all={"ours": results_of(6.0, missed=1)}, dev=dev))
-    assert found["found faces, aflw2000_dev16"] == evaluate_targets.Got("5 of 6", False)
+    assert found["found faces, aflw2000_dev16"] == targets.Got("5 of 6", False)
     mae = found["Euler MAE, aflw2000_dev16 without image02773, own detection"]
     assert mae.text.startswith("2.00 deg") and mae.met  # 6 of yaw, 0, 0
     ratio = found["the same against the best peer of this run, any source of faces"]
@@ -297,8 +299,8 @@ def test_targets_of_conditions_by_hand():
     found = verdicts(measured(conditions={"set": by}))
     grown = found["30 deg off axis against on axis, set"]
     assert grown.text.startswith("+0.60 deg") and grown.met is False
-    assert found["20 px face in 320x240, set"] == evaluate_targets.Got("found 83 %, 9.0 deg", True)
-    assert found["20 px face in 640x480, set"] == evaluate_targets.Got("found 71 %, 9.0 deg", False)
+    assert found["20 px face in 320x240, set"] == targets.Got("found 83 %, 9.0 deg", True)
+    assert found["20 px face in 640x480, set"] == targets.Got("found 71 %, 9.0 deg", False)
 
 
 def test_targets_of_positions_by_hand():
@@ -324,7 +326,7 @@ def test_jitter_is_compared_with_the_best_peer_that_is_as_late():
         "C": {"status": "absent", "reason": "x"},
     }
     found = verdicts(measured(video={"methods": methods}))["static jitter, head-move video, at equal lag"]
-    assert found == evaluate_targets.Got("0.100 deg, 0.40 x B, YuNet (0.250 deg), lag 50 ms", True)
+    assert found == targets.Got("0.100 deg, 0.40 x B, YuNet (0.250 deg), lag 50 ms", True)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

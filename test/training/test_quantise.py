@@ -10,7 +10,7 @@ pytest.importorskip("tqdm")
 
 from hpe_core import backends, model_store
 from hpe_core.errors import HpeError
-from training import quantise
+from training.deploy import quantise
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "sample_bag"
 needs_weights = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped model here")

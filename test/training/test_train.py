@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hpe_core.backends import create  # noqa: E402
-from hpe_core.export import export  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.pixels.canvas import letterbox  # noqa: E402
 from training import train_head6dof  # noqa: E402
 from training.data.shards import Labels, ShardSet  # noqa: E402
+from training.deploy.export import export  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
 from training.networks import head6dof  # noqa: E402
 from training.train_head6dof import Scenes, collate, faces_from, parser, train  # noqa: E402

@@ -197,12 +197,12 @@ def quantise(model_path, images, out, target="cpu"):
 
     images: iterable of the network's inputs, (N, H, W, 3) uint8. target: cpu (activations uint8, weights int8) or
     tensorrt (both int8 and symmetric, all it accepts). Weights have one scale per output channel (Krishnamoorthi,
-    arXiv 1806.08342) and are rounded with hpe_core.export_rounding. The first and the last layers stay float32:
+    arXiv 1806.08342) and are rounded with training.deploy.rounding. The first and the last layers stay float32:
     measured faster and closer to float32 than with them. The card's precision becomes int8.
     """
     from onnxruntime import quantization as q
 
-    from hpe_core.export_rounding import with_compensated_rounding
+    from training.deploy.rounding import with_compensated_rounding
 
     if target not in TARGETS:
         raise HpeError(f"target must be one of {', '.join(TARGETS)}, got '{target}'")
@@ -249,7 +249,7 @@ def card_of(model, path):
     for entry in model.metadata_props:
         if entry.key == CARD_KEY:
             return parsed(entry.value, f"the model card in {path}")
-    raise HpeError(f"{path} carries no '{CARD_KEY}' metadata: it was not exported by hpe_core.export")
+    raise HpeError(f"{path} carries no '{CARD_KEY}' metadata: it was not exported by training.deploy.export")
 
 
 def write_card(path, card):

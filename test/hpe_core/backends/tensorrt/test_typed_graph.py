@@ -4,13 +4,14 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, export_rounding, model_store  # noqa: E402
+from hpe_core import backends, model_store  # noqa: E402
 from hpe_core.backends.tensorrt import (
     make,
     parity,
     typed_graph,
 )
 from hpe_core.errors import HpeError  # noqa: E402
+from training.deploy import rounding  # noqa: E402
 
 
 def session(model):
@@ -143,7 +144,7 @@ def test_int8_weights_keep_a_layers_output_better_than_the_nearest_ones(write_ne
     model = typed_graph.with_initializers(typed_graph.read(path))
     (node,) = (node for node in model.graph.node if node.name == "c")
     weights = next(onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "c.w")
-    (moments,) = export_rounding.second_moments(model, [node], [(3, 3)], shown)
+    (moments,) = rounding.second_moments(model, [node], [(3, 3)], shown)
     rounded, scale = integers_of(tmp_path / "q.onnx", "c.w")
     np.testing.assert_allclose(scale, np.abs(weights).max((1, 2, 3)) / 127, rtol=1e-5)
     scale = scale[:, None, None, None]

@@ -1,11 +1,11 @@
 """INT8 for a shipped model: ranges from photographs, then what it gains and what it costs, on this machine.
 
-    python -m training.quantise hpe_core/weights/head6dof.onnx --shards DIR [DIR ...] --out runs/head6dof_int8.onnx
-    python -m training.quantise hpe_core/weights/crop6dof.onnx --crops FILE.npz [FILE.npz ...] --out crop6dof_int8.onnx
+    python -m training.deploy.quantise hpe_core/weights/head6dof.onnx --shards DIR [DIR ...] --out runs/head6dof_int8.onnx
+    python -m training.deploy.quantise hpe_core/weights/crop6dof.onnx --crops FILE.npz [FILE.npz ...] --out crop6dof_int8.onnx
 
 Latency: both models in turn, one thread, ratio of medians. Cost: best face of every frame of the sample bag, the change
 of its rotation and of its error against the truth in the bag; that is rendered, so judge the loss on photographs
-with training.evaluate, too. A crop network's cost is also measured on crops that gave no ranges, against their labels.
+with training.measure.evaluate, too. A crop network's cost is also measured on crops that gave no ranges, against their labels.
 --target tensorrt writes what `hpe engine build` takes.
 """
 
@@ -203,7 +203,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
     """Write `out` with ranges from inputs (N, H, W, 3) uint8; returns the report (dict), which its card holds, too.
 
     held_out: of a crop network, crops with their labels (crops, R_local, weight) that its cost is measured on.
-    The float model's metrics are not its own: the card has `metrics` (dict of training.evaluate) or none.
+    The float model's metrics are not its own: the card has `metrics` (dict of training.measure.evaluate) or none.
     """
     inputs = [image[None] for image in inputs]
     if not inputs:
@@ -234,7 +234,7 @@ def main():
     images.add_argument("--crops", nargs="+", help="files of training.data.crops, for a network that takes crops")
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
-    p.add_argument("--metrics", help="JSON that training.evaluate wrote for the same INT8 model, for its card")
+    p.add_argument("--metrics", help="JSON that training.measure.evaluate wrote for the same INT8 model, for its card")
     p.add_argument("--target", choices=typed_graph.TARGETS, default="cpu")
     args = p.parse_args()
     try:

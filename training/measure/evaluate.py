@@ -1,7 +1,7 @@
 """Accuracy of our models beside the peers', on everything that is labelled, against the project's targets.
 
-    python -m training.evaluate --lfw-test DIR --render-test DIR --conditions --video --cost --out DIR
-    python -m training.evaluate --model model.onnx --lfw-test DIR --out metrics.json       (for a model card)
+    python -m training.measure.evaluate --lfw-test DIR --render-test DIR --conditions --video --cost --out DIR
+    python -m training.measure.evaluate --model model.onnx --lfw-test DIR --out metrics.json       (for a model card)
 
 A folder gets tables.md, results.json, frames.csv, report.html and targets.md; see docs/evaluation.md. The photographs
 of LFW's test people also fit the one constant rotation per method with which aligned errors are told.
@@ -32,10 +32,10 @@ from hpe_core.evaluation.images.tables import markdown
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
-from training import evaluate_targets
-from training.evaluate_conditions import conditions
-from training.evaluate_video import evaluate_video, frames_of, video_methods
-from training.peers import YUNET, peers
+from training.measure import targets
+from training.measure.conditions import conditions
+from training.measure.peers import YUNET, peers
+from training.measure.video import evaluate_video, frames_of, video_methods
 
 DEV, GIMBAL_LOCK = "aflw2000_dev16", "image02773.jpg"
 FILES = (*NAMES, "targets.md")
@@ -78,7 +78,7 @@ class Run:
             self.offsets = {method: fitted_offset(found) for method, found in answers.items()}
 
     def measure_conditions(self, name, samples):
-        """The set again, made harder in each of the ways of training.evaluate_conditions."""
+        """The set again, made harder in each of the ways of training.measure.conditions."""
         large = [s for s in main_faces(samples) if np.max(s.box_px[2:] - s.box_px[:2]) >= MIN_CONDITION_PX]
         if not large:
             raise HpeError(f"{name} has no face of {MIN_CONDITION_PX} px")
@@ -296,7 +296,7 @@ def _evaluate(args):
     lfw = main_faces(labelled_images(args.lfw_test, args.limit)) if args.lfw_test else []
     rendered = labelled_images(args.render_test, args.limit) if args.render_test else []
     further = {Path(folder).name: labelled_images(folder, args.limit) for folder in args.shards}
-    with OutFolder(args.out, "training.evaluate", FILES, args.overwrite) as folder:
+    with OutFolder(args.out, "training.measure.evaluate", FILES, args.overwrite) as folder:
         folder.keep = True  # what was measured before it was broken off
         text = _measure(args, run, ours, others, dev, lfw, rendered, further, folder.staged)
         folder.place()
@@ -340,8 +340,8 @@ def save(out, run, ours):
     """Write everything that was measured so far (a long run that is broken off has its results); returns the text of
     what is no table of a set."""
     present = tuple(name for name, method in ours.items() if not isinstance(method, Absent))
-    rows = evaluate_targets.targets(
-        evaluate_targets.Measurements(
+    rows = targets.targets(
+        targets.Measurements(
             present,
             run.tables[DEV],
             run.tables[f"{DEV} without {GIMBAL_LOCK}"],
@@ -363,7 +363,7 @@ def save(out, run, ours):
     with open(out / "tables.md", "a", encoding="utf-8") as file:
         file.write("\n".join(["", *parts]))
     absent = [f"absent: {n} ({m.reason})" for n, m in run.methods.items() if isinstance(m, Absent)]
-    text = evaluate_targets.table(rows, present) + "".join(f"\n{line}\n" for line in absent)
+    text = targets.table(rows, present) + "".join(f"\n{line}\n" for line in absent)
     (out / "targets.md").write_text(text, encoding="utf-8")
     return "\n".join([*parts, text])
 

@@ -8,11 +8,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, export  # noqa: E402
+from hpe_core import backends  # noqa: E402
 from hpe_core.backends.tensorrt import typed_graph  # noqa: E402
 from hpe_core.config import PipelineConfig, overridden  # noqa: E402
 from hpe_core.geometry.camera import CameraModel  # noqa: E402
 from hpe_core.pipeline.pipeline import Pipeline  # noqa: E402
+from training.deploy import export  # noqa: E402
 from training.networks import head6dof  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny

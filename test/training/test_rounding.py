@@ -6,7 +6,7 @@ ort = pytest.importorskip("onnxruntime")
 
 from onnx import helper, numpy_helper  # noqa: E402
 
-from hpe_core import export_rounding as rounding  # noqa: E402
+from training.deploy import rounding  # noqa: E402
 
 RNG = np.random.default_rng(0)
 

@@ -14,7 +14,7 @@ from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.lookat import lookat_rotation
-from training.peers import Peer
+from training.measure.peers import Peer
 
 BLUR, NOISE, JPEG_QUALITY = 0.02, 15.0, 30  # Gaussian sigma per box side; grey levels
 DARK_GAIN, DARK_NOISE = 0.15, 2.0

@@ -18,7 +18,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.files import plain_path
 from hpe_core.types import primary_face
-from training.peers import YUNET
+from training.measure.peers import YUNET
 
 DETECTOR_WIDTH = 640
 

@@ -1,4 +1,4 @@
-"""Other people's networks as methods of `hpe eval images` and training.evaluate: the same images, the same run.
+"""Other people's networks as methods of `hpe eval images` and training.measure.evaluate: the same images, the same run.
 
 Every network looks at a square crop of one face and says how the head is turned in the camera of that crop. The faces
 come from the labels (`true landmarks`, the crop that the networks were published with) or from YuNet's boxes. Where a
@@ -98,7 +98,7 @@ class Peer:
 
 def peers(weights):
     """dict name -> Peer or Absent of every network, with faces from the labels and from YuNet, and of MediaPipe."""
-    from training.peers_mediapipe import mediapipe_peer
+    from training.measure.peers_mediapipe import mediapipe_peer
 
     weights, made, detect, teachers, lacking = Path(weights), {}, None, None, ""
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from hpe_core.evaluation.errors.bootstrap import interval
 from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.evaluation.images.tables import markdown
-from training.peers import LANDMARKS
+from training.measure.peers import LANDMARKS
 
 MAE_DEG, SHARE_OF_BEST_PEER = 3.4, 0.9
 RENDERED_YAW_DEG, RENDERED_GEODESIC_DEG = 60.0, 2.5
@@ -38,7 +38,7 @@ class Measurements:
     """Everything that was measured. Each name -> ImageResult or Absent of the same methods.
 
     dev: the labelled photographs without the one near gimbal lock, dev_all: with it; rendered: exact poses; conditions:
-    set -> condition -> results; video, cost: of training.evaluate_video and training.evaluate; ours: names of our
+    set -> condition -> results; video, cost: of training.measure.video and training.measure.evaluate; ours: names of our
     methods, the others are peers. What was not measured is empty.
     """
 

@@ -1,9 +1,9 @@
 """From a training checkpoint to the ONNX that ships: fused, decoded, with its model card inside.
 
-    python -m hpe_core.export runs/head6dof/last.pt --card training/cards/head6dof.json --metrics metrics.json \\
+    python -m training.deploy.export runs/head6dof/last.pt --card training/cards/head6dof.json --metrics metrics.json \\
         --out hpe_core/weights/head6dof.onnx
 
-The card also lands beside the model as JSON. Metrics are what training.evaluate wrote for the same weights, which are
+The card also lands beside the model as JSON. Metrics are what training.measure.evaluate wrote for the same weights, which are
 exported without metrics first.
 """
 
@@ -78,8 +78,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkpoints", nargs="+", help="one, or several whose weights are averaged")
     p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data")
-    p.add_argument("--metrics", help="JSON written by training.evaluate, stored in the card")
-    p.add_argument("--calibration", help="JSON written by training.calibrate_covariance, stored in the card")
+    p.add_argument("--metrics", help="JSON written by training.measure.evaluate, stored in the card")
+    p.add_argument("--calibration", help="JSON written by training.deploy.calibrate_covariance, stored in the card")
     p.add_argument("--out", required=True)
     args = p.parse_args()
     card = json.loads(Path(args.card).read_text())

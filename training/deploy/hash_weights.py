@@ -1,6 +1,6 @@
 """Write the list by which shipped weights are verified when they are loaded. Run it after every change of them:
 
-python -m training.hash_weights
+python -m training.deploy.hash_weights
 """
 
 import json
