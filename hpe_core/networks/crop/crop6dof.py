@@ -13,9 +13,7 @@ MIRRORED_UP_TO = 3  # crops of one image that are looked at mirrored too: twice 
 # the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0017 to 0.0055
 SURE_CENTRE_STD_M = 0.0055  # hands, print and backs of heads give more
 DOUBTFUL_CENTRE_STD_M = 0.004  # from here on a face may stand on its head: 5 % of upright faces, all that do
-CLEARLY_SURER = (
-    0.75  # of the two ways up the one that shows a face says so by this ratio; at a right angle neither does
-)
+CLEARLY_SURER = 0.75  # ratio of the uncertainties of the two ways up; lower for a face, but not for one on its side
 HALF_TURN = np.array([-1.0, -1.0, 1.0])  # about the optical axis
 
 
