@@ -58,17 +58,24 @@ def range_from_size(camera, ray_camera, size_px):
     return REFERENCE_LENGTH_M * pixels_per_metre(camera, ray_camera) / np.asarray(size_px, float)
 
 
-def depth_covariance(R_camera_head, t_camera_head_m):
-    """Covariance (..., 3, 3) m^2 of positions (..., 3) along the line of sight: from the spread of head sizes, and from
-    the error that a turned head (..., 3, 3) brings with it.
+def head_size_covariance(t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Covariance (..., 3, 3) m^2 of positions (..., 3) from the spread of head sizes: along the line of sight only.
 
-    One is constant per person, the other per pose, so no filter may average them away; add it to what is published.
+    It is one constant per person, so no filter may average it away.
+    """
+    t = np.asarray(t_camera_head_m, float)
+    return HEAD_SIZE_REL_STD**2 * t[..., :, None] * t[..., None, :]
+
+
+def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Covariance (..., 3, 3) m^2 of positions (..., 3), along the line of sight only: `head_size_covariance`, and the
+    error that a turned head (..., 3, 3) brings with it, one constant per pose. Add it to what is published.
     """
     t = np.asarray(t_camera_head_m, float)
     ray = t / np.linalg.norm(t, axis=-1, keepdims=True)
     aside, up_down, _ = np.moveaxis((lookat_rotation(ray) @ R_camera_head)[..., 2], -1, 0)  # of the axis into the skull
-    variance = HEAD_SIZE_REL_STD**2 + (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
-    return variance[..., None, None] * t[..., :, None] * t[..., None, :]
+    variance = (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+    return head_size_covariance(t) + variance[..., None, None] * t[..., :, None] * t[..., None, :]
 
 
 def direction_covariance(R_camera_head, std_rad):
