@@ -24,8 +24,8 @@ setup(
             "weights/*.onnx",
             "weights/*.npz",
             "weights/*.json",
-            "evaluation/*.html",
-            "engines/parity_frames/*",
+            "evaluation/report/*.html",
+            "backends/tensorrt/parity_frames/*",
         ]
     },
     python_requires=">=3.10",

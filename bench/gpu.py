@@ -118,7 +118,7 @@ class TorchNetwork:
         from hpe_core import registry
         from hpe_core.backends.tensorrt import typed_graph
 
-        module = registry.load("hpe_core.models", card.name)
+        module = registry.load("training.networks", card.name)
         net = module.Deployed(module.build(module.Config(**card.raw["config"]))).eval()
         known = net.state_dict()
         weights = typed_graph.with_initializers(model).graph.initializer

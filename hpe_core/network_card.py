@@ -58,7 +58,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """One network. kind: WHOLE_IMAGE or CROP; estimator: module of hpe_core.estimators that reads its rows.
+    """One network. kind: WHOLE_IMAGE or CROP; estimator: module of hpe_core.networks that reads its rows.
 
     columns: name -> (first, end) of a row; row: how many columns a row has; crop_m: metres that a crop shows, None for
     whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes; raw:

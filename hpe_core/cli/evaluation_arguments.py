@@ -77,7 +77,7 @@ def add_parsers(commands):
         formatter_class=formatter,
     )
     _add_images_arguments(images)
-    images.set_defaults(command=_later("eval_images", "image_actions"))
+    images.set_defaults(command=_later("eval_images", "evaluation_images"))
     convert = commands.add_parser(
         "convert",
         help="datasets, images and videos into bags",
@@ -88,11 +88,11 @@ def add_parsers(commands):
     convert.set_defaults(command=_later("convert"))
 
 
-def _later(name, module="actions"):
-    """The function of that name in a module of hpe_core.evaluation, imported when it is called."""
+def _later(name, module="evaluation"):
+    """The function of that name in a module of this room, imported when it is called."""
 
     def call(args):
-        return getattr(importlib.import_module(f"hpe_core.evaluation.{module}"), name)(args)
+        return getattr(importlib.import_module(f"hpe_core.cli.{module}"), name)(args)
 
     return call
 

@@ -15,7 +15,8 @@ from hpe_core.rotations.landmarks import LandmarkRotation
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
-READER = {WHOLE_IMAGE: "Estimator", CROP: "Refiner"}  # class in a module of hpe_core.estimators
+ROOM = {WHOLE_IMAGE: "hpe_core.networks.whole", CROP: "hpe_core.networks.crop"}  # a module each, by its card
+READER = {WHOLE_IMAGE: "Estimator", CROP: "Refiner"}  # the class in it
 WRONG_KIND = {CROP: "for face crops, not for whole images", WHOLE_IMAGE: "for whole images, not for face crops"}
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,9 @@ class Pipeline:
         path = model_store.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
-        module = registry.load("hpe_core.estimators", backend.card.estimator)
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
-        return backend, getattr(module, READER[kind])
+        return backend, getattr(registry.load(ROOM[kind], backend.card.estimator), READER[kind])
 
     @property
     def card(self):

@@ -13,12 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store  # noqa: E402
 from hpe_core.backends.tensorrt import gpu as gpu_here  # noqa: E402
-from hpe_core.backends.tensorrt import (
-    make,
-    parity,
-    sampler,
-    typed_graph,
-)
+from hpe_core.backends.tensorrt import make, parity, sampler, typed_graph  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = {  # of each row of the CSV, after date, commit and hardware

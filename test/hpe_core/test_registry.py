@@ -8,7 +8,7 @@ from hpe_core.errors import HpeError
 
 def test_names_are_the_files_of_a_package():
     assert "onnxruntime" in registry.available("hpe_core.backends")
-    assert "head6dof" in registry.available("hpe_core.models")
+    assert "head6dof" in registry.available("training.networks")
 
 
 @pytest.fixture

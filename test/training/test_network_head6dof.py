@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from training.networks import head6dof  # noqa: E402
-from training.networks.blocks import RepConv  # noqa: E402
+from training.networks._blocks import RepConv  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny
 

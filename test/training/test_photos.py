@@ -14,14 +14,7 @@ cv2 = pytest.importorskip("cv2")
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec  # noqa: E402
-from training.label import (
-    consensus,
-    detect,
-    profile,
-    shards,
-    sources,
-    teachers,
-)
+from training.label import consensus, detect, profile, shards, sources, teachers  # noqa: E402
 from training.label.bfm_frame import BfmFrame  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

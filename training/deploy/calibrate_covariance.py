@@ -1,6 +1,7 @@
 """How large are the errors that the networks call one sigma? Scales for the model cards, from held-out people.
 
-    python -m training.deploy.calibrate_covariance --head head6dof.onnx --crop crop6dof.onnx --shards DIR [DIR ...] --out DIR
+    python -m training.deploy.calibrate_covariance --head head6dof.onnx --crop crop6dof.onnx \\
+        --shards DIR [DIR ...] --out DIR
 
 Each scale makes 95 % of the held-out errors lie inside the published 95 % region on the shard set that needs the most.
 Crops are not looked at mirrored here, as in images with many faces, so that the scale holds for those, too. Writes

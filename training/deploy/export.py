@@ -3,8 +3,8 @@
     python -m training.deploy.export runs/head6dof/last.pt --card training/cards/head6dof.json --metrics metrics.json \\
         --out hpe_core/weights/head6dof.onnx
 
-The card also lands beside the model as JSON. Metrics are what training.measure.evaluate wrote for the same weights, which are
-exported without metrics first.
+The card also lands beside the model as JSON. Metrics are what training.measure.evaluate wrote for the same
+weights, which are exported without metrics first.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def export(checkpoint_paths, card, out):
     """
     runs = [torch.load(path, weights_only=True, map_location="cpu") for path in checkpoint_paths]
     saved = runs[-1]
-    module = registry.load("hpe_core.models", card["name"])
+    module = registry.load("training.networks", card["name"])
     config = module.Config(**saved["config"])
     net = module.build(config)
     net.load_state_dict(_mean_weights([run["average"] for run in runs]), strict=True)

@@ -1,11 +1,13 @@
 """INT8 for a shipped model: ranges from photographs, then what it gains and what it costs, on this machine.
 
-    python -m training.deploy.quantise hpe_core/weights/head6dof.onnx --shards DIR [DIR ...] --out runs/head6dof_int8.onnx
-    python -m training.deploy.quantise hpe_core/weights/crop6dof.onnx --crops FILE.npz [FILE.npz ...] --out crop6dof_int8.onnx
+    python -m training.deploy.quantise hpe_core/weights/head6dof.onnx \\
+        --shards DIR [DIR ...] --out runs/head6dof_int8.onnx
+    python -m training.deploy.quantise hpe_core/weights/crop6dof.onnx \\
+        --crops FILE.npz [FILE.npz ...] --out crop6dof_int8.onnx
 
 Latency: both models in turn, one thread, ratio of medians. Cost: best face of every frame of the sample bag, the change
 of its rotation and of its error against the truth in the bag; that is rendered, so judge the loss on photographs
-with training.measure.evaluate, too. A crop network's cost is also measured on crops that gave no ranges, against their labels.
+with training.measure.evaluate. A crop network's cost is also measured on crops that gave no ranges, against their labels.
 --target tensorrt writes what `hpe engine build` takes.
 """
 

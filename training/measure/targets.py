@@ -38,8 +38,8 @@ class Measurements:
     """Everything that was measured. Each name -> ImageResult or Absent of the same methods.
 
     dev: the labelled photographs without the one near gimbal lock, dev_all: with it; rendered: exact poses; conditions:
-    set -> condition -> results; video, cost: of training.measure.video and training.measure.evaluate; ours: names of our
-    methods, the others are peers. What was not measured is empty.
+    set -> condition -> results; video, cost: of training.measure.video and training.measure.evaluate; ours: names of
+    our methods, the others are peers. What was not measured is empty.
     """
 
     ours: tuple

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from training.networks.blocks import RepConv, fuse, stage
+from training.networks._blocks import RepConv, fuse, stage
 
 LANDMARKS = 68
 SPEC = {

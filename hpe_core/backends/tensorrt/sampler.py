@@ -1,5 +1,5 @@
-"""The graph that cuts a network's input out of a whole image on the device: canvases of nodes, as hpe_core.pixels.canvas
-makes them with OpenCV.
+"""The graph that cuts a network's input out of a whole image on the device: canvases of nodes, as OpenCV makes them in
+hpe_core.pixels.canvas.
 
 Inputs: `image` (H, W, 3) uint8, any size in IMAGE_SIZES; `nodes` (N, GRID, GRID, 2) float32, image pixels of evenly
 spaced canvas pixels from the first to the last; `spread` (N,) float32, 0: bilinear at the pixels' centres, 1: the mean

@@ -11,7 +11,7 @@ from hpe_core.evaluation.report.tables import ROWS, cell
 from hpe_core.evaluation.report.thumbnails import thumbnails
 from hpe_core.evaluation.streams.bag_evaluation import combined, worst_frames
 
-PAGE = Path(__file__).with_name("report_page.html")
+PAGE = Path(__file__).with_name("page.html")
 MAX_BAGS, MAX_POINTS, WORST = 30, 3000, 12
 GAP_S = 1.0
 NEAR_NS = 20_000_000  # a true pose so near in time is drawn beside the estimate

@@ -1,4 +1,6 @@
-"""Which topics of a bag a pose node needs, as JSON on one line: python -m hpe_core.evaluation.streams.camera_topics BAG [TOPIC]
+"""Which topics of a bag a pose node needs, as JSON on one line.
+
+    python -m hpe_core.evaluation.streams.camera_topics BAG [TOPIC]
 
 The launch file asks this way, since `ros2 launch` may run under an interpreter that lacks our packages.
 """

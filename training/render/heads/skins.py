@@ -1,6 +1,8 @@
 """Photo textures for ICT-FaceKit heads.
 
-    python -m training.render.heads.skins --photos SHARDS --out FILE.npz    (its own environment: mediapipe==0.10.21, numpy<2)
+    python -m training.render.heads.skins --photos SHARDS --out FILE.npz
+
+It needs an environment of its own: mediapipe==0.10.21, numpy<2.
 
 MediaPipe's face mesh gives the landmarks of a near-frontal photo; ICT identity, expression and a weak-perspective
 camera are fitted to them; the photo is read at every texel of the face. Where the surface turns away from the camera,

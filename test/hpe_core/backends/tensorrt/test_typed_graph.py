@@ -5,11 +5,7 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store  # noqa: E402
-from hpe_core.backends.tensorrt import (
-    make,
-    parity,
-    typed_graph,
-)
+from hpe_core.backends.tensorrt import make, parity, typed_graph  # noqa: E402
 from hpe_core.errors import HpeError  # noqa: E402
 from training.deploy import rounding  # noqa: E402
 
