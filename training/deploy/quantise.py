@@ -7,7 +7,7 @@
 
 Latency: both models in turn, one thread, ratio of medians. Cost: best face of every frame of the sample bag, the change
 of its rotation and of its error against the truth in the bag; that is rendered, so judge the loss on photographs
-with training.measure.evaluate. A crop network's cost is also measured on crops that gave no ranges, against their labels.
+with training.measure.evaluate. A crop network's cost is also measured on crops that gave no ranges, against labels.
 --target tensorrt writes what `hpe engine build` takes.
 """
 
