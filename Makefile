@@ -18,8 +18,9 @@ test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests to
 	@$(RUN) python -m pytest
 	@$(if $(ROS_SETUP),echo "ROS 2: tests marked 'ros' were run with $(ROS_SETUP); skips and their reasons stand above",echo "ROS 2: none under /opt/ros, tests marked 'ros' were skipped")
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test $(VENV)/.lint  ## style, and types by pyright
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(RUN) pyright
 
 train-smoke: $(VENV)/.test  ## two training steps on synthetic scenes
 	@$(VENV)/bin/python -m pytest -m train_smoke
@@ -41,6 +42,10 @@ $(VENV)/.test: setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "installing hpe_ros with its test tools (a few minutes, once) ..."
 	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[$(EXTRAS)]'
 	@touch $(VENV)/.demo $@
+
+$(VENV)/.lint: setup.py | $(VENV)/bin/python
+	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[lint]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) hpe_out .pytest_cache .ruff_cache .hypothesis

@@ -46,6 +46,8 @@ setup(
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
         "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"],  # small, and no torch
+        # pyright runs on node, which comes with it
+        "lint": ["ruff", "pyright[nodejs]==1.1.414"],
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)
         "colcon": ["colcon-core", "colcon-ros", "colcon-bash", "colcon-package-selection", "lark"],
     },

@@ -1,119 +1,105 @@
-"""Who may import whom, read from the syntax tree. A new dependency is added here on purpose or not at all."""
+"""Who may import whom: the tables in CONTRIBUTING.md against the syntax tree."""
 
 import ast
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CORE = sorted(p.relative_to(ROOT) for p in (ROOT / "hpe_core").rglob("*.py"))
+from docs import import_graph, make_imports_picture
 
-# parts of hpe_core: the parts and the third-party packages that each may import
-ALLOWED = {
-    "errors": (set(), set()),
-    "arguments": ({"errors"}, set()),
-    "geometry": ({"errors", "geometry"}, {"numpy", "cv2", "scipy"}),
-    "types": ({"errors", "geometry"}, {"numpy"}),
-    "config": ({"errors"}, set()),
-    "registry": ({"errors"}, set()),
-    "safe_files": ({"errors"}, set()),
-    "model_store": ({"errors"}, set()),
-    "network_card": ({"errors"}, set()),
-    "methods": ({"errors", "model_store"}, set()),
-    "image_rotation": ({"errors", "geometry", "types"}, {"numpy", "cv2"}),
-    "spread": ({"geometry", "types"}, {"numpy"}),
-    "preprocess": ({"errors", "geometry"}, {"numpy", "cv2"}),
-    "backends": (
-        {"backends", "engines", "errors", "model_store", "network_card", "preprocess", "registry"},
-        {"numpy"},
-    ),
-    "engines": (
-        {"arguments", "backends", "engines", "errors", "export_precision", "geometry", "model_store", "network_card"}
-        | {"preprocess", "safe_files"},
-        {"numpy", "cv2", "onnx", "rich"},
-    ),
-    "models": ({"errors", "models"}, {"torch"}),
-    "estimators": ({"errors", "geometry", "types", "preprocess"}, {"numpy"}),
-    "tracking": ({"errors", "geometry", "types", "tracking"}, {"numpy"}),
-    "attention": ({"attention", "config", "errors", "geometry", "types"}, {"numpy", "scipy"}),
-    # its commands import training.nlml by name and io when they run
-    "nlml": ({"arguments", "errors", "geometry", "io", "model_store", "network_card", "nlml"}, {"numpy"}),
-    "pipeline": (
-        {"backends", "errors", "image_rotation", "methods", "model_store", "network_card", "nlml", "preprocess"}
-        | {"registry", "spread", "tracking", "types"},
-        set(),
-    ),
-    "export_precision": (
-        {"backends", "engines", "errors", "export_rounding", "network_card"},
-        {"onnx", "onnxruntime", "numpy"},
-    ),
-    "export_rounding": (set(), {"onnx", "onnxruntime", "numpy"}),
-    "export": ({"backends", "export_precision", "registry"}, {"torch", "onnx", "onnxruntime", "numpy"}),
-}
-# every other part (reading, evaluation, tools): no network code, no middleware
-OTHER = {"numpy", "cv2", "av", "scipy", "rich", "ruamel", "rosbags", "lz4", "backports", "compression", "distributed"}
-# TensorRT is imported by name, once: engines/tensorrt_build.py finds out which of its libraries there is
-ONLY_IN = {
-    "onnxruntime": "backends/onnxruntime.py",
-    "cuda": "backends/_cuda_memory.py",
-    "torch": "backends/_cuda_memory.py",
-}
+ROOT = import_graph.ROOT
+PACKAGES = import_graph.PACKAGES
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+MOST_MODULES, MOST_LINES = 14, 350
 
 
-def imported(path):
-    """Dotted names that a file imports anywhere, `from a import b` as a.b."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def table(name):
+    """Rows of the table between <!-- name --> and <!-- /name -->, without its head."""
+    lines = TEXT.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def part_of(path):
-    return path.parts[1].removesuffix(".py")
+def words(cell):
+    return set(re.findall(r"[\w.]+", cell))
 
 
-@pytest.mark.parametrize("path", CORE, ids=str)
-def test_core_imports_only_what_its_part_may(path):
-    parts, packages = ALLOWED.get(part_of(path), (None, OTHER))
-    for name in imported(path):
-        top, _, rest = name.partition(".")
-        if top == "hpe_core":
-            part = rest.split(".")[0]
-            assert part != "models" or part_of(path) == "models", f"{path} imports {name}"
-            assert parts is None or part in parts, f"{path} imports {name}"
-        elif top not in sys.stdlib_module_names:
-            own = ONLY_IN.get(top) == "/".join(path.parts[1:])
-            assert own or top in packages, f"{path} imports {name}"
+ROOMS = {row[0]: (words(row[2]), words(row[3])) for row in table("rooms")}
+HOMES = [(package, tuple(home.split(", "))) for package, home in table("homes")]
+FILES = [path for package in PACKAGES for path in import_graph.sources(package)]
 
 
-def test_geometry_knows_nothing_of_types():
-    for path in CORE:
-        if part_of(path) == "geometry":
-            assert not any(name.startswith("hpe_core.types") for name in imported(path))
+def third_party(path):
+    """Top names of the packages that a file imports from outside the project and the standard library."""
+    tops = {name.partition(".")[0] for name in import_graph.imported(path)}
+    return tops - set(sys.stdlib_module_names) - {*PACKAGES, "docs", "bench"}
 
 
-@pytest.mark.parametrize("path", sorted(p.relative_to(ROOT) for p in (ROOT / "hpe_ros").rglob("*.py")), ids=str)
-def test_ros_side_imports_neither_training_nor_networks(path):
-    tops = {name.split(".")[0] for name in imported(path)}
-    assert not tops & {"training", "torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx"}
-    assert not any(name.startswith(("hpe_core.models", "training.deploy.export")) for name in imported(path))
+def test_every_room_imports_what_the_table_says_and_the_table_says_no_more():
+    found = import_graph.room_graph()
+    assert found.keys() == ROOMS.keys()
+    assert {room: sorted(targets) for room, targets in found.items()} == {
+        room: sorted(allowed) for room, (allowed, _) in ROOMS.items()
+    }
 
 
-@pytest.mark.parametrize("path", sorted(p.relative_to(ROOT) for p in (ROOT / "training").rglob("*.py")), ids=str)
-def test_training_knows_nothing_of_ros(path):
-    tops = {name.split(".")[0] for name in imported(path)}
-    assert not tops & {"hpe_ros", "rclpy", "tensorrt"}
+def test_every_room_uses_the_packages_that_the_table_says_and_no_others():
+    used = {room: set() for room in ROOMS}
+    for path in FILES:
+        used[import_graph.room_of(import_graph.module_of(path))] |= third_party(path)
+    homeless = {package for package, _ in HOMES if package not in ("rich", "rclpy")}
+    for room in used.keys() - {"training"}:
+        assert used[room] - homeless == ROOMS[room][1] - homeless, room
+
+
+@pytest.mark.parametrize(("package", "homes"), HOMES, ids=[package for package, _ in HOMES])
+def test_a_package_with_a_home_is_imported_nowhere_else(package, homes):
+    for path in FILES:
+        if path.parts[0] != "training" and package in {n.partition(".")[0] for n in import_graph.imported(path)}:
+            assert any(str(path).startswith(home) for home in homes), path
+
+
+def test_no_two_files_or_rooms_import_each_other():
+    assert import_graph.cycles(import_graph.file_graph()) == []
+    assert import_graph.cycles(import_graph.room_graph()) == []
+
+
+def test_a_cycle_is_found():
+    assert import_graph.cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_the_core_never_names_training_or_ros():
+    for path in import_graph.sources("hpe_core"):
+        names = {
+            node.value.partition(".")[0]
+            for node in ast.walk(ast.parse((ROOT / path).read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[\w.]+", node.value)
+            if "." in node.value
+        }
+        tops = {name.partition(".")[0] for name in import_graph.imported(path)}
+        assert not (names | tops) & {"training", "hpe_ros", "rclpy"}, path
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)
+def test_a_folder_has_at_most_fourteen_modules(folder):
+    assert len([path for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"]) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_file_has_at_most_350_lines(path):
+    assert len((ROOT / path).read_text().splitlines()) <= MOST_LINES
+
+
+def test_the_picture_of_the_imports_is_that_of_the_code():
+    assert make_imports_picture.PICTURE.read_text() == make_imports_picture.picture(make_imports_picture.shown_rooms())
 
 
 def test_importing_the_inference_path_loads_no_framework():
     code = (
-        "import sys, hpe_core.pipeline.pipeline, hpe_core.config, hpe_core.backends, hpe_core.backends.onnxruntime\n"
-        "import hpe_core.backends.tensorrt.backend, hpe_core.cli.engine, hpe_core.nlml, hpe_core.cli.nlml\n"
-        "import hpe_core.networks.whole.head6dof\n"
+        "import sys, hpe_core.pipeline, hpe_core.config, hpe_core.backends, hpe_core.backends.onnxruntime\n"
+        "import hpe_core.backends.tensorrt, hpe_core.cli.main, hpe_core.nlml\n"
+        "import hpe_core.networks.whole.head6dof, hpe_core.networks.crop.crop6dof\n"
         "frameworks = ('rclpy', 'torch', 'tensorly', 'training', 'tensorrt', 'tensorrt_rtx', 'cuda', 'onnx')\n"
         "frameworks += ('onnxruntime',)\n"
         "print([m for m in frameworks if m in sys.modules])"

@@ -1,1 +1,0 @@
-"""Estimators, one file each: from an image and a camera to faces with poses, with any backend."""

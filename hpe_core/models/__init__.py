@@ -1,1 +1,0 @@
-"""Networks in torch, one file each; only training and export import them."""
