@@ -21,10 +21,10 @@ from hpe_core.evaluation.streams.evaluate import Options
 from hpe_core.evaluation.streams.matching import MatchOptions
 from hpe_core.evaluation.streams.parallel import evaluate_bags
 from hpe_core.evaluation.streams.readers import parse_spec
-from hpe_core.io.bags import bag_files
+from hpe_core.io.bags import BAG_SUFFIXES, bag_files, is_bag_folder
 from hpe_core.io.camera_info import camera_from_yaml
+from hpe_core.io.files import natural_key
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
-from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
 from hpe_core.io.text import printable
 from hpe_core.io.yaml_file import load_mapping
 from hpe_core.pipeline.pipeline import with_method

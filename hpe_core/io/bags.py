@@ -1,4 +1,4 @@
-"""Images of a rosbag2 (MCAP or SQLite, whole or cut off) with their CameraInfo, read without ROS."""
+"""Messages of a rosbag2 (MCAP or SQLite, whole or cut off), read without ROS."""
 
 import sqlite3
 import tempfile
@@ -8,13 +8,12 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from hpe_core.errors import HpeError
-from hpe_core.io.camera_info import camera_from_message
-from hpe_core.io.files import check_regular, plain_path
+from hpe_core.io.files import check_regular, natural_key, plain_path
 from hpe_core.io.mcap_scan import McapScan
-from hpe_core.io.sources import BAG_SUFFIXES, DEFAULT_FRAME_ID, Frame, Source, natural_key
 from hpe_core.io.unpack import unpack_file, unpack_message
-from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
+from hpe_core.io.yaml_file import check_aliases, load_mapping
 
+BAG_SUFFIXES = (".mcap", ".db3")
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -169,8 +168,6 @@ def _check_profiles(path):
     """Raises HpeError when the quality of service of a topic, which rosbags reads as YAML, grows without measure."""
     from ruamel.yaml.error import YAMLError
 
-    from hpe_core.io.yaml_file import check_aliases
-
     try:
         with plain_path(path) as name, closing(sqlite3.connect(f"file:{name}?immutable=1", uri=True)) as database:
             for (text,) in database.execute("SELECT offered_qos_profiles FROM topics"):
@@ -215,8 +212,6 @@ def _line(error):
 
 def _metadata(path):
     """Names of the bag's files, and dict topic -> message count, as metadata.yaml says; empty when it does not."""
-    from hpe_core.io.yaml_file import load_mapping
-
     try:
         info = load_mapping(path, "metadata")["rosbag2_bagfile_information"]
         counts = {
@@ -233,143 +228,6 @@ def stamp_ns_of(stamp):
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def _later(message, other):
-    """Whether the header stamp of a message lies after that of the other."""
-    return stamp_ns_of(message.header.stamp) > stamp_ns_of(other.header.stamp)
-
-
-class BagSource(Source):
-    """Images of one topic of a rosbag2; stamps and frame_id are those of the message headers.
-
-    CameraInfo comes from `camera_info` beside the image topic, else from the only CameraInfo topic with the images'
-    frame_id; it is followed as it changes.
-    """
-
-    kind = "bag"
-
-    def __init__(self, path, topic=None):
-        self._bag = Bag(path)
-        try:
-            self.topic = _image_topic(self._bag, topic)
-            full = Path(path).resolve()
-            super().__init__(full.name if full.is_dir() else full.stem, self._bag.counts[self.topic])
-            self.losses, self.notices = self._bag.losses, self._bag.notices
-            self.files = bag_files(path)
-            self._info_topic = self._find_info_topic()
-        except BaseException:
-            self._bag.close()
-            raise
-        self._rectified = "rect" in _base(self.topic).rsplit("/", 1)[-1]
-        self._info_key = self._camera = None
-        others = [name for name in image_topics(self._bag) if name != self.topic]
-        if others and topic is None:
-            self._note(f"using image topic {self.topic}; the bag also has {', '.join(others)} (choose with --topic)")
-        if self._info_topic is None:
-            self._note(f"the bag has no CameraInfo for {self.topic}")
-
-    @property
-    def transport(self):
-        """image_transport's name for what the topic carries."""
-        return "compressed" if self._bag.topics[self.topic] == COMPRESSED else "raw"
-
-    @property
-    def info_topic(self):
-        """The CameraInfo topic that belongs to the images, None when there is none."""
-        return self._info_topic
-
-    def close(self):
-        self._bag.close()
-
-    def __iter__(self):
-        """Frames in the bag's order. An image waits for the CameraInfo of its own stamp until the next image."""
-        if self._info_topic:
-            self._take_info(self._bag.first(self._info_topic))  # for images that come before it
-        waiting, index = None, 0
-        for topic, msgtype, time_ns, data in self._bag.messages({self.topic, self._info_topic} - {None}):
-            message = _decoded(data, msgtype)
-            if topic == self._info_topic:
-                if waiting and message and _later(message, waiting[0]):  # it is the next image's
-                    yield self._frame(*waiting)
-                    waiting = None
-                self._take_info(message)
-                if waiting and message and message.header.stamp == waiting[0].header.stamp:
-                    yield self._frame(*waiting)
-                    waiting = None
-                continue
-            if waiting:
-                yield self._frame(*waiting)
-            waiting = (message, time_ns, index) if message else None
-            if message is None:
-                yield Frame(None, time_ns, DEFAULT_FRAME_ID, index, self.topic, error="the message is damaged")
-            index += 1
-        if waiting:
-            yield self._frame(*waiting)
-
-    def _note(self, text):
-        if text not in self.notices:
-            self.notices.append(text)
-
-    def _find_info_topic(self):
-        topics, counts = self._bag.topics, self._bag.counts
-        infos = [name for name, msgtype in topics.items() if msgtype == CAMERA_INFO and counts[name]]
-        beside = _base(self.topic).rsplit("/", 1)[0] + "/camera_info"
-        if beside in infos:
-            return beside
-        image = self._bag.first(self.topic)
-        frame_id = image.header.frame_id if image else None
-        firsts = {name: self._bag.first(name) for name in infos}
-        same = [name for name, info in firsts.items() if info and info.header.frame_id == frame_id]
-        return same[0] if len(same) == 1 else None
-
-    def _take_info(self, info):
-        """Follow the CameraInfo; build the camera only when something in it has changed."""
-        if info is None:
-            return
-        roi = info.roi
-        numbers = (info.width, info.height, *info.k, *info.d, *info.p, info.binning_x, info.binning_y)
-        key = (*numbers, info.distortion_model, roi.x_offset, roi.y_offset, roi.width, roi.height)
-        if key == self._info_key:
-            return
-        self._info_key = key
-        try:
-            self._camera = camera_from_message(info, self._rectified)
-        except HpeError as error:
-            self._camera = None
-            self._note(f"{self._info_topic} cannot be used: {error}")
-
-    def _frame(self, message, time_ns, index):
-        image = error = None
-        try:
-            if hasattr(message, "encoding"):
-                fields = (message.height, message.width, message.encoding, message.step, message.is_bigendian)
-                image = bgr_from_raw(message.data, *fields)
-            else:
-                image = bgr_from_compressed(message.data)
-        except HpeError as reason:
-            if index == 0 and hasattr(message, "encoding") and message.encoding not in ENCODINGS:
-                raise HpeError(f"{self.topic}: {reason}") from reason
-            error = str(reason)
-        stamp_ns = stamp_ns_of(message.header.stamp)
-        if stamp_ns == 0:
-            stamp_ns = time_ns
-            self._note(f"{self.topic} has headers without a stamp: the time of recording is taken")
-        frame_id = message.header.frame_id or DEFAULT_FRAME_ID
-        return Frame(image, stamp_ns, frame_id, index, self.topic, self._camera, error)
-
-
-def _decoded(data, msgtype):
-    """The message, or None when its bytes are damaged."""
-    try:
-        return typestore().deserialize_cdr(data, msgtype)
-    except Exception:  # generated code lets struct, index, key and unicode errors through
-        return None
-
-
-def _base(topic):
-    """The topic name without the transport: /cam/image_raw/compressed -> /cam/image_raw."""
-    return topic.removesuffix("/compressed")
-
-
 def image_topics(bag):
     """Image topics, those with messages first; depth images are no pictures and come last."""
     names = [
@@ -380,15 +238,6 @@ def image_topics(bag):
     return sorted(names, key=lambda name: (not bag.counts[name], "depth" in name, bag.topics[name] != IMAGE))
 
 
-def _image_topic(bag, wanted):
-    """The image topic to read. Raises HpeError, listing what the bag has, when there is none or not the wanted."""
-    images = image_topics(bag)
-    has = ", ".join(f"{name} ({msgtype})" for name, msgtype in sorted(bag.topics.items())) or "no messages at all"
-    if wanted is not None:
-        for name in (wanted, f"/{wanted.lstrip('/')}"):
-            if name in images:
-                return name
-        raise HpeError(f"{bag.path} has no image topic {wanted}; it has: {has}")
-    if not images:
-        raise HpeError(f"{bag.path} has no image topic; it has: {has}")
-    return images[0]
+def is_bag_folder(path: Path) -> bool:
+    """Whether a folder holds a rosbag2."""
+    return (path / "metadata.yaml").exists() or any(child.suffix in BAG_SUFFIXES for child in path.iterdir())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,23 @@ def camera_from_message(message, rectified=False):
 def _field(message, name):
     """k, d, p under their names since Galactic, or in capitals as before."""
     return getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
+
+
+def change_key(message: Any) -> tuple:
+    """What the camera of a sensor_msgs/CameraInfo depends on, hashable: the same key means the same camera."""
+    roi = message.roi
+    return (
+        message.width,
+        message.height,
+        message.distortion_model,
+        *(np.asarray(_field(message, name), float).tobytes() for name in ("k", "d", "p")),
+        message.binning_x,
+        message.binning_y,
+        roi.x_offset,
+        roi.y_offset,
+        roi.width,
+        roi.height,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _kind(mode):
 
 
 @contextmanager
-def plain_path(path: str | Path):
+def plain_path(path: str | Path) -> Iterator[str]:
     """Name of the file for a library that wants plain ASCII: itself, or a link to it that lasts for the `with` block.
 
     OpenCV dies of names that are not UTF-8; FFmpeg takes `a:b` as a protocol and `%d` as a series; SQLite reads `?`.
@@ -76,3 +77,8 @@ def plain_path(path: str | Path):
         link = os.path.join(folder, "source" + (suffix if _PLAIN.fullmatch(suffix) else ""))
         os.symlink(os.path.abspath(path), link)
         yield link
+
+
+def natural_key(text: str) -> list[tuple]:
+    """Sort key with numbers as numbers: img2 before img10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", text)]

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.sources import DEFAULT_FRAME_ID
+from hpe_core.io.frame import DEFAULT_FRAME_ID
 from hpe_ros import lifecycle, messages, parameters
 from hpe_ros.camera import messages as camera_messages
 from hpe_ros.camera.frames import EndlessFrames

@@ -10,8 +10,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.errors import HpeError
-from hpe_core.io.bags import BagSource
 from hpe_core.io.mcap_scan import MAGIC
+from hpe_core.io.sources.bag import BagSource
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"

@@ -7,8 +7,8 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.io.bags import BagSource
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice
+from hpe_core.io.sources.bag import BagSource
 
 SIDE_PX, QUALITY, AXIS_M = 240, 80, 0.09
 AXES_HEAD = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # x, y, z of the REP-155 face frame

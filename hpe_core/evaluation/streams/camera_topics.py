@@ -9,7 +9,7 @@ import json
 import sys
 
 from hpe_core.errors import HpeError
-from hpe_core.io.bags import BagSource
+from hpe_core.io.sources.bag import BagSource
 
 
 def camera_topics(bag_path, topic=None):

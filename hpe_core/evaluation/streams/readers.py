@@ -12,8 +12,9 @@ from hpe_core.evaluation.streams.messages import READERS, TF, header_of, store
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.evaluation.streams.series import PoseSeries, SeriesBuilder, head_rotation
 from hpe_core.evaluation.streams.tf_tree import TfTree
-from hpe_core.io.bags import CAMERA_INFO, Bag, BagSource, image_topics
+from hpe_core.io.bags import CAMERA_INFO, Bag, image_topics
 from hpe_core.io.camera_info import camera_from_message
+from hpe_core.io.sources.bag import BagSource
 
 MAX_TF_GAP_NS = 500_000_000
 

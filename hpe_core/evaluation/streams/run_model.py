@@ -11,8 +11,8 @@ from hpe_core.errors import HpeError
 from hpe_core.evaluation.errors.metrics import geodesic_deg, summary
 from hpe_core.evaluation.streams.series import PoseSeries
 from hpe_core.geometry.frames import mirrored
-from hpe_core.io.bags import BagSource
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice
+from hpe_core.io.sources.bag import BagSource
 
 FLIP_IMAGES = 100
 

@@ -17,7 +17,8 @@ import hpe_core
 from hpe_core import model_store
 from hpe_core.cli.main import _Interrupt, main
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
-from hpe_core.io.bags import Bag, BagSource
+from hpe_core.io.bags import Bag
+from hpe_core.io.sources.bag import BagSource
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -9,8 +9,8 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from hpe_core.errors import HpeError
-from hpe_core.io.bags import BagSource
 from hpe_core.io.sources import open_source
+from hpe_core.io.sources.bag import BagSource
 
 BOTH = [StoragePlugin.MCAP, StoragePlugin.SQLITE3]
 

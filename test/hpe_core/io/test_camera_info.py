@@ -3,9 +3,9 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.bags import BagSource
 from hpe_core.io.camera_info import CameraChoice, camera_from_message, camera_from_yaml
-from hpe_core.io.sources import Frame
+from hpe_core.io.frame import Frame
+from hpe_core.io.sources.bag import BagSource
 
 CALIBRATED = """\
 image_width: 640

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.io.sources import later_stamp_ns, natural_key, open_source
+from hpe_core.io.files import natural_key
+from hpe_core.io.sources import open_source
+from hpe_core.io.sources.video import later_stamp_ns
 
 
 @pytest.fixture

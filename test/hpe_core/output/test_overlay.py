@@ -4,7 +4,7 @@ import pytest
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.io.sources import Frame
+from hpe_core.io.frame import Frame
 from hpe_core.output.overlay import OverlayImages, OverlayVideo, draw
 from hpe_core.types import Face, HeadPose
 

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from hpe_core.io.sources import Frame
+from hpe_core.io.frame import Frame
 from hpe_core.output.summary import Summary, versions, write_json
 from hpe_core.types import Face, FrameResult, HeadPose
 

@@ -6,7 +6,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.geometry import euler, so3
-from hpe_core.io.sources import Frame
+from hpe_core.io.frame import Frame
 from hpe_core.output.writers import CSV_COLUMNS, PoseBag, PoseCsv
 from hpe_core.types import Face, FrameResult, HeadPose, primary_face
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
-from hpe_core.io.sources import IMAGE_SUFFIXES
+from hpe_core.io.sources.images import IMAGE_SUFFIXES
 from hpe_core.pixels.encodings import bgr_from_compressed, bgr_from_raw
 from hpe_core.pixels.image_header import MAX_PIXELS, check_image
 

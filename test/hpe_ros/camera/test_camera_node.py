@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpe_core.errors import HpeError
-from hpe_core.io.sources import Frame, Source
+from hpe_core.io.frame import Frame, Source
 from hpe_ros.camera.frames import EndlessFrames, source_name
 
 CALIBRATION = """image_width: 320

@@ -20,7 +20,7 @@ from hpe_core.geometry import euler
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global
-from hpe_core.io.bags import BagSource
+from hpe_core.io.sources.bag import BagSource
 
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
 # rgb.cal as BIWI ships it: intrinsics, distortion, rotation, translation (mm), image size

@@ -1,0 +1,49 @@
+"""Images of a camera."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from hpe_core.errors import HpeError
+from hpe_core.io.frame import DEFAULT_FRAME_ID, Frame, Source, refuse_topic
+
+MAX_FAILED_GRABS = 30
+
+
+class CameraSource(Source):
+    """A camera by its index; stamps are the time of arrival (system clock), it never ends by itself."""
+
+    kind = "camera"
+
+    def __init__(self, number: int):
+        super().__init__(f"camera{number}")
+        self._capture = cv2.VideoCapture(number)
+        if not self._capture.isOpened():
+            raise HpeError(f"camera {number} cannot be opened")
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = failed = 0
+        while failed < MAX_FAILED_GRABS:
+            got, image = self._capture.read()
+            if got:
+                yield Frame(image, time.time_ns(), DEFAULT_FRAME_ID, index, self.name)
+                index += 1
+                failed = 0
+            else:
+                failed += 1
+                time.sleep(0.01)
+        self.losses["the camera stopped delivering images"] += 1
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def opened(text: str, topic: str | None) -> CameraSource | None:
+    """The camera of an index of up to three digits, None for other text and where a file has that name."""
+    if not re.fullmatch(r"[0-9]{1,3}", text) or Path(text).exists():
+        return None
+    refuse_topic(topic, "a camera")
+    return CameraSource(int(text))
