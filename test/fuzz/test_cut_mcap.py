@@ -10,7 +10,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.errors import HpeError
-from hpe_core.io.mcap_scan import MAGIC
+from hpe_core.io.mcap_records import MAGIC
 from hpe_core.io.sources.bag import BagSource
 
 STORE = get_typestore(Stores.ROS2_JAZZY)

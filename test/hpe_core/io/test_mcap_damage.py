@@ -15,7 +15,8 @@ from rosbags.rosbag2 import CompressionMode
 from hpe_core.errors import HpeError
 from hpe_core.io import mcap_scan
 from hpe_core.io.bags import Bag
-from hpe_core.io.mcap_scan import MAGIC, McapScan
+from hpe_core.io.mcap_records import MAGIC
+from hpe_core.io.mcap_scan import McapScan
 
 try:
     from compression import zstd

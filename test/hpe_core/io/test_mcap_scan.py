@@ -5,7 +5,8 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, Reader
 
 from hpe_core.errors import HpeError
-from hpe_core.io.mcap_scan import MAGIC, McapScan
+from hpe_core.io.mcap_records import MAGIC
+from hpe_core.io.mcap_scan import McapScan
 
 
 def record(opcode, content):
