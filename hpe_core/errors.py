@@ -7,18 +7,18 @@ class HpeError(Exception):
     """Something the user can fix; the message is one line, printable, and says what, got and allowed."""
 
     def __init__(self, message: str = ""):
-        length = len(message)
-        super().__init__(printable(message[:MAX_TEXT]) + f" ... (cut, {length} characters)" * (length > MAX_TEXT))
+        cut = f" ... (cut, {len(message)} characters)" if len(message) > MAX_TEXT else ""
+        super().__init__(printable(message[:MAX_TEXT]) + cut)
 
 
-def printable(text: str) -> str:
+def printable(text: object) -> str:
     """The text without characters that steer a terminal: control, escape, bidirectional marks and bytes that are not
     UTF-8 become \\x1b, \\u202e, \\xff."""
-    text = str(text)
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+    plain = str(text)
+    return plain if plain.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in plain)
 
 
-def _escaped(character):
+def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's sign for a byte that is not UTF-8
         code -= 0xDC00

@@ -3,15 +3,21 @@
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hpe_core.errors import HpeError
 from hpe_core.io.files import check_regular, natural_key, plain_path
 from hpe_core.io.mcap_scan import McapScan
 from hpe_core.io.unpack import unpack_file, unpack_message
 from hpe_core.io.yaml_file import check_aliases, load_mapping
+
+if TYPE_CHECKING:  # loaded on first use: reading MCAP does without
+    from rosbags.rosbag2 import Reader
+    from rosbags.typesys.store import Typestore
 
 BAG_SUFFIXES = (".mcap", ".db3")
 IMAGE = "sensor_msgs/msg/Image"
@@ -21,8 +27,15 @@ BYTES_LOST = "bytes of the rosbag2 not readable"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
+class Stamp(Protocol):
+    """builtin_interfaces/Time."""
+
+    sec: int
+    nanosec: int
+
+
 @lru_cache(maxsize=1)
-def typestore():
+def typestore() -> "Typestore":
     """Message types of ROS 2 Jazzy; those used here are the same from Galactic on."""
     from rosbags.typesys import Stores, get_typestore
 
@@ -36,18 +49,22 @@ class Bag:
     notices: lines for the user. MCAP is read by McapScan, SQLite by rosbags.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.topics, self.counts = {}, Counter()
-        self.losses, self.notices = Counter(), []
-        self._readers, self._announced, self._unpacked = [], {}, None
+        self.topics: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()
+        self.notices: list[str] = []
+        self._readers: list[McapScan | Reader] = []
+        self._announced: dict[str, int] = {}
+        self._unpacked: tempfile.TemporaryDirectory | None = None
         try:
             self._open()
         except BaseException:
             self.close()
             raise
 
-    def _open(self):
+    def _open(self) -> None:
         files = [self.path]
         if self.path.is_dir():
             metadata = self.path / "metadata.yaml"
@@ -64,14 +81,18 @@ class Bag:
             check_regular(file)
             self._add(file)
 
-    def _add(self, file):
+    def _add(self, file: Path) -> None:
         if file.suffix == ".zstd":
             self._unpacked = self._unpacked or tempfile.TemporaryDirectory(prefix="hpe_")
             plain = Path(self._unpacked.name) / file.stem
             unpack_file(file, plain)
-            return self._add(plain)
-        if file.suffix == ".mcap":
-            return self._add_scan(McapScan(file))
+            self._add(plain)
+        elif file.suffix == ".mcap":
+            self._add_scan(McapScan(file))
+        else:
+            self._add_sqlite(file)
+
+    def _add_sqlite(self, file: Path) -> None:
         _check_profiles(file)
         reader, reason = _open_reader(file)
         if reader is None:
@@ -80,9 +101,8 @@ class Bag:
         for connection in reader.connections:
             self.topics[connection.topic] = connection.msgtype
             self.counts[connection.topic] += connection.msgcount
-        return None
 
-    def _add_scan(self, scan):
+    def _add_scan(self, scan: McapScan) -> None:
         self._readers.append(scan)
         self.topics.update(scan.topics)
         self.counts.update(scan.counts)
@@ -95,12 +115,13 @@ class Bag:
                 f"{scan.path.name} {scan.problem}: {readable} messages are readable, {scan.lost_bytes} bytes are lost"
             )
 
-    def messages(self, topics):
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
         """Iterator of (topic, message type, receive time in ns, CDR bytes) of the named topics.
 
         Leaves out the parts of a file that turn out damaged and counts what is missing in `losses`.
         """
-        read, refused = Counter(), Counter()
+        read: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
         for reader in self._readers:
             try:
                 for topic, msgtype, time_ns, data in _messages(reader, topics):
@@ -123,7 +144,7 @@ class Bag:
             if missing > 0:
                 self.losses[f"messages of {topic} not readable"] = missing
 
-    def _count_damage(self, reader):
+    def _count_damage(self, reader: "McapScan | Reader") -> None:
         """What reading has shown of a file whose index was whole."""
         if isinstance(reader, McapScan) and reader.lost_bytes and not reader.problem:
             reader.problem = "is damaged"
@@ -131,12 +152,12 @@ class Bag:
             self.losses[BYTES_LOST] += reader.lost_bytes
             self._note(f"{reader.path.name} is damaged: {reader.lost_bytes} bytes are lost, the rest is read")
 
-    def _note(self, text):
+    def _note(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
 
-    def first(self, topic):
-        """The first message of a topic, or None when there is none or it cannot be read."""
+    def first(self, topic: str) -> Any:
+        """The first message of a topic, of its rosbags type, or None when there is none or it cannot be read."""
         try:
             for reader in self._readers:
                 for _, msgtype, _, data in _messages(reader, {topic}):
@@ -145,7 +166,7 @@ class Bag:
             return None
         return None
 
-    def close(self):
+    def close(self) -> None:
         """Close the files."""
         for reader in self._readers:
             if not isinstance(reader, McapScan):
@@ -164,7 +185,7 @@ def bag_files(path: str | Path) -> list[Path]:
     return [child for child in path.iterdir() if child.suffix in BAG_SUFFIXES or child.name == "metadata.yaml"]
 
 
-def _check_profiles(path):
+def _check_profiles(path: Path) -> None:
     """Raises HpeError when the quality of service of a topic, which rosbags reads as YAML, grows without measure."""
     from ruamel.yaml.error import YAMLError
 
@@ -176,8 +197,8 @@ def _check_profiles(path):
         return  # what is no database, no YAML or of an old version is for rosbags to judge
 
 
-def _open_reader(path):
-    """An open rosbags Reader, or None and why not."""
+def _open_reader(path: Path) -> "tuple[Reader | None, str]":
+    """An open rosbags Reader, or None and why it cannot be opened."""
     from rosbags.rosbag2 import Reader
 
     try:
@@ -186,10 +207,10 @@ def _open_reader(path):
             reader.open()
     except Exception as error:  # on damaged files: ReaderError, TypeError, struct.error, OSError, sqlite errors ...
         return None, _line(error)
-    return reader, None
+    return reader, ""
 
 
-def _messages(reader, topics):
+def _messages(reader: "McapScan | Reader", topics: Collection[str]) -> Iterator[tuple[str, str, int, bytes]]:
     if isinstance(reader, McapScan):
         yield from reader.messages(topics)
         return
@@ -199,18 +220,18 @@ def _messages(reader, topics):
             yield connection.topic, connection.msgtype, time_ns, data
 
 
-def _plain(data):
+def _plain(data: bytes) -> bytes:
     """CDR bytes, unpacked when they are single messages compressed by the recorder (a bare file does not say so).
 
     Raises ValueError when they cannot be unpacked."""
     return unpack_message(bytes(data)) if bytes(data[:4]) == _ZSTD_MAGIC else data
 
 
-def _line(error):
+def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _metadata(path):
+def _metadata(path: Path) -> tuple[list[str], dict[str, int]]:
     """Names of the bag's files, and dict topic -> message count, as metadata.yaml says; empty when it does not."""
     try:
         info = load_mapping(path, "metadata")["rosbag2_bagfile_information"]
@@ -223,12 +244,12 @@ def _metadata(path):
         return [], {}
 
 
-def stamp_ns_of(stamp):
+def stamp_ns_of(stamp: Stamp) -> int:
     """Nanoseconds of a builtin_interfaces/Time."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def image_topics(bag):
+def image_topics(bag: Bag) -> list[str]:
     """Image topics, those with messages first; depth images are no pictures and come last."""
     names = [
         name

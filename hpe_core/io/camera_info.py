@@ -1,20 +1,25 @@
 """Camera models from camera_info YAML files and CameraInfo messages; which camera holds for a frame."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel, camera_from_info
+from hpe_core.io.frame import Frame
 from hpe_core.io.yaml_file import load_mapping
 
 DEFAULT_HFOV_DEG = 60.0
 REMEMBERED = 30  # cameras
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-def camera_from_yaml(path):
+def camera_from_yaml(path: str | Path) -> CameraModel:
     """CameraModel of a YAML file as camera_calibration and camera_info_manager write it (raw images: K and D).
 
     Raises HpeError when a field is missing, is no number, or does not make a camera.
@@ -22,7 +27,7 @@ def camera_from_yaml(path):
     return camera_from_mapping(load_mapping(path, "camera_info file"), f"camera_info file {path}")
 
 
-def camera_from_mapping(values, where):
+def camera_from_mapping(values: dict[str, Any], where: str) -> CameraModel:
     """CameraModel of the fields of a camera_info YAML (dict); `where` names it in messages."""
     width = _whole_number(values, "image_width", where)
     height = _whole_number(values, "image_height", where)
@@ -35,14 +40,14 @@ def camera_from_mapping(values, where):
         raise HpeError(f"{where}: {error}") from error
 
 
-def _whole_number(values, key, where):
+def _whole_number(values: dict[str, Any], key: str, where: str) -> int:
     value = values.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 20:
         raise HpeError(f"{where}: {key} must be a whole number above 0, got {value!r}")
     return value
 
 
-def _numbers(values, key, where):
+def _numbers(values: dict[str, Any], key: str, where: str) -> np.ndarray:
     """Numbers under `key`, either {data: [...]} as calibration writes it or a plain list."""
     group = values.get(key)
     data = group.get("data") if isinstance(group, dict) else group
@@ -54,8 +59,28 @@ def _numbers(values, key, where):
         raise HpeError(f"{where}: {key}.data must be a list of numbers, got {data!r}") from error
 
 
-def camera_from_message(message, rectified=False):
-    """CameraModel of the delivered image from a sensor_msgs/CameraInfo (rosbags or rclpy); binning and ROI applied.
+class RegionOfInterest(Protocol):
+    """sensor_msgs/RegionOfInterest."""
+
+    x_offset: int
+    y_offset: int
+    width: int
+    height: int
+
+
+class CameraInfo(Protocol):
+    """sensor_msgs/CameraInfo of rosbags or rclpy; k, d and p are read by name, see `_field`."""
+
+    width: int
+    height: int
+    distortion_model: str
+    binning_x: int
+    binning_y: int
+    roi: RegionOfInterest
+
+
+def camera_from_message(message: CameraInfo, rectified: bool = False) -> CameraModel:
+    """CameraModel of the delivered image from a CameraInfo; binning and ROI applied.
 
     rectified: the images are undistorted, so P counts, not K and D.
     """
@@ -73,13 +98,13 @@ def camera_from_message(message, rectified=False):
     )
 
 
-def _field(message, name):
+def _field(message: CameraInfo, name: str) -> Any:
     """k, d, p under their names since Galactic, or in capitals as before."""
     return getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
 
 
-def change_key(message: Any) -> tuple:
-    """What the camera of a sensor_msgs/CameraInfo depends on, hashable: the same key means the same camera."""
+def change_key(message: CameraInfo) -> tuple:
+    """What the camera of a CameraInfo depends on, hashable: the same key means the same camera."""
     roi = message.roi
     return (
         message.width,
@@ -108,38 +133,45 @@ class Pairing:
     problem: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted(Pairing):
+    """A Pairing that has a camera."""
+
+    camera: CameraModel
+
+
 class CameraFit:
     """The rule of the command and the node for images of another size than their calibration.
 
     A camera holds for images of its size, resized for those of its shape; for others a field of view is assumed.
     """
 
-    def __init__(self, hfov_deg):
+    def __init__(self, hfov_deg: float):
         CameraModel.from_hfov(1, 1, hfov_deg)  # a bad angle is refused before any work
         self._hfov_deg = hfov_deg
-        self._derived = {}
+        self._derived: dict[tuple, CameraModel] = {}
 
-    def of(self, camera, width, height, owner):
-        """Pairing for an image of width x height pixels. camera: CameraModel or None; owner: its name in messages."""
+    def of(self, camera: CameraModel | None, width: int, height: int, owner: str) -> Fitted:
+        """Pairing for an image of width x height pixels. owner: the camera's name in messages."""
         if camera is None:
             return self.assumed(width, height, "no calibration")
         if has_size(camera, width, height):
-            return Pairing(camera, "exact")
+            return Fitted(camera, "exact")
         if has_shape(camera, width, height):
             return self.resized(camera, width, height)
         return self.assumed(width, height, size_mismatch(owner, camera, width, height))
 
-    def resized(self, camera, width, height):
+    def resized(self, camera: CameraModel, width: int, height: int) -> Fitted:
         """Pairing of a camera whose whole picture has been resized."""
-        return Pairing(kept(self._derived, (camera, width, height), lambda: camera.resized(width, height)), "resized")
+        return Fitted(kept(self._derived, (camera, width, height), lambda: camera.resized(width, height)), "resized")
 
-    def assumed(self, width, height, problem):
+    def assumed(self, width: int, height: int, problem: str) -> Fitted:
         """Pairing of the assumed field of view, because of a problem."""
         camera = kept(self._derived, (width, height), lambda: CameraModel.from_hfov(width, height, self._hfov_deg))
-        return Pairing(camera, "assumed", f"{problem}; assuming {self._hfov_deg:g} degrees field of view")
+        return Fitted(camera, "assumed", f"{problem}; assuming {self._hfov_deg:g} degrees field of view")
 
 
-def kept(cache, key, make):
+def kept(cache: dict[_K, _V], key: _K, make: Callable[[], _V]) -> _V:
     """cache[key], made when it is not there; a cache that has grown too large is emptied first."""
     if key not in cache:
         if len(cache) >= REMEMBERED:
@@ -148,17 +180,17 @@ def kept(cache, key, make):
     return cache[key]
 
 
-def has_size(camera, width, height):
+def has_size(camera: CameraModel, width: int, height: int) -> bool:
     """Whether a camera is of this size."""
     return (camera.width, camera.height) == (width, height)
 
 
-def has_shape(camera, width, height):
+def has_shape(camera: CameraModel, width: int, height: int) -> bool:
     """Whether an image can be the whole picture of a camera, resized (to within a pixel of rounding)."""
     return abs(width * camera.height / camera.width - height) <= 1.0
 
 
-def size_mismatch(owner, camera, width, height):
+def size_mismatch(owner: str, camera: CameraModel, width: int, height: int) -> str:
     """What is wrong with a camera of another size."""
     return f"{owner} is for {camera.width}x{camera.height} but the image is {width}x{height}"
 
@@ -171,18 +203,24 @@ class CameraChoice:
     it, or assumed where that was not: then no face can be followed from one to the other.
     """
 
-    def __init__(self, given=None, hfov_deg=DEFAULT_HFOV_DEG):
-        self._given, self._fit = given, CameraFit(hfov_deg)
-        self.images, self.notices, self.last, self.changed = Counter(), [], None, False
-        self._noted = set()
+    def __init__(self, given: CameraModel | None = None, hfov_deg: float = DEFAULT_HFOV_DEG):
+        self._given = given
+        self._fit = CameraFit(hfov_deg)
+        self.images: Counter[str] = Counter()
+        self.notices: list[str] = []
+        self.last: CameraModel | None = None
+        self.changed = False
+        self._noted: set[str] = set()
 
-    def of(self, frame):
-        """CameraModel for a Frame with an image."""
+    def of(self, frame: Frame) -> CameraModel:
+        """CameraModel for a Frame. Raises HpeError when it has no image."""
+        if frame.image_bgr is None:
+            raise HpeError(f"{frame.source} has no image: {frame.error}")
         height, width = frame.image_bgr.shape[:2]
         known, owner = (self._given, "--camera-info") if self._given else (frame.camera, "CameraInfo of the bag")
         pairing = self._fit.of(known, width, height, owner)
         self.images[pairing.source] += 1
-        if pairing.source == "resized":
+        if known is not None and pairing.source == "resized":
             self._note("resized", f"{size_mismatch(owner, known, width, height)}: it is resized for such images")
         elif pairing.source == "assumed":
             advice = "distances and positions are as good as that (--camera-info FILE.yaml, --hfov DEG)"
@@ -191,12 +229,12 @@ class CameraChoice:
         self.last = pairing.camera
         return pairing.camera
 
-    def _note(self, reason, text):
+    def _note(self, reason: str, text: str) -> None:
         """The first image's text stands for all that have the same reason."""
         if reason not in self._noted:
             self.notices.append(text)
         self._noted.add(reason)
 
 
-def _kind(camera):
+def _kind(camera: CameraModel) -> tuple[bool, int, int]:
     return camera.assumed, camera.width, camera.height

@@ -6,28 +6,37 @@
 
 What the manifest does not name, or what is no longer as it was written, belongs to the user: it is never deleted or
 replaced, the command refuses. The same holds for results that the command reads. Results of versions that wrote no
-manifest are told from other files by nothing but their names, so they are refused too.
+manifest differ from other files in nothing but their names, so they are refused too.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
+from typing import IO
 
 import hpe_core
 from hpe_core.errors import HpeError
-from hpe_core.safe_files import is_the_file, try_lock, write_whole
+from hpe_core.io.folder_lock import LOCK, lock_folder, release_folder
+from hpe_core.io.manifest import (
+    MANIFEST,
+    fingerprint,
+    is_as_written,
+    is_marked_unfinished,
+    mark_unfinished,
+    read_manifest,
+    top_names,
+    tree,
+    without,
+    write_manifest,
+)
+from hpe_core.io.text import utc_now
 
-FORMAT = 1
-MANIFEST, LOCK, UNFINISHED = ".hpe_manifest.json", ".hpe_lock", "hpe_unfinished"
-REPLACED, NEXT_MANIFEST = ".replaced", ".next_manifest.json"  # in UNFINISHED while results come into place
-CHECKED_BYTES = 1 << 24  # at each end of a file: a checksum of a long video would take as long as copying it
+UNFINISHED = "hpe_unfinished"
+REPLACED = ".replaced"  # in UNFINISHED while results come into place, as the next one
+NEXT_MANIFEST = ".next_manifest.json"
 SHOWN = 5  # names in a message
 
 
@@ -48,9 +57,14 @@ class OutFolder:
     ):
         """names: what the command may write (files and folders), None where the input decides: then everything in the
         folder must be the command's. sources: files that the command reads."""
-        self.folder, self.command = Path(folder), command
-        self._names, self._overwrite, self._sources = names, overwrite, [Path(source) for source in sources]
-        self._made, self._lock, self._staged = [], None, None
+        self.folder = Path(folder)
+        self.command = command
+        self._names = names
+        self._overwrite = overwrite
+        self._sources = [Path(source) for source in sources]
+        self._made: list[Path] = []
+        self._lock: IO[str] | None = None
+        self._staged: Path | None = None
         self.keep = False
 
     def __enter__(self) -> "OutFolder":
@@ -61,7 +75,7 @@ class OutFolder:
             if self._real.exists() and not self._real.is_dir():
                 raise HpeError(f"output folder {self.folder} is a file")
             self._make_folders()
-            self._lock = _lock(self._real, self.folder, self.command)
+            self._lock = lock_folder(self._real, self.folder, self.command)
             self.has_earlier = bool(self._check())
         except BaseException as error:
             self._leave()
@@ -72,7 +86,7 @@ class OutFolder:
             raise
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, *exception: object) -> None:
         self._leave()
 
     @property
@@ -87,7 +101,7 @@ class OutFolder:
                     self._staged = path
                 except FileExistsError:
                     number += 1
-            _write_json(self._staged / MANIFEST, {"format": FORMAT, "unfinished": _self(self.command)})
+            mark_unfinished(self._staged, self.command)
         return self._staged
 
     @property
@@ -100,7 +114,7 @@ class OutFolder:
         left = [
             path.name
             for path in sorted(self._real.glob(f"{UNFINISHED}*"))
-            if path != self._staged and "unfinished" in _read_json(path / MANIFEST)
+            if path != self._staged and is_marked_unfinished(path)
         ]
         if not left:
             return None
@@ -110,35 +124,36 @@ class OutFolder:
         """Put the staged files into the folder in place of the earlier results; returns the paths of what is new."""
         earlier = self._check()
         new = sorted(path.name for path in self.staged.iterdir() if path.name != MANIFEST)
-        manifest = _manifest(self._real)
+        manifest = read_manifest(self._real)
         for command, section in list(manifest.items()):
-            kept = {} if command == self.command else _without(section["files"], [*earlier, *new])
-            manifest[command] = section | {"files": kept}
-            if not kept:
+            kept = without(section["files"], [*earlier, *new])
+            if command == self.command or not kept:
                 del manifest[command]
+            else:
+                section["files"] = kept
         files = {
-            path.relative_to(self.staged).as_posix(): _fingerprint(path)
+            path.relative_to(self.staged).as_posix(): fingerprint(path)
             for name in new
-            for path in _tree(self.staged / name)
+            for path in tree(self.staged / name)
         }
-        manifest[self.command] = {"version": hpe_core.__version__, "written": _now(), "files": files}
+        manifest[self.command] = {"version": hpe_core.__version__, "written": utc_now(), "files": files}
         aside = self.staged / REPLACED
         aside.mkdir()
         moves = [(self._real / name, aside / name) for name in earlier]
         moves += [(self.staged / name, self._real / name) for name in new]
         # before anything is moved: the disk may be full
-        _write_json(self.staged / NEXT_MANIFEST, {"format": FORMAT, "commands": manifest})
+        write_manifest(self.staged / NEXT_MANIFEST, manifest)
         _move_all(moves)
         os.replace(self.staged / NEXT_MANIFEST, self._real / MANIFEST)
         shutil.rmtree(self.staged)
         self._staged = None
         return [self.folder / name for name in new]
 
-    def _check(self):
+    def _check(self) -> list[str]:
         """Names in the folder that the new results would replace. Raises HpeError when one of them must not be."""
-        commands = _manifest(self._real)
-        written = {name: print_ for section in commands.values() for name, print_ in section["files"].items()}
-        mine = _tops(commands.get(self.command, {"files": {}})["files"])
+        commands = read_manifest(self._real)
+        written = {name: known for section in commands.values() for name, known in section["files"].items()}
+        mine = top_names(commands[self.command]["files"] if self.command in commands else ())
         if self._names is None:
             ours = {MANIFEST, LOCK}
             names = {p.name for p in self._real.iterdir() if p.name not in ours and not _is_unfinished(p)}
@@ -146,12 +161,13 @@ class OutFolder:
             staged = os.listdir(self._staged) if self._staged else ()
             names = {*self._names, *mine, *staged} - {MANIFEST}
         present = sorted(name for name in names if os.path.lexists(self._real / name))
-        foreign, trees = [], []
+        foreign: list[Path] = []
+        replaced: list[Path] = []
         for name in present:
-            tree = list(_tree(self._real / name))
-            changed = [path for path in tree if not _is_as_written(path, self._real, written)]
+            files = list(tree(self._real / name))
+            changed = [path for path in files if not is_as_written(path, self._real, written)]
             foreign += [path.relative_to(self._real) for path in changed[:SHOWN]]
-            trees += tree
+            replaced += files
         if foreign:
             raise HpeError(
                 f"output folder {self.folder} holds {_shown(foreign)}, not written by hpe or changed since: "
@@ -161,14 +177,15 @@ class OutFolder:
             raise HpeError(
                 f"output folder {self.folder} holds earlier results ({_shown(present)}): use --overwrite or --out"
             )
-        replaced = {_inode(path) for path in trees}
-        read = next((source for source in self._sources if _inode(source) in replaced), None)
+        inodes = {_inode(path) for path in replaced}
+        read = next((source for source in self._sources if _inode(source) in inodes), None)
         if read is not None:
             raise HpeError(f"{read} is read and would be replaced in output folder {self.folder}: use another --out")
         return present
 
-    def _make_folders(self):
-        missing, path = [], self._real
+    def _make_folders(self) -> None:
+        missing = []
+        path = self._real
         while not path.exists():
             missing.append(path)
             path = path.parent
@@ -176,14 +193,12 @@ class OutFolder:
             path.mkdir(exist_ok=True)
             self._made.insert(0, path)
 
-    def _leave(self):
+    def _leave(self) -> None:
         """Give the lock back; what this run made and does not keep goes."""
         if self._staged is not None and not self.keep:
             shutil.rmtree(self._staged, ignore_errors=True)
         if self._lock is not None:
-            with contextlib.suppress(OSError):  # e.g. the folder is gone
-                (self._real / LOCK).unlink()
-            self._lock.close()
+            release_folder(self._real, self._lock)
             self._lock = None
         for path in self._made:
             with contextlib.suppress(OSError):  # not empty: it holds results
@@ -221,160 +236,11 @@ def check_new_file(path: str | Path, overwrite: bool, sources: Iterable[str | Pa
         raise HpeError(f"{path} is there already: use --overwrite or another name")
 
 
-def _lock(real, folder, command):
-    """The open, locked lock file. Raises HpeError when another process has it.
-
-    flock, because it ends with its process and holds between containers on one machine and on most shared folders; what
-    the file says is for those whose machines do not see each other's flock.
-    """
-    path = real / LOCK
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        file = os.fdopen(descriptor, "r+", encoding="utf-8")
-        try:
-            owner = _owner(file)
-            try:
-                free = try_lock(file)
-            except OSError:  # a file system without flock
-                free = not _runs_here(owner)
-            who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
-            if not free:
-                raise HpeError(f"output folder {folder} is in use by {who}: wait for it or use another --out")
-            if not is_the_file(file, path):  # the one before has just finished and deleted it
-                file.close()
-                continue
-            if _elsewhere(owner):
-                raise HpeError(
-                    f"output folder {folder} is in use by {who}: use another --out, or delete {path} if that has ended"
-                )
-            try:
-                file.seek(0)
-                file.truncate()
-                json.dump(_self(command), file)
-                file.flush()
-            except OSError:  # e.g. the disk is full
-                path.unlink()
-                raise
-            return file
-        except BaseException:
-            file.close()
-            raise
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(UNFINISHED) and is_marked_unfinished(path)
 
 
-def _owner(file):
-    """What a lock file says, a dict; empty when it says nothing."""
-    try:
-        owner = json.loads(file.read(10_000))
-    except ValueError:
-        return {}
-    return owner if isinstance(owner, dict) and {"pid", "host"} <= set(owner) else {}
-
-
-def _self(command):
-    """This process, for locks and marks."""
-    return {
-        "command": command,
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "boot": _boot(),
-        "started": _now(),
-    }
-
-
-def _boot():
-    """The running kernel: the same in all containers of a machine, another one after a restart; "" if unknown."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _elsewhere(owner):
-    """Whether the owner of a lock may run on another machine."""
-    if not owner or owner.get("host") == socket.gethostname():
-        return False
-    return not owner.get("boot") or owner["boot"] != _boot()
-
-
-def _runs_here(owner):
-    """Whether the owner of a lock is a process that runs on this machine."""
-    if not owner or _elsewhere(owner):
-        return False
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except (ProcessLookupError, ValueError, TypeError, OverflowError):
-        return False
-    except PermissionError:  # it runs, as somebody else
-        return True
-    return True
-
-
-def _manifest(folder):
-    """dict command -> {version, written, files: {relative path: fingerprint}} of a folder; empty when it has none."""
-    values = _read_json(folder / MANIFEST)
-    sections = values.get("commands") if values.get("format") == FORMAT else None
-    if not isinstance(sections, dict):
-        return {}
-    return {
-        command: section
-        for command, section in sections.items()
-        if isinstance(section, dict) and isinstance(section.get("files"), dict)
-    }
-
-
-def _read_json(path):
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):  # what cannot be read makes nothing ours
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _write_json(path, values):
-    write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
-
-
-def _is_unfinished(path):
-    return path.name.startswith(UNFINISHED) and "unfinished" in _read_json(path / MANIFEST)
-
-
-def _tops(files):
-    """Names right in the folder of the files of a manifest; what leads out of it is left out."""
-    return {name.split("/", 1)[0] for name in files} - {"", ".", "..", MANIFEST, LOCK}
-
-
-def _without(files, tops):
-    return {name: print_ for name, print_ in files.items() if name.split("/", 1)[0] not in tops}
-
-
-def _tree(path):
-    """Everything that is no folder at and below a path; links are not followed."""
-    if path.is_symlink() or not path.is_dir():
-        yield path
-        return
-    for child in sorted(path.iterdir()):
-        yield from _tree(child)
-
-
-def _is_as_written(path, folder, written):
-    if path.is_symlink() or not path.is_file():
-        return False
-    known = written.get(path.relative_to(folder).as_posix())
-    return known is not None and known == _fingerprint(path)
-
-
-def _fingerprint(path):
-    """Size and SHA-256 of both ends of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        digest.update(file.read(CHECKED_BYTES))
-        file.seek(max(file.tell(), size - CHECKED_BYTES))
-        digest.update(file.read(CHECKED_BYTES))
-    return {"bytes": size, "sha256_of_ends": digest.hexdigest()}
-
-
-def _inode(path):
+def _inode(path: str | Path) -> tuple[int, int] | None:
     """What a path leads to, whatever links are on the way; None when it leads nowhere."""
     try:
         found = os.stat(path)
@@ -383,7 +249,7 @@ def _inode(path):
     return found.st_dev, found.st_ino
 
 
-def _move_all(moves):
+def _move_all(moves: list[tuple[Path, Path]]) -> None:
     """Renames (from, to); all or, when one fails, none."""
     done = []
     try:
@@ -398,12 +264,8 @@ def _move_all(moves):
         raise
 
 
-def _shown(names):
+def _shown(names: Iterable[object]) -> str:
     """Names for a message: the first few, those that are no plain text in quotes."""
     texts = [text if text.isprintable() else repr(text) for text in map(str, names)]
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     return ", ".join(texts[:SHOWN]) + more
-
-
-def _now():
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

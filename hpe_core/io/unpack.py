@@ -1,10 +1,14 @@
 """Decompression with a limit: what small files may become is known before memory or disk is full."""
 
+from pathlib import Path
+from typing import Any
+
 from hpe_core.errors import HpeError
 
 MAX_UNPACKED_BYTES = 1 << 29  # of a chunk or message: a raw colour image of MAX_PIXELS fits
 # what is small may become this large in any case, else so many times larger: recordings are packed 2 to 20 to 1
-MIN_LIMIT_BYTES, MAX_RATIO = 1 << 26, 1000
+MIN_LIMIT_BYTES = 1 << 26
+MAX_RATIO = 1000
 _PIECE_BYTES = 1 << 20
 
 
@@ -30,8 +34,8 @@ def unpack_message(data: bytes) -> bytes:
     return plain
 
 
-def unpack_file(packed, plain) -> None:
-    """Unpack a zstd file (Path) into another one. Raises HpeError when it is damaged or grows beyond measure."""
+def unpack_file(packed: Path, plain: Path) -> None:
+    """Unpack a zstd file into another one. Raises HpeError when it is damaged or grows beyond measure."""
     limit_bytes = max(MIN_LIMIT_BYTES, MAX_RATIO * packed.stat().st_size)
     decompressor, errors = _decompressor("zstd")
     written = 0
@@ -49,11 +53,11 @@ def unpack_file(packed, plain) -> None:
                 raise HpeError(f"{packed} unpacks to more than {limit_bytes} bytes, which is refused")
 
 
-def _allowed_bytes(packed_bytes):
+def _allowed_bytes(packed_bytes: int) -> int:
     return min(MAX_UNPACKED_BYTES, max(MIN_LIMIT_BYTES, MAX_RATIO * packed_bytes))
 
 
-def _in_pieces(data, name, limit_bytes):
+def _in_pieces(data: bytes, name: str, limit_bytes: int) -> tuple[bytes, bool]:
     """At most `limit_bytes` unpacked, and whether that is all; memory grows with what there is, not with the limit."""
     decompressor, errors = _decompressor(name)
     plain = bytearray()
@@ -69,11 +73,11 @@ def _in_pieces(data, name, limit_bytes):
     return bytes(plain), decompressor.eof
 
 
-def _decompressor(name):
+def _decompressor(name: str) -> tuple[Any, tuple[type[Exception], ...]]:
     """A new decompressor and the errors that it raises."""
     if name == "zstd":
         try:
-            from compression import zstd  # Python 3.14
+            from compression import zstd  # pyright: ignore[reportMissingImports] -- Python 3.14
         except ImportError:
             from backports import zstd
         return zstd.ZstdDecompressor(), (zstd.ZstdError, EOFError)

@@ -1,5 +1,8 @@
 """YAML files with one-line errors."""
 
+from pathlib import Path
+from typing import Any
+
 from hpe_core.errors import HpeError
 from hpe_core.io.files import read_regular
 
@@ -7,7 +10,7 @@ MAX_FILE_BYTES = 1 << 24
 MAX_VALUES = 1_000_000  # with every alias written out
 
 
-def load_mapping(path, what):
+def load_mapping(path: str | Path, what: str) -> dict[str, Any]:
     """The mapping (dict) in a YAML file. `what` names the file in messages, e.g. "camera_info file".
 
     Raises HpeError when the file is missing, too large, not YAML, or not a mapping.
@@ -21,7 +24,7 @@ def load_mapping(path, what):
     return parse_mapping(text, f"{what} {path}")
 
 
-def parse_mapping(text, where):
+def parse_mapping(text: str, where: str) -> dict[str, Any]:
     """The mapping (dict) in a YAML text; `where` names it in messages. Raises HpeError as `load_mapping`, and when its
     aliases stand for more than MAX_VALUES values."""
     from ruamel.yaml import YAML
@@ -44,7 +47,7 @@ def parse_mapping(text, where):
     return values
 
 
-def check_aliases(text, where):
+def check_aliases(text: str, where: str) -> None:
     """Raises HpeError when the aliases of a YAML text stand for more than MAX_VALUES values, YAMLError when it is no
     YAML."""
     from ruamel.yaml import YAML
@@ -53,7 +56,7 @@ def check_aliases(text, where):
         raise HpeError(f"{where} has aliases that stand for more than {MAX_VALUES} values")
 
 
-def _size(node, known):
+def _size(node: Any, known: dict[int, float]) -> float:
     """Number of values below a node of the YAML graph with every alias written out; one within itself is endless."""
     if node is None or isinstance(node.value, str):
         return 1

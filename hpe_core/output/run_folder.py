@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from hpe_core.errors import HpeError
+from hpe_core.io.json_file import json_values, write_json
 from hpe_core.output.overlay import OverlayImages, OverlayVideo
-from hpe_core.output.summary import write_json
 from hpe_core.output.writers import PoseBag, PoseCsv
 
 NAMES = ("poses.csv", "poses", "overlay.mp4", "overlay", "summary.json")
@@ -52,7 +52,7 @@ class Outputs:
 
     def write_summary(self, values):
         """summary.json from a dict."""
-        write_json(self.folder / "summary.json", values)
+        write_json(self.folder / "summary.json", json_values(values))
 
     def close(self):
         """Finish all files but the summary; the first failure is raised after all have been tried."""

@@ -1,16 +1,11 @@
 """summary.json: what went in, what came out, what was lost, how long it took, and with which versions."""
 
-import json
 import platform
 import re
 from collections import Counter, defaultdict
 from importlib import metadata
-from pathlib import Path
-
-import numpy as np
 
 import hpe_core
-from hpe_core.io.text import printable
 from hpe_core.output.histogram import LogHistogram
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
@@ -114,21 +109,3 @@ def versions():
         except metadata.PackageNotFoundError:
             continue
     return found | {"system": f"{platform.system()} {platform.machine()}"}
-
-
-def write_json(path, values):
-    """Write a dict as indented JSON; NaN is refused by JSON readers, so it becomes null; text as `printable`."""
-    text = json.dumps(_plain(values), indent=2, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {printable(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.io.out_folder import LOCK, MANIFEST, UNFINISHED, OutFolder, check_new_file, new_file
+from hpe_core.io.folder_lock import LOCK
+from hpe_core.io.manifest import MANIFEST
+from hpe_core.io.out_folder import UNFINISHED, OutFolder, check_new_file, new_file
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("table.csv", "pictures")

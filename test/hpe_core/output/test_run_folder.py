@@ -1,11 +1,8 @@
-import json
-import os
-
 import numpy as np
 import pytest
 
 from hpe_core.io.frame import Frame
-from hpe_core.output.summary import Summary, versions, write_json
+from hpe_core.output.summary import Summary, versions
 from hpe_core.types import Face, FrameResult, HeadPose
 
 
@@ -52,16 +49,6 @@ def test_reasons_that_differ_in_numbers_alone_are_counted_together():
     for reason in ("cut off after 50 bytes", "cut off after 7 bytes", "encoding rgb8", "encoding bgr8"):
         summary.drop(reason)
     assert summary.dropped == {"cut off after 50 bytes": 2, "encoding rgb8": 1, "encoding bgr8": 1}
-
-
-def test_json_has_null_for_numbers_that_are_none(tmp_path):
-    write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1.5, float("inf")], "z": (1,)})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1.5, None], "z": [1]}
-
-
-def test_json_of_a_name_that_is_no_text_is_plain_text(tmp_path):
-    write_json(tmp_path / "a.json", {os.fsdecode(b"\xe9"): ["\x1b[2J", {"x": os.fsdecode(b"\xff.jpg")}]})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"\\xe9": ["\\x1b[2J", {"x": "\\xff.jpg"}]}
 
 
 def test_no_more_than_100_unreadable_images_are_named_and_all_are_counted():
