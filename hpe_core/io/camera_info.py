@@ -98,26 +98,20 @@ def camera_from_message(message: CameraInfo, rectified: bool = False) -> CameraM
     )
 
 
+def content_of(message: CameraInfo) -> tuple:
+    """All that a camera is made of in a sensor_msgs/CameraInfo (rosbags or rclpy): equal when the camera is the same."""
+    roi = message.roi
+    return (
+        *(message.width, message.height, message.distortion_model),
+        *(bytes(_field(message, name)) for name in "kdp"),
+        *(message.binning_x, message.binning_y),
+        *(roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )
+
+
 def _field(message: CameraInfo, name: str) -> Any:
     """k, d, p under their names since Galactic, or in capitals as before."""
     return getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())
-
-
-def change_key(message: CameraInfo) -> tuple:
-    """What the camera of a CameraInfo depends on, hashable: the same key means the same camera."""
-    roi = message.roi
-    return (
-        message.width,
-        message.height,
-        message.distortion_model,
-        *(np.asarray(_field(message, name), float).tobytes() for name in ("k", "d", "p")),
-        message.binning_x,
-        message.binning_y,
-        roi.x_offset,
-        roi.y_offset,
-        roi.width,
-        roi.height,
-    )
 
 
 @dataclass(frozen=True, eq=False)

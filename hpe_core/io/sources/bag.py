@@ -17,7 +17,7 @@ from hpe_core.io.bags import (
     stamp_ns_of,
     typestore,
 )
-from hpe_core.io.camera_info import camera_from_message, change_key
+from hpe_core.io.camera_info import camera_from_message, content_of
 from hpe_core.io.frame import DEFAULT_FRAME_ID, Frame, Source
 from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 
@@ -50,7 +50,7 @@ class BagSource(Source):
             self._bag.close()
             raise
         self._rectified = "rect" in _base(self.topic).rsplit("/", 1)[-1]
-        self._info_key: tuple | None = None
+        self._info_content: tuple | None = None
         self._camera: CameraModel | None = None
         others = [name for name in image_topics(self._bag) if name != self.topic]
         if others and topic is None:
@@ -119,10 +119,10 @@ class BagSource(Source):
         """Follow the CameraInfo; build the camera only when something in it has changed."""
         if info is None:
             return
-        key = change_key(info)
-        if key == self._info_key:
+        content = content_of(info)
+        if content == self._info_content:
             return
-        self._info_key = key
+        self._info_content = content
         try:
             self._camera = camera_from_message(info, self._rectified)
         except HpeError as error:
