@@ -221,7 +221,7 @@ class _Run:
 
     def run(self):
         """The whole run; returns the exit code."""
-        from hpe_core.output.overlay import Window
+        from hpe_core.output.window import Window
 
         if self._args.show:
             self._window = Window()
@@ -290,7 +290,7 @@ class _Run:
             if self._args.overlay:
                 self._outputs.write_picture(picture, frame)
             if self._window:
-                goes_on = self._window.write(picture, frame)
+                goes_on = self._window.show(picture)
         drawn = time.perf_counter()
         self._outputs.write(frame, result)
         written = time.perf_counter()

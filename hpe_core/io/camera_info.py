@@ -99,7 +99,7 @@ def camera_from_message(message: CameraInfo, rectified: bool = False) -> CameraM
 
 
 def content_of(message: CameraInfo) -> tuple:
-    """All that a camera is made of in a sensor_msgs/CameraInfo (rosbags or rclpy): equal when the camera is the same."""
+    """All that a camera is made of in a CameraInfo: equal when the camera is the same."""
     roi = message.roi
     return (
         *(message.width, message.height, message.distortion_model),

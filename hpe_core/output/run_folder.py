@@ -1,24 +1,40 @@
 """The output folder of one run: poses.csv, poses/, overlay.mp4 or overlay/, summary.json."""
 
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.io.frame import Frame
 from hpe_core.io.json_file import json_values, write_json
-from hpe_core.output.overlay import OverlayImages, OverlayVideo
-from hpe_core.output.writers import PoseBag, PoseCsv
+from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
+from hpe_core.output.pose_bag import PoseBag
+from hpe_core.output.pose_csv import PoseCsv
+from hpe_core.types import FrameResult
 
 NAMES = ("poses.csv", "poses", "overlay.mp4", "overlay", "summary.json")
+
+
+class Writer(Protocol):
+    """An open file of a run."""
+
+    def close(self) -> None:
+        """Make it complete."""
+
+
+_WriterT = TypeVar("_WriterT", bound=Writer)
 
 
 class Outputs:
     """All files of one run; `close` makes every one of them complete and readable, also after an interruption."""
 
-    def __init__(self, folder, images, overlay):
+    def __init__(self, folder: Path, images: bool, overlay: bool):
         """folder: an empty one; images: the source is images, so the overlay is too; overlay: whether there is one."""
-        self.folder = Path(folder)
-        self._writers = []
+        self.folder = folder
+        self._writers: list[Writer] = []
         try:
-            self._overlay = None  # first, because it may lack its library
+            self._overlay: OverlayImages | OverlayVideo | None = None  # first, because it may lack its library
             if overlay and images:
                 self._overlay = self._opened(OverlayImages(self.folder / "overlay"))
             elif overlay:
@@ -32,29 +48,29 @@ class Outputs:
             self.close()
             raise
 
-    def _opened(self, writer):
+    def _opened(self, writer: _WriterT) -> _WriterT:
         self._writers.append(writer)
         return writer
 
-    def write(self, frame, result):
+    def write(self, frame: Frame, result: FrameResult) -> None:
         """Poses of one Frame and its FrameResult."""
         self._csv.write(frame, result)
         self._bag.write(frame, result)
 
-    def write_unreadable(self, frame):
+    def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""
         self._csv.write_unreadable(frame)
 
-    def write_picture(self, picture_bgr, frame):
-        """The drawn image of one Frame."""
+    def write_picture(self, picture_bgr: np.ndarray, frame: Frame) -> None:
+        """The drawn image (H, W, 3) uint8 of one Frame."""
         if self._overlay is not None:
             self._overlay.write(picture_bgr, frame)
 
-    def write_summary(self, values):
+    def write_summary(self, values: dict[str, Any]) -> None:
         """summary.json from a dict."""
         write_json(self.folder / "summary.json", json_values(values))
 
-    def close(self):
+    def close(self) -> None:
         """Finish all files but the summary; the first failure is raised after all have been tried."""
         failure = None
         while self._writers:

@@ -4,9 +4,14 @@ import platform
 import re
 from collections import Counter, defaultdict
 from importlib import metadata
+from typing import Any
 
 import hpe_core
+from hpe_core.io.camera_info import CameraChoice
+from hpe_core.io.frame import Frame, Source
 from hpe_core.output.histogram import LogHistogram
+from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.types import FrameResult
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
 MAX_UNREADABLE = 100  # images named one by one; the rest is counted
@@ -17,12 +22,14 @@ class Summary:
 
     def __init__(self):
         self.frames = self.frames_with_faces = self.untracked = self.beyond_lens = self.unconfirmed = 0
-        self.faces, self.dropped, self.nlml = Counter(), Counter(), Counter()
-        self._stage_s = defaultdict(LogHistogram)
-        self.unreadable = []
-        self._first_reason = {}
+        self.faces: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.nlml: Counter[str] = Counter()
+        self._stage_s: defaultdict[str, LogHistogram] = defaultdict(LogHistogram)
+        self.unreadable: list[dict[str, str | int]] = []
+        self._first_reason: dict[str, str] = {}
 
-    def add(self, result, stage_s):
+    def add(self, result: FrameResult, stage_s: dict[str, float]) -> None:
         """Take in one FrameResult; stage_s: dict of seconds for the stages outside the pipeline."""
         self.frames += 1
         self.frames_with_faces += bool(result.faces)
@@ -34,26 +41,34 @@ class Summary:
         for name, seconds in {**result.stage_s, **stage_s}.items():
             self._stage_s[name].add(seconds)
 
-    def drop(self, reason):
+    def drop(self, reason: str) -> None:
         """Count one frame that could not be processed; reasons that differ in numbers alone count as the first one."""
         alike = re.sub(r"\b\d+\b", "#", reason)
         self.dropped[self._first_reason.setdefault(alike, reason)] += 1
 
-    def drop_frame(self, frame):
+    def drop_frame(self, frame: Frame) -> None:
         """Count one Frame without an image, and name the first MAX_UNREADABLE of them."""
-        self.drop(frame.error)
+        reason = frame.error or "no image"
+        self.drop(reason)
         if len(self.unreadable) < MAX_UNREADABLE:
-            self.unreadable.append({"source": frame.source, "frame": frame.index, "reason": frame.error})
+            self.unreadable.append({"source": frame.source, "frame": frame.index, "reason": reason})
 
-    def latency_ms(self):
+    def latency_ms(self) -> dict[str, dict[str, float]]:
         """dict stage -> {p50, p95} in milliseconds, to within 0.5 %; a stage that an image does without is 0 there."""
         return {
             name: {f"p{q}": round(times.percentile(q, self.frames - times.count) * 1e3, 3) for q in (50, 95)}
             for name, times in self._stage_s.items()
         }
 
-    def as_dict(self, source, cameras, pipeline, arguments, interrupted):
-        """The content of summary.json, plain Python values only. cameras: CameraChoice."""
+    def as_dict(
+        self,
+        source: Source,
+        cameras: CameraChoice,
+        pipeline: Pipeline,
+        arguments: dict[str, Any],
+        interrupted: bool,
+    ) -> dict[str, Any]:
+        """The content of summary.json, plain Python values only."""
         return {
             "source": {"name": source.name, "kind": source.kind, "total": source.total},
             "frames": self.frames,
@@ -84,9 +99,11 @@ class Summary:
         }
 
 
-def _camera_dict(cameras):
+def _camera_dict(cameras: CameraChoice) -> dict[str, Any]:
     """The CameraModel of the last frame, and how many images had a calibration as it is, resized, or none."""
     camera = cameras.last
+    if camera is None:
+        return {"images": {}}
     return {
         "width": camera.width,
         "height": camera.height,
@@ -98,7 +115,7 @@ def _camera_dict(cameras):
     }
 
 
-def versions():
+def versions() -> dict[str, str]:
     """dict of the versions that a result depends on; packages that are not installed are left out."""
     import cv2
 

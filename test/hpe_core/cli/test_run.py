@@ -133,7 +133,7 @@ def test_counts_of_nlml_are_shown_where_it_was_asked_and_nowhere_else(video, tmp
 
 @needs_weights
 def test_the_back_of_a_head_is_counted_as_not_told(tmp_path, capsys):
-    sheet = cv2.imread(str(Path(__file__).parent / "full_turn" / "frames.jpg"))
+    sheet = cv2.imread(str(Path(__file__).parents[1] / "pipeline" / "full_turn" / "frames.jpg"))
     (tmp_path / "photos").mkdir()
     for name, k in (("front", 0), ("back", 27)):
         row, column = divmod(k, 10)

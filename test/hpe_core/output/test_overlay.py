@@ -5,7 +5,8 @@ import pytest
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import box_from_pose
 from hpe_core.io.frame import Frame
-from hpe_core.output.overlay import OverlayImages, OverlayVideo, draw
+from hpe_core.output.overlay import draw
+from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.types import Face, HeadPose
 
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)

@@ -1,70 +1,17 @@
-"""Poses out: a CSV with one row per face, and a rosbag2 (MCAP) for ros2 bag, RViz and Foxglove; no ROS needed."""
+"""Poses as a rosbag2 (MCAP) for ros2 bag, RViz and Foxglove; no ROS needed."""
 
-import csv
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.io.text import csv_text, one_line
-from hpe_core.types import primary_face
-
-CSV_COLUMNS = (
-    *("source", "frame", "stamp_ns", "face_id", "score", "yaw_deg", "pitch_deg", "roll_deg"),
-    *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m", "x0", "y0", "x1", "y1", "rotation_std_deg", "depth_std_m"),
-    "error",
-)
-
+from hpe_core.io.bags import typestore
+from hpe_core.io.frame import Frame
+from hpe_core.types import Face, FrameResult, primary_face
 
 FLUSH_S = 1.0  # what a bag may lose when its process is killed
-
-
-class PoseCsv:
-    """poses.csv: yaw, pitch, roll as AFLW2000; quaternion and translation of the REP-155 face frame in the camera.
-
-    A frame without a face is one row with an empty face_id; an image that could not be read too, with its `error`.
-    """
-
-    def __init__(self, path):
-        # by the line: whatever ends the process, every row that was written is in the file, and whole
-        self._file = open(path, "w", buffering=1, newline="", encoding="utf-8")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(CSV_COLUMNS)
-
-    def write(self, frame, result):
-        """Rows of one Frame and its FrameResult."""
-        start = _start(frame)
-        if not result.faces:
-            self._rows.writerow(start + [""] * (len(CSV_COLUMNS) - len(start)))
-        for face in result.faces:
-            angles = face.pose.euler_aflw2000
-            numbers = [
-                _text(face.score, 4),
-                *(_text(angle, 4) for angle in (angles.yaw, angles.pitch, angles.roll)),
-                *(_text(value, 7) for value in face.pose.quat_camera_face),
-                *(_text(value, 5) for value in face.pose.t_camera_head_m),
-                *(_text(value, 2) for value in face.box_px),
-                _text(face.pose.rotation_std_deg, 3),
-                _text(face.pose.depth_std_m, 5),
-            ]
-            self._rows.writerow([*start, face.face_id, *numbers, ""])
-
-    def write_unreadable(self, frame):
-        """The row of a Frame without an image."""
-        start = _start(frame)
-        self._rows.writerow([*start, *[""] * (len(CSV_COLUMNS) - len(start) - 1), csv_text(one_line(frame.error))])
-
-    def close(self):
-        self._file.close()
-
-
-def _start(frame):
-    return [csv_text(frame.source), frame.index, frame.stamp_ns]
-
-
-def _text(value, digits):
-    """A number with so many decimals; empty when it is not known."""
-    return f"{value:.{digits}f}" if np.isfinite(value) else ""
 
 
 class PoseBag:
@@ -74,10 +21,8 @@ class PoseBag:
     and gaze_<id> under the images' frame.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         from rosbags.rosbag2 import StoragePlugin, Writer
-
-        from hpe_core.io.bags import typestore
 
         self._store = typestore()
         self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -92,17 +37,17 @@ class PoseBag:
         }
         self._flush()
 
-    def write(self, frame, result):
+    def write(self, frame: Frame, result: FrameResult) -> None:
         """Messages of one Frame and its FrameResult."""
-        types = self._store.types
+        types: dict[str, Any] = self._store.types
         if time.monotonic() - self._flushed_s > FLUSH_S:
             self._flush()
         header = types["std_msgs/msg/Header"](self._stamp(frame.stamp_ns), frame.frame_id)
         poses = [self._pose(face) for face in result.faces]
         self._send("/head_poses", frame.stamp_ns, types["geometry_msgs/msg/PoseArray"](header, poses))
-        if not result.faces:
-            return
         primary = primary_face(result.faces)
+        if primary is None:
+            return
         with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](
             self._pose(primary), primary.pose.covariance_ros
         )
@@ -118,37 +63,37 @@ class PoseBag:
         ]
         self._send("/tf", frame.stamp_ns, types["tf2_msgs/msg/TFMessage"](transforms))
 
-    def close(self):
+    def close(self) -> None:
         self._writer.close()
 
-    def _flush(self):
+    def _flush(self) -> None:
         """Bring all messages so far into the file, as a chunk of their own."""
-        storage = self._writer.storage
+        storage: Any = self._writer.storage  # the MCAP writer, whose parts rosbags does not declare
         if storage.chunk.msgs:
             storage.close_chunk()
         storage.bio.flush()
         self._flushed_s = time.monotonic()
 
-    def _send(self, topic, stamp_ns, message):
+    def _send(self, topic: str, stamp_ns: int, message: Any) -> None:
         connection = self._connections[topic]
         self._writer.write(connection, max(0, stamp_ns), self._store.serialize_cdr(message, connection.msgtype))
 
-    def _stamp(self, stamp_ns):
+    def _stamp(self, stamp_ns: int) -> Any:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         if not -(1 << 31) <= seconds < 1 << 31:
             raise HpeError(f"stamp {stamp_ns} ns does not fit a ROS time")
         return self._store.types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
 
-    def _quaternion(self, quat):
+    def _quaternion(self, quat: np.ndarray) -> Any:
         return self._store.types["geometry_msgs/msg/Quaternion"](*map(float, quat))
 
-    def _pose(self, face):
-        types = self._store.types
+    def _pose(self, face: Face) -> Any:
+        types: dict[str, Any] = self._store.types
         position = types["geometry_msgs/msg/Point"](*map(float, face.pose.t_camera_head_m))
         return types["geometry_msgs/msg/Pose"](position, self._quaternion(face.pose.quat_camera_face))
 
-    def _transform(self, header, child, face, quat):
-        types = self._store.types
+    def _transform(self, header: Any, child: str, face: Face, quat: np.ndarray) -> Any:
+        types: dict[str, Any] = self._store.types
         translation = types["geometry_msgs/msg/Vector3"](*map(float, face.pose.t_camera_head_m))
         transform = types["geometry_msgs/msg/Transform"](translation, self._quaternion(quat))
         return types["geometry_msgs/msg/TransformStamped"](header, child, transform)

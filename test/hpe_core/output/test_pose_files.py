@@ -7,7 +7,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.geometry import euler, so3
 from hpe_core.io.frame import Frame
-from hpe_core.output.writers import CSV_COLUMNS, PoseBag, PoseCsv
+from hpe_core.output.pose_bag import PoseBag
+from hpe_core.output.pose_csv import CSV_COLUMNS, PoseCsv
 from hpe_core.types import Face, FrameResult, HeadPose, primary_face
 
 FRONTAL = np.eye(3)
