@@ -2,16 +2,17 @@
 
 import argparse
 import math
+from collections.abc import Callable
 
 from hpe_core.errors import HpeError
 
 MOST = 10**9  # of anything that is counted
 
 
-def whole(low, high=MOST):
+def whole(low: int, high: int = MOST) -> Callable[[str], int]:
     """A type for argparse: whole numbers from `low` to `high`."""
 
-    def value_of(text):
+    def value_of(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
@@ -25,10 +26,10 @@ def whole(low, high=MOST):
     return value_of
 
 
-def number(low, high):
+def number(low: float, high: float) -> Callable[[str], float]:
     """A type for argparse: numbers from `low` to `high`."""
 
-    def value_of(text):
+    def value_of(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
@@ -40,7 +41,7 @@ def number(low, high):
     return value_of
 
 
-def hfov_deg(text):
+def hfov_deg(text: str) -> float:
     """A type for argparse: a horizontal field of view in degrees."""
     try:
         value = float(text)
@@ -51,7 +52,7 @@ def hfov_deg(text):
     return value
 
 
-def check_texts(args):
+def check_texts(args: argparse.Namespace) -> None:
     """Raises HpeError when a text among parsed arguments is empty or holds a NUL, which no name or path does."""
     for name, given in vars(args).items():
         for text in given if isinstance(given, list) else [given]:

@@ -1,10 +1,9 @@
 """JSON files: what cannot be read is empty, what is written is there complete or not at all."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hpe_core.errors import printable
 from hpe_core.safe_files import write_whole
@@ -27,6 +26,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def json_values(value: Any, digits: int | None = None) -> Any:
     """Plain values for JSON that people and programs read: text as `printable`, lists for arrays and tuples, null for
     numbers that are not finite. digits: significant ones of every float, None for all."""
+    import numpy as np  # here, because `hpe --help` comes by and needs none
+
     if isinstance(value, dict):
         return {printable(key): json_values(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
@@ -43,6 +44,6 @@ def json_values(value: Any, digits: int | None = None) -> Any:
 
 
 def _json_number(value: float, digits: int | None) -> float | None:
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return None
     return value if digits is None else float(f"{value:.{digits}g}") + 0.0  # + 0.0: no -0.0

@@ -15,7 +15,8 @@ from rosbags.rosbag2 import Reader
 
 import hpe_core
 from hpe_core import model_store
-from hpe_core.cli.main import _Interrupt, main
+from hpe_core.cli.interrupt import Interrupt
+from hpe_core.cli.main import main
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.io.bags import Bag
 from hpe_core.io.sources.bag import BagSource
@@ -145,7 +146,7 @@ def test_the_back_of_a_head_is_counted_as_not_told(tmp_path, capsys):
 
 @needs_weights
 def test_the_image_of_a_camera_mounted_turned_is_turned_by_the_option(tmp_path, capsys):
-    photo = cv2.imread(str(ROOT / "hpe_core" / "engines" / "parity_frames" / "0.jpg"))
+    photo = cv2.imread(str(ROOT / "hpe_core" / "backends" / "tensorrt" / "parity_frames" / "0.jpg"))
     cv2.imwrite(str(tmp_path / "turned.png"), cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE))
     for degrees, faces in ((90, 1), (0, 0)):
         out = ["--out", str(tmp_path / str(degrees)), "--no-overlay"]
@@ -429,7 +430,7 @@ def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored():
     for action, requested in ((signal.SIG_IGN, False), (signal.SIG_DFL, True)):
         before = signal.signal(signal.SIGHUP, action)
         try:
-            with _Interrupt() as interrupt:
+            with Interrupt() as interrupt:
                 os.kill(os.getpid(), signal.SIGHUP)
                 assert interrupt.requested == requested
         finally:

@@ -1,0 +1,28 @@
+"""Signals that end a run."""
+
+import signal
+from types import FrameType
+
+
+class Interrupt:
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a flag, so that files can be finished; the second one acts as
+    usual. A SIGHUP that is ignored, as under nohup, stays ignored."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self):
+        self.requested = False
+
+    def __enter__(self) -> "Interrupt":
+        handled = [number for number in self.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._on_signal) for number in handled}
+        return self
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        for handled in self._before:
+            signal.signal(handled, signal.default_int_handler if handled == signal.SIGINT else signal.SIG_DFL)
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,69 @@
+"""`hpe models`: the shipped models and their cards."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_OK, escaped, print_error
+from hpe_core.errors import HpeError
+
+if TYPE_CHECKING:  # inference is loaded when the command runs
+    from hpe_core.backends.onnxruntime import Backend
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
+    """Hang `models` under an argparse subparsers object."""
+    models = subparsers.add_parser("models", help="list the models and their cards")
+    models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
+    models.set_defaults(command=_models)
+
+
+def _models(args: argparse.Namespace) -> int:
+    from hpe_core import backends, model_store
+    from hpe_core.methods import METHODS
+
+    names = [args.name] if args.name else model_store.names()
+    if not names:
+        print(f"no models in {model_store.WEIGHTS}")
+    if not args.name:
+        print("auto: fusion, on a CPU fusion_int8")
+        for name, method in METHODS.items():
+            print(f"{name}: {method.detector} finds faces, {method.refiner} refines them, rotation: {method.rotation}")
+    code = EXIT_OK
+    for name in names:
+        try:
+            path = model_store.path_of(name)
+            backend = backends.create("onnxruntime", path, 1)
+        except HpeError as error:  # the others are still of use
+            print_error(error)
+            code = EXIT_BAD_INPUT
+            continue
+        if args.name:
+            print(json.dumps(backend.card.raw | {"sha256": backend.sha256}, indent=2))
+        else:
+            _print_card(name, path, backend)
+    return code
+
+
+def _print_card(name: str, path: Path, backend: "Backend") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=name, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_row("file", escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {backend.sha256[:16]}"))
+    table.add_row("input", " x ".join(map(str, backend.input_shape)))
+    for key, value in backend.card.raw.items():
+        if key not in ("name", "spec", "config"):  # the machine's part, all of it in `hpe models NAME`
+            table.add_row(key, escaped(_inline(value)))
+    Console(highlight=False).print(table)
+
+
+def _inline(value: Any) -> str:
+    """Nested values of a card as readable text: one line per item of a list, a thing's name before its properties."""
+    if isinstance(value, dict):
+        rest = ", ".join(f"{key} {_inline(item)}" for key, item in value.items() if key != "name")
+        return f"{value['name']}: {rest}" if "name" in value else rest
+    if isinstance(value, list):
+        return "\n".join(_inline(item) for item in value)
+    return str(value)

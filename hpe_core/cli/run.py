@@ -1,0 +1,70 @@
+"""`hpe run`: its arguments; the work is done in hpe_core.cli.run_source."""
+
+import argparse
+
+from hpe_core.cli.arguments import hfov_deg, whole
+
+DESCRIPTION = """\
+Find every face in every image of SOURCE and write its pose to the output folder:
+
+  poses.csv       one row per face and frame; yaw, pitch, roll in degrees (AFLW2000 convention: yaw > 0 turns to the
+                  image's left, pitch > 0 up, roll > 0 clockwise), quaternion and translation of the REP-155 face frame
+                  (x out of the face, z to the scalp) in the camera optical frame, metres, box in pixels
+  poses/          rosbag2 (MCAP) with /head_pose, /head_poses and /tf in the input's stamps
+  overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
+  summary.json    counts, losses, latency, camera, model card, versions
+
+They are written into DIR/hpe_unfinished and moved into place when they are whole.
+The images of a folder are taken as unrelated: ids start again in each, their stamps are one second apart."""
+
+
+def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
+    """Hang `run` under an argparse subparsers object."""
+    run = subparsers.add_parser(
+        "run",
+        help="estimate head poses in a source",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="camera index, video, image, folder of images or rosbag2 (folder, .mcap, .db3)",
+    )
+    run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
+    run.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run in DIR")
+    run.add_argument("--topic", metavar="T", help="image topic of a bag (default: the only one, or the first)")
+    camera = run.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--camera-info",
+        metavar="FILE.yaml",
+        help="calibration as camera_calibration writes it; overrides the bag's own",
+    )
+    camera.add_argument(
+        "--hfov",
+        metavar="DEG",
+        type=hfov_deg,
+        help="horizontal field of view to assume without calibration (default: 60)",
+    )
+    run.add_argument(
+        "--image-rotation",
+        metavar="DEG",
+        type=int,
+        help="turn the image clockwise by 90, 180 or 270 degrees to find people upright in it, for a camera mounted "
+        "turned; poses and boxes stay those of the image as delivered (default: 0)",
+    )
+    run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
+    run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
+    run.add_argument("--model", metavar="NAME", help="name as `hpe models` lists it, or .onnx file; default: auto")
+    run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
+    run.add_argument(
+        "--threads", metavar="N", type=whole(0, 256), help="inference threads (default: 1; 0 takes all cores)"
+    )
+    run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
+    run.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from hpe_core.cli.run_source import run_source
+
+    return run_source(args)

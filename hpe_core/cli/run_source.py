@@ -1,0 +1,250 @@
+"""What `hpe run` does: frames of a source through the pipeline into an output folder."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich import progress
+from rich.console import Console
+from rich.text import Text
+
+from hpe_core.cli.interrupt import Interrupt
+from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
+from hpe_core.config import PipelineConfig, overridden
+from hpe_core.errors import HpeError
+from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
+from hpe_core.io.frame import Frame, Source
+from hpe_core.io.out_folder import OutFolder
+from hpe_core.io.sources import open_source
+from hpe_core.io.text import one_line, printable
+from hpe_core.io.yaml_file import load_mapping
+from hpe_core.output.overlay import draw
+from hpe_core.output.run_folder import NAMES, Outputs
+from hpe_core.output.summary import Summary
+from hpe_core.output.window import Window
+from hpe_core.pipeline.pipeline import Pipeline
+
+
+def run_source(args: argparse.Namespace) -> int:
+    """`hpe run`; returns the exit code. Raises HpeError when the source or the settings are invalid."""
+    given = camera_from_yaml(args.camera_info) if args.camera_info else None
+    cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
+    config = _config(args)
+    with open_source(args.source, args.topic) as source:
+        folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
+        read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
+        with OutFolder(folder, "run", NAMES, args.overwrite, read) as out:
+            return Run(args, source, out, cameras, Pipeline(config)).run()
+
+
+def _config(args: argparse.Namespace) -> PipelineConfig:
+    """PipelineConfig from --config, with the single options over it."""
+    config = PipelineConfig()
+    if args.config:
+        values = load_mapping(args.config, "config file")
+        try:
+            config = overridden(config, values)
+        except HpeError as error:
+            raise HpeError(f"config file {args.config}: {error}") from error
+    names = ("model", "backend", "threads", "image_rotation")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return replace(config, estimator=replace(config.estimator, **given))
+
+
+class Run:
+    """One `hpe run`: frames through the pipeline into the output folder."""
+
+    def __init__(
+        self, args: argparse.Namespace, source: Source, out: OutFolder, cameras: CameraChoice, pipeline: Pipeline
+    ):
+        self._args = args
+        self._source = source
+        self._out = out
+        self._cameras = cameras
+        self._pipeline = pipeline
+        self._summary = Summary()
+        self._outputs: Outputs | None = None
+        self._window: Window | None = None
+        self._written: Sequence[Path] = ()
+        self._unreadable: list[Frame] = []  # before the first image
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._noted: set[str] = set()
+
+    def run(self) -> int:
+        """The whole run; returns the exit code."""
+        if self._args.show:
+            self._window = Window()
+        left = self._out.note()
+        with Interrupt() as interrupt:
+            try:
+                self._process_all(interrupt)
+            except BaseException:
+                self._finish(interrupt.requested, failed=True)
+                raise
+            self._finish(interrupt.requested, failed=False)
+        if self._outputs is None and not interrupt.requested:
+            raise HpeError(self._why_nothing())
+        if left:
+            self._note(left)
+        self._report(interrupt.requested)
+        return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
+
+    def _process_all(self, interrupt: Interrupt) -> None:
+        frames = iter(self._source)
+        bar = _progress(self._console)
+        try:
+            while not interrupt.requested:
+                start = time.perf_counter()
+                frame = next(frames, None)
+                if frame is None:
+                    break
+                read_s = time.perf_counter() - start
+                if frame.image_bgr is None:
+                    self._drop(frame)
+                elif not self._process(frame, frame.image_bgr, read_s):
+                    break
+                self._print_notices()
+                if self._outputs is None:
+                    continue  # no bar before a first frame has gone through: errors stand alone
+                if not bar.tasks:
+                    bar.add_task(printable(self._source.name), total=self._source.total, faces=0)
+                    bar.start()
+                faces = sum(self._summary.faces.values())
+                bar.update(bar.task_ids[0], completed=frame.index + 1, faces=faces)
+        finally:
+            if bar.tasks:
+                bar.stop()
+
+    def _drop(self, frame: Frame) -> None:
+        """A frame without an image: counted, named, and a row of the CSV once that is open."""
+        self._summary.drop_frame(frame)
+        if self._outputs is None:
+            self._unreadable.append(frame)
+        else:
+            self._outputs.write_unreadable(frame)
+
+    def _process(self, frame: Frame, image_bgr: np.ndarray, read_s: float) -> bool:
+        """One image; returns False when the user has closed the window."""
+        camera = self._cameras.of(frame)
+        if self._source.kind == "images" or self._cameras.changed:
+            self._pipeline.reset()
+        start = time.perf_counter()
+        result = self._pipeline.process(image_bgr, camera, frame.stamp_ns)
+        posed = time.perf_counter()
+        outputs = self._outputs or self._open_outputs()
+        opened = time.perf_counter()
+        goes_on = True
+        if self._args.overlay or self._window:
+            picture = draw(image_bgr, camera, result.faces)
+            if self._args.overlay:
+                outputs.write_picture(picture, frame)
+            if self._window:
+                goes_on = self._window.show(picture)
+        drawn = time.perf_counter()
+        outputs.write(frame, result)
+        written = time.perf_counter()
+        stage_s = {
+            "image_to_pose": posed - start,
+            "read": read_s,
+            "overlay": drawn - opened,
+            "write": written - drawn,
+            "end_to_end": read_s + (posed - start) + (written - opened),
+        }
+        self._summary.add(result, stage_s)
+        return goes_on
+
+    def _open_outputs(self) -> Outputs:
+        """Only once a first image has gone through: a failed start leaves nothing behind."""
+        images = self._source.kind == "images"
+        self._outputs = Outputs(self._out.staged, images, self._args.overlay)
+        for frame in self._unreadable:
+            self._outputs.write_unreadable(frame)
+        return self._outputs
+
+    def _finish(self, interrupted: bool, failed: bool) -> None:
+        """Complete all files, also after an error."""
+        self._print_notices()
+        if self._window:
+            self._window.close()
+        if self._outputs is None:
+            return
+        # a camera ends by an interruption; of anything else there may be earlier results that go further
+        in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
+        arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
+        self._out.keep = True
+        try:
+            self._outputs.close()
+            self._outputs.write_summary(
+                self._summary.as_dict(self._source, self._cameras, self._pipeline, arguments, interrupted or failed)
+            )
+            if in_place:
+                self._written = self._out.place()
+        finally:
+            if not self._written:
+                earlier = "the earlier results stay; " if self._out.has_earlier else ""
+                self._note(f"{earlier}what was written until now is in {self._out.unfinished}")
+
+    def _why_nothing(self) -> str:
+        reasons = "; ".join(f"{reason} ({count}x)" for reason, count in self._summary.dropped.most_common(3))
+        lost = "; ".join(f"{reason}: {count}" for reason, count in self._source.losses.items())
+        details = "; ".join(text for text in (reasons, lost) if text)
+        return f"{self._args.source} has no image that can be read" + (f": {details}" if details else "")
+
+    def _note(self, text: str) -> None:
+        self._console.print(f"[yellow]hpe: note:[/] {escaped(one_line(text))}")
+
+    def _print_notices(self) -> None:
+        about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
+        for text in (*self._source.notices, *about_cameras):
+            if text not in self._noted:
+                self._note(text)
+            self._noted.add(text)
+
+    def _report(self, interrupted: bool) -> None:
+        if self._outputs is None:
+            self._note("interrupted before the first image, nothing was written")
+            return
+        s = self._summary
+        end = ", interrupted" if interrupted else ""
+        print(f"frames    {s.frames}, {s.frames_with_faces} with a face{end}")
+        ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
+        print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
+        for reason, count in (*s.dropped.items(), *self._source.losses.items()):
+            print(f"lost      {one_line(reason)}: {count}")
+        if s.untracked:
+            print(f"untracked {s.untracked} faces, more than there are ids")
+        if s.beyond_lens:
+            print(f"no pose   {s.beyond_lens} faces where the camera's distortion has no inverse")
+        if s.unconfirmed:
+            print(f"not told  {s.unconfirmed} faces that a closer look did not confirm")
+        if s.nlml:
+            text = "nlml      {candidates} candidates, {rigid} aligned rigidly, {out_of_range} out of range"
+            print(text.format(**s.nlml))
+        latency = s.latency_ms()["image_to_pose"]
+        print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (p95)")
+        for path in self._written:
+            end = "/" if path.is_dir() else ""
+            print(f"written   {printable(path)}{end}")
+
+
+class _Rate(progress.ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: progress.Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+
+def _progress(console: Console) -> progress.Progress:
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.MofNCompleteColumn(),
+        _Rate(),
+        progress.TextColumn("faces {task.fields[faces]}"),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+    )

@@ -1,0 +1,21 @@
+"""What the command says on the terminal, and its exit codes."""
+
+import sys
+
+from hpe_core.io.text import one_line
+
+EXIT_OK = 0
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def print_error(error: object) -> None:
+    """One line on the error stream."""
+    print(f"hpe: error: {one_line(error)}", file=sys.stderr)
+
+
+def escaped(text: str) -> str:
+    """Text for rich that is shown as it is."""
+    from rich.markup import escape
+
+    return escape(text)
