@@ -41,20 +41,24 @@ _EVEN_WIDTH = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", *_SEMI_PLANAR)
 ENCODINGS = (*_PACKED, *_SEMI_PLANAR)
 
 
-def check_encoding(encoding):
+def check_encoding(encoding: str) -> None:
     """Raises HpeError, listing the allowed, unless `encoding` is a name that `bgr_from_raw` reads."""
     if encoding not in ENCODINGS:
         raise HpeError(f"image encoding '{encoding}' is unknown, allowed: {', '.join(ENCODINGS)}")
 
 
-def bgr_from_raw(data, height, width, encoding, step, is_bigendian=False):
+def bgr_from_raw(
+    data: bytes | np.ndarray, height: int, width: int, encoding: str, step: int, is_bigendian: bool | int = False
+) -> np.ndarray:
     """(height, width, 3) uint8 BGR from the fields of sensor_msgs/Image. The result owns its memory.
 
     data: bytes or uint8 array; step: bytes per row, padding included; is_bigendian matters for 16-bit samples.
     Raises HpeError on an unknown encoding, or when data, step and size do not fit together.
     """
     check_encoding(encoding)
-    height, width, step = int(height), int(width), int(step)
+    height = int(height)
+    width = int(width)
+    step = int(step)
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise HpeError(f"image size must lie in [1, {MAX_SIDE_PX}], got {width}x{height}")
     if width * height > MAX_PIXELS:
@@ -79,8 +83,8 @@ def bgr_from_raw(data, height, width, encoding, step, is_bigendian=False):
     return pixels.copy() if code is None else cv2.cvtColor(pixels, code)
 
 
-def bgr_from_compressed(data):
-    """(H, W, 3) uint8 BGR from the bytes of a file in one of image_header.FORMATS.
+def bgr_from_compressed(data: bytes | np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 BGR from the bytes (or a uint8 array of them) of a file in one of image_header.FORMATS.
 
     Raises HpeError when the data is empty, cut off, not an image or one of more than MAX_PIXELS.
     """

@@ -13,7 +13,8 @@ FORMATS = "JPEG, PNG, WebP, BMP, TIFF, PBM, PGM, PPM"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment: TEM, RST0 to RST7
 _JPEG_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 without DHT, JPG, DAC
-_SOI, _EOI = 0xD8, 0xD9
+_SOI = 0xD8
+_EOI = 0xD9
 _TIFF_TAGS = {256: "width", 257: "height", 322: "tile width", 323: "tile height"}
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+([0-9]{1,9})(?:\s|#[^\n]*\n)+([0-9]{1,9})[\s#]")
@@ -32,7 +33,7 @@ def check_image(data: bytes) -> None:
         raise HpeError(f"compressed image is {width}x{height}, allowed: 1 to {MAX_PIXELS} pixels")
 
 
-def _size(data):
+def _size(data: bytes) -> tuple[int, int] | None:
     """(width, height), None when unknown."""
     if data[:2] == b"\xff\xd8":
         return _jpeg(data)
@@ -50,11 +51,13 @@ def _size(data):
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _jpeg(data):
+def _jpeg(data: bytes) -> tuple[int, int] | None:
     """Walks the segments of the main image: one inside a segment (a thumbnail) does not count, nor what follows."""
-    position, size = 2, None
+    position = 2
+    size = None
     while found := _JPEG_MARKER.search(data, position):
-        code, position = found[1][0], found.end()
+        code = found[1][0]
+        position = found.end()
         if code == _EOI:
             return size
         if code == _SOI:  # another image begins before this one has ended
@@ -68,7 +71,7 @@ def _jpeg(data):
     raise HpeError(f"compressed image is cut off after {len(data)} bytes")
 
 
-def _png(data):
+def _png(data: bytes) -> tuple[int, int] | None:
     position = 8
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -78,24 +81,30 @@ def _png(data):
     raise HpeError(f"compressed image is cut off after {len(data)} bytes")
 
 
-def _webp(data):
+def _webp(data: bytes) -> tuple[int, int] | None:
     kind = data[12:16]
     if kind == b"VP8X":
-        return tuple(1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27)) if len(data) >= 30 else None
+        if len(data) < 30:
+            return None
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", data, 21)[0]
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     if kind == b"VP8 ":
-        return tuple(side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
     return None
 
 
-def _tiff(data):
+def _tiff(data: bytes) -> tuple[int, int]:
     """Size of the first picture; of its tiles where these are larger, because one is decoded as a whole."""
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
     (position,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, position)
-    position, step, value_at = position + (8 if big else 2), *((20, 12) if big else (12, 8))
+    position += 8 if big else 2
+    step = 20 if big else 12  # bytes of an entry
+    value_at = 12 if big else 8
     sides = dict.fromkeys(_TIFF_TAGS.values(), 0)
     for entry in range(position, min(position + min(count, 1 << 16) * step, len(data)), step):
         tag, kind = struct.unpack_from(order + "HH", data, entry)
