@@ -129,7 +129,7 @@ class Bag:
                         plain = _plain(data)
                     except ValueError as error:
                         refused[topic] += 1
-                        self._note(f"{self.path.name} has messages that cannot be unpacked: {error}")
+                        self.note(f"{self.path.name} has messages that cannot be unpacked: {error}")
                         continue
                     read[topic] += 1
                     yield topic, msgtype, time_ns, plain
@@ -150,9 +150,10 @@ class Bag:
             reader.problem = "is damaged"
             self.losses["rosbag2 file is damaged"] += 1
             self.losses[BYTES_LOST] += reader.lost_bytes
-            self._note(f"{reader.path.name} is damaged: {reader.lost_bytes} bytes are lost, the rest is read")
+            self.note(f"{reader.path.name} is damaged: {reader.lost_bytes} bytes are lost, the rest is read")
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """A line for the user, once."""
         if text not in self.notices:
             self.notices.append(text)
 

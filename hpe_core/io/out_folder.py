@@ -80,9 +80,7 @@ class OutFolder:
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError | ValueError):
-                raise HpeError(
-                    f"output folder {self.folder} cannot be written: {getattr(error, 'strerror', None) or error}"
-                ) from error
+                raise not_writable(self.folder, error) from error
             raise
         return self
 
@@ -203,6 +201,11 @@ class OutFolder:
         for path in self._made:
             with contextlib.suppress(OSError):  # not empty: it holds results
                 path.rmdir()
+
+
+def not_writable(folder: Path, error: Exception) -> HpeError:
+    """The HpeError for an OSError or ValueError of the system about an output folder."""
+    return HpeError(f"output folder {folder} cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ CSV_COLUMNS = (
     *("rotation_std_deg", "depth_std_m"),
     "error",
 )
+_NO_FACE = [""] * (len(CSV_COLUMNS) - len(("source", "frame", "stamp_ns", "error")))
 
 
 class PoseCsv:
@@ -35,7 +36,7 @@ class PoseCsv:
         """Rows of one Frame and its FrameResult."""
         start = _start(frame)
         if not result.faces:
-            self._rows.writerow(start + [""] * (len(CSV_COLUMNS) - len(start)))
+            self._rows.writerow([*start, *_NO_FACE, ""])
         for face in result.faces:
             angles = face.pose.euler_aflw2000
             numbers = [
@@ -51,8 +52,7 @@ class PoseCsv:
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""
-        start = _start(frame)
-        self._rows.writerow([*start, *[""] * (len(CSV_COLUMNS) - len(start) - 1), csv_text(one_line(frame.error))])
+        self._rows.writerow([*_start(frame), *_NO_FACE, csv_text(one_line(frame.error))])
 
     def close(self) -> None:
         self._file.close()

@@ -5,9 +5,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from hpe_core.errors import HpeError
 from hpe_core.io.frame import Frame
 from hpe_core.io.json_file import json_values, write_json
+from hpe_core.io.out_folder import not_writable
 from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.output.pose_bag import PoseBag
 from hpe_core.output.pose_csv import PoseCsv
@@ -43,7 +43,7 @@ class Outputs:
             self._bag = self._opened(PoseBag(self.folder / "poses"))
         except OSError as error:
             self.close()
-            raise HpeError(f"output folder {folder} cannot be written: {error.strerror}") from error
+            raise not_writable(folder, error) from error
         except BaseException:
             self.close()
             raise

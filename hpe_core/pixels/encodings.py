@@ -69,7 +69,10 @@ def bgr_from_raw(
         raise HpeError(f"image of encoding {encoding} must be at least 4x4, got {width}x{height}")
     buffer = np.frombuffer(data, np.uint8)
     rows = height * 3 // 2 if encoding in _SEMI_PLANAR else height
-    sample_bytes, samples, code = _PACKED.get(encoding, (1, 1, _SEMI_PLANAR.get(encoding)))
+    if encoding in _SEMI_PLANAR:
+        sample_bytes, samples, code = (1, 1, _SEMI_PLANAR[encoding])
+    else:
+        sample_bytes, samples, code = _PACKED[encoding]
     row_bytes = width * samples * sample_bytes
     if step < row_bytes:
         raise HpeError(f"image step is {step} bytes but a row of {width} pixels {encoding} takes {row_bytes}")

@@ -54,9 +54,11 @@ class BagSource(Source):
         self._camera: CameraModel | None = None
         others = [name for name in image_topics(self._bag) if name != self.topic]
         if others and topic is None:
-            self._note(f"using image topic {self.topic}; the bag also has {', '.join(others)} (choose with --topic)")
+            self._bag.note(
+                f"using image topic {self.topic}; the bag also has {', '.join(others)} (choose with --topic)"
+            )
         if self._info_topic is None:
-            self._note(f"the bag has no CameraInfo for {self.topic}")
+            self._bag.note(f"the bag has no CameraInfo for {self.topic}")
 
     @property
     def transport(self) -> str:
@@ -98,10 +100,6 @@ class BagSource(Source):
         if waiting:
             yield self._frame(*waiting)
 
-    def _note(self, text: str) -> None:
-        if text not in self.notices:
-            self.notices.append(text)
-
     def _find_info_topic(self) -> str | None:
         topics = self._bag.topics
         counts = self._bag.counts
@@ -127,7 +125,7 @@ class BagSource(Source):
             self._camera = camera_from_message(info, self._rectified)
         except HpeError as error:
             self._camera = None
-            self._note(f"{self._info_topic} cannot be used: {error}")
+            self._bag.note(f"{self._info_topic} cannot be used: {error}")
 
     def _frame(self, message: Any, time_ns: int, index: int) -> Frame:
         image = error = None
@@ -144,7 +142,7 @@ class BagSource(Source):
         stamp_ns = stamp_ns_of(message.header.stamp)
         if stamp_ns == 0:
             stamp_ns = time_ns
-            self._note(f"{self.topic} has headers without a stamp: the time of recording is taken")
+            self._bag.note(f"{self.topic} has headers without a stamp: the time of recording is taken")
         frame_id = message.header.frame_id or DEFAULT_FRAME_ID
         return Frame(image, stamp_ns, frame_id, index, self.topic, self._camera, error)
 

@@ -40,7 +40,8 @@ class VideoSource(Source):
         self.files = (path,)
 
     def __iter__(self) -> Iterator[Frame]:
-        index, stamp_ns = 0, -1
+        index = 0
+        stamp_ns = -1
         while True:
             got, image = self._capture.read()
             if not got:

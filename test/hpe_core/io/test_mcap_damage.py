@@ -177,7 +177,7 @@ def chunk_of(size, compression, packed):
     return record(6, head + struct.pack("<Q", len(packed)) + packed)
 
 
-@pytest.mark.parametrize("declared", [500_000_000, 1000])  # what the chunk tells of itself: the truth, or a lie
+@pytest.mark.parametrize("declared", [500_000_000, 1000])  # what the chunk states: its size, or a wrong one
 def test_a_chunk_that_unpacks_to_too_much_is_left_out_before_it_fills_the_memory(path, declared):
     packed = zstd.compress(bytes(500_000_000))
     good = definitions() + record(5, struct.pack("<HIQQ", 1, 0, 9, 9) + b"good")
