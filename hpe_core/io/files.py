@@ -37,7 +37,7 @@ def read_regular(path: str | Path, limit_bytes: int) -> bytes:
     return data
 
 
-def _opened(path):
+def _opened(path: str | Path) -> int:
     """A file descriptor of a regular file; opening does not block."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -52,14 +52,14 @@ def _opened(path):
     return descriptor
 
 
-def _mode(path):
+def _mode(path: str | Path) -> int:
     try:
         return os.stat(path).st_mode
     except (OSError, ValueError):
         return 0
 
 
-def _kind(mode):
+def _kind(mode: int) -> str:
     return f"{next((name for matches, name in _KINDS if matches(mode)), 'something else')}, not a file"
 
 
