@@ -25,9 +25,9 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hpe_core.errors import HpeError
+from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
-from hpe_core.output.overlay import face_colour
 from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
 from hpe_core.types import primary_face
 
@@ -148,8 +148,8 @@ def transforms(faces, poses, header, prefix=""):
     message = TFMessage()
     for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
         translation = Vector3(**_xyz(face.pose.t_camera_head_m))
-        gaze_id = face.face_id.replace("face_", "gaze_", 1)
-        for name, rotation in ((face.face_id, pose.orientation), (gaze_id, gaze)):
+        face_id = FaceId(face.face_id)
+        for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
             transform = Transform(translation=translation, rotation=rotation)
             message.transforms.append(
                 TransformStamped(header=header, child_frame_id=prefix + name, transform=transform)
@@ -160,7 +160,7 @@ def transforms(faces, poses, header, prefix=""):
 def markers(faces, poses, header):
     """visualization_msgs/MarkerArray for RViz: per Face its head, its gaze ray and a text; first all old ones go.
 
-    Namespaces `head`, `gaze` and `text`, one id per face slot, so that each can be switched off.
+    Namespaces `head`, `gaze` and `text`, one id per face, so that each can be switched off.
     """
     made = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
     for face, pose in zip(faces, poses, strict=True):
@@ -169,13 +169,13 @@ def markers(faces, poses, header):
 
 
 def _face_markers(face, pose, header):
-    slot = ord(face.face_id[-1]) - ord("a")
-    red, green, blue = (channel / 255.0 for channel in face_colour(face.face_id))
+    face_id = FaceId(face.face_id)
+    red, green, blue = (channel / 255.0 for channel in face_id.colour_rgb)
 
     def marker(namespace, kind, opacity, size, **fields):
         colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
         scale = Vector3(**_xyz(np.array(size)))
-        return Marker(header=header, ns=namespace, id=slot, type=kind, color=colour, scale=scale, **fields)
+        return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
     head = marker("head", Marker.SPHERE, 0.5, _BOX_SIZE_M, pose=_box_pose(face, pose))
     # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured

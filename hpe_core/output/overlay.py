@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.types import Face
 
@@ -16,16 +17,7 @@ _HEAD_AXES = (
     (np.array([1.0, 0.0, 0.0]), (80, 220, 80)),
     (np.array([0.0, -1.0, 0.0]), (255, 140, 60)),
 )
-_FACE_COLOURS = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-    (200, 200, 200),
-)
+_NO_ID_RGB = (255, 255, 255)
 
 
 def draw(
@@ -47,13 +39,8 @@ def draw(
     return canvas
 
 
-def face_colour(face_id: str | None) -> tuple[int, int, int]:
-    """RGB (0 to 255) in which a face is drawn everywhere: one colour per id, white without (Okabe and Ito)."""
-    return _FACE_COLOURS[(ord(face_id[-1]) - ord("a")) % len(_FACE_COLOURS)] if face_id else (255, 255, 255)
-
-
 def _draw_face(canvas: np.ndarray, camera: CameraModel, face: Face, box_px: np.ndarray, unit: float) -> None:
-    colour = face_colour(face.face_id)[::-1]
+    colour = (FaceId(face.face_id).colour_rgb if face.face_id else _NO_ID_RGB)[::-1]
     thick = max(1, round(2 * unit))
     limit = 4.0 * max(canvas.shape[:2])  # a face at the edge may reach far outside
     x0, y0, x1, y1 = (int(v) for v in np.clip(np.round(box_px), -limit, limit))

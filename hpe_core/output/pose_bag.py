@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.face_id import FaceId
 from hpe_core.io.bags import typestore
 from hpe_core.io.frame import Frame
 from hpe_core.types import Face, FrameResult, primary_face
@@ -57,8 +58,8 @@ class PoseBag:
             transform
             for face in result.faces
             for transform in (
-                self._transform(header, face.face_id, face, face.pose.quat_camera_face),
-                self._transform(header, face.face_id.replace("face_", "gaze_", 1), face, face.pose.quat_camera_gaze),
+                self._transform(header, FaceId(face.face_id).face_frame, face, face.pose.quat_camera_face),
+                self._transform(header, FaceId(face.face_id).gaze_frame, face, face.pose.quat_camera_gaze),
             )
         ]
         self._send("/tf", frame.stamp_ns, types["tf2_msgs/msg/TFMessage"](transforms))

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpe_core.face_id import FaceId
 from hpe_core.geometry import so3
 from hpe_core.geometry.head import head_size_covariance
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.types import Face, HeadPose
 
-FACE_IDS = tuple(f"face_{letter}" for letter in "abcdefgh")
+FACE_IDS = tuple(FaceId(f"face_{letter}") for letter in "abcdefgh")
 GATE_SIGMAS = 6.0  # normalised distance from where a face is expected, beyond which it is another one
 UNPAIRED_COST = 20.0  # of a new face beside a track that is not seen; pairs as dear as that are none
 # measurements err by more than their covariance now and then: half hidden faces, profiles
@@ -23,7 +24,7 @@ MAX_BACKWARDS_S = 0.5
 
 @dataclass(eq=False)
 class _Track:
-    face_id: str
+    face_id: FaceId
     face: Face  # as last seen
     stamp_ns: int
 

@@ -15,6 +15,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hpe_core.attention.decision import Head, State
 from hpe_core.errors import HpeError
+from hpe_core.face_id import focus_frame
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.gaze import GAZE_HEAD
 from hpe_core.geometry.head import box_from_pose
@@ -96,7 +97,7 @@ def focus_transforms(points_m, header, prefix=""):
     made = TFMessage()
     for face_id, (x, y, z) in sorted(points_m.items()):
         transform = Transform(translation=Vector3(x=float(x), y=float(y), z=float(z)))
-        name = prefix + "focus_" + face_id.removeprefix("face_")
+        name = prefix + focus_frame(face_id)
         made.transforms.append(TransformStamped(header=header, child_frame_id=name, transform=transform))
     return made
 

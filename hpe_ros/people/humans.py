@@ -8,6 +8,7 @@ import functools
 import numpy as np
 from sensor_msgs.msg import Image
 
+from hpe_core.face_id import FaceId
 from hpe_core.pixels.face_pictures import aligned_face_crop, face_crop
 from hpe_ros import messages, qos
 
@@ -30,7 +31,7 @@ def installed():
 
 def face_id(face, prefix=""):
     """REP-155 id of a Face."""
-    return prefix + face.face_id.removeprefix("face_")
+    return prefix + FaceId(face.face_id).letters
 
 
 def region(face, camera, header):

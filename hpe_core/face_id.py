@@ -1,0 +1,66 @@
+"""The id of a face: its text, what TF calls it, and its colour. Nothing else takes an id apart."""
+
+import re
+
+from hpe_core.errors import HpeError
+
+_PREFIX = "face_"
+_TEXT = re.compile(_PREFIX + "[a-z]{1,6}")  # six letters still number a marker, which has 32 bits
+# Okabe and Ito, colours that people with any colour vision tell apart; RGB
+_COLOURS = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (200, 200, 200),
+)
+
+
+class FaceId(str):
+    """The text `face_` and one to six lower-case letters, which is also the name of the face's TF frame (REP-155).
+
+    It is written, compared and sorted as that text. Raises HpeError when a text is no such id.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str | None) -> "FaceId":
+        if text is None or not _TEXT.fullmatch(text):
+            raise HpeError(f"face id must be '{_PREFIX}' and 1 to 6 letters a to z, got {text!r}")
+        return super().__new__(cls, text)
+
+    @property
+    def letters(self) -> str:
+        """What REP-155 calls the id: `a` of `face_a`."""
+        return self[len(_PREFIX) :]
+
+    @property
+    def face_frame(self) -> str:
+        """TF name of the face frame."""
+        return str(self)
+
+    @property
+    def gaze_frame(self) -> str:
+        """TF name of the gaze frame."""
+        return "gaze_" + self.letters
+
+    @property
+    def number(self) -> int:
+        """A number of its own, from 0 for `face_a` on, below 2^31."""
+        number = 0
+        for letter in self.letters:
+            number = 26 * number + ord(letter) - ord("a") + 1
+        return number - 1
+
+    @property
+    def colour_rgb(self) -> tuple[int, int, int]:
+        """In which it is drawn everywhere, each channel 0 to 255."""
+        return _COLOURS[self.number % len(_COLOURS)]
+
+
+def focus_frame(face_id: str) -> str:
+    """TF name (REP-155) of what a head looks at; the id of another detector's head, without `face_`, counts whole."""
+    return "focus_" + face_id.removeprefix(_PREFIX)
