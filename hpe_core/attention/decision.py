@@ -6,9 +6,8 @@ from enum import Enum
 import numpy as np
 
 from hpe_core.attention.probability import gaze_offset, probability_within
+from hpe_core.stamps import jumped_back
 from hpe_core.types import HeadPose
-
-MAX_BACKWARDS_S = 0.5  # an older stamp is a message out of order, a much older one a bag that starts anew
 
 # why nothing can be said
 NOT_SEEN = "not seen"
@@ -110,7 +109,7 @@ class Attention:
         """
         events = []
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
-            if stamp_ns > self._stamp_ns - MAX_BACKWARDS_S * 1e9:
+            if not jumped_back(stamp_ns, self._stamp_ns):
                 return self._judgements({}), ()
             events += self.forget(RESTARTED)
         self._stamp_ns = stamp_ns
@@ -154,6 +153,9 @@ class _Pair:
     """One head and one target over time; stamps in nanoseconds, None where nothing has begun."""
 
     def __init__(self):
+        self._reset()
+
+    def _reset(self):
         self.state, self.since_ns = State.UNKNOWN, None
         self.usable_ns = self._inside_ns = self._outside_ns = None
 
@@ -163,7 +165,7 @@ class _Pair:
         if self.usable_ns is not None and stamp_ns - self.usable_ns > config.stale_s * 1e9:
             if self.state is State.LOOKING:
                 changes.append(("stopped", self.usable_ns, view.problem or NOT_SEEN))
-            self.__init__()
+            self._reset()
         if view.problem:
             return changes
         self.usable_ns = stamp_ns

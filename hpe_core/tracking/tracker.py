@@ -7,6 +7,7 @@ import numpy as np
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import so3
 from hpe_core.geometry.head import head_size_covariance
+from hpe_core.stamps import jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.types import Face, HeadPose
@@ -19,7 +20,6 @@ SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
 MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then
 UNSURE_COST = 2.2  # 2 ln(odds): an assignment less than three times as likely as another one is none
 EXPECTED_FOR_S = 1.0  # a face not seen for longer is expected where it would have been by then
-MAX_BACKWARDS_S = 0.5
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ class Tracker:
 
         faces: list of Face of one image, any order. A stamp far before the last one (a bag that loops) starts anew.
         """
-        if self._stamp_ns is not None and stamp_ns < self._stamp_ns - MAX_BACKWARDS_S * 1e9:
+        if self._stamp_ns is not None and jumped_back(stamp_ns, self._stamp_ns):
             self.reset()
         before_ns = self._stamp_ns
         self._stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
@@ -78,7 +78,7 @@ class Tracker:
 
     def expected(self, stamp_ns):
         """List of Face, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
-        rows = [row for row, track in enumerate(self._tracks) if self._crop_showed(track)]
+        rows = [row for row, track in enumerate(self._tracks) if self._confirmed_now(track)]
         if not rows:
             return []
         R, t, _ = self._filters.predicted(rows, [max(0, stamp_ns - self._stamp_ns) * 1e-9] * len(rows))
@@ -87,9 +87,9 @@ class Tracker:
     @property
     def looks_for_faces(self):
         """Whether a face has an id though no crop showed it in the latest image."""
-        return not all(self._crop_showed(track) for track in self._tracks)
+        return not all(self._confirmed_now(track) for track in self._tracks)
 
-    def _crop_showed(self, track):
+    def _confirmed_now(self, track):
         return track.stamp_ns == self._stamp_ns and track.face.confirmed
 
     def _release_old(self):

@@ -4,9 +4,9 @@ import numpy as np
 from rclpy.time import Time
 from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
 
-from hpe_core.attention.decision import MAX_BACKWARDS_S
 from hpe_core.attention.targets import PlacedTarget
 from hpe_core.geometry import so3
+from hpe_core.stamps import jumped_back
 from hpe_ros.messages import ns_from_time
 
 
@@ -22,7 +22,7 @@ class TargetPlaces:
     def placed(self, header):
         """List of PlacedTarget in the header's frame at its stamp."""
         stamp_ns = ns_from_time(header.stamp)
-        if stamp_ns < self._stamp_ns - MAX_BACKWARDS_S * 1e9:
+        if jumped_back(stamp_ns, self._stamp_ns):
             self._buffer.clear()  # tf2 ignores what is older than what it has, so a looped bag would find no place
         self._stamp_ns = stamp_ns
         return [PlacedTarget(target.name, self._point(target, header), target.radius_m) for target in self._targets]

@@ -4,7 +4,7 @@ import functools
 import time
 
 from hpe_core.pipeline.pipeline import with_method
-from hpe_core.tracking.tracker import MAX_BACKWARDS_S
+from hpe_core.stamps import jumped_back
 from hpe_ros import messages
 from hpe_ros.pose import diagnostics
 from hpe_ros.pose.camera_book import CameraBook
@@ -92,7 +92,7 @@ class PoseStream:
         if self._camera_kind not in (None, camera_kind):
             self._pipeline.reset()
             self._health.noted(diagnostics.OTHER_IMAGES)
-        if stamp_ns < self._newest_ns - MAX_BACKWARDS_S * 1e9:  # the tracker starts anew by itself
+        if jumped_back(stamp_ns, self._newest_ns):  # the tracker starts anew by itself
             self._health.noted(diagnostics.CLOCK_BACK)
             self._newest_ns = stamp_ns
         self._camera_kind, self._newest_ns = camera_kind, max(stamp_ns, self._newest_ns)
