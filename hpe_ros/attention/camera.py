@@ -1,7 +1,7 @@
 """The camera behind the heads, for the size of faces in its image."""
 
 from hpe_core.errors import HpeError
-from hpe_core.io.camera_info import camera_from_message
+from hpe_core.io.camera_info import camera_from_message, content_of
 
 
 class NewestCamera:
@@ -12,11 +12,7 @@ class NewestCamera:
 
     def add(self, message):
         """Take in a sensor_msgs/CameraInfo. Why it is of no use, when that is news; else an empty text."""
-        content = (
-            *(message.header.frame_id, message.width, message.height, message.distortion_model),
-            *(bytes(message.k), bytes(message.p), tuple(message.d), message.binning_x, message.binning_y),
-            *(message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height),
-        )
+        content = (message.header.frame_id, *content_of(message))
         if content == self._content:
             return ""
         self._content, self._camera = content, None

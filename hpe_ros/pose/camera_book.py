@@ -11,6 +11,7 @@ from hpe_core.io.camera_info import (
     CameraFit,
     Pairing,
     camera_from_message,
+    content_of,
     has_shape,
     has_size,
     kept,
@@ -38,13 +39,8 @@ class CameraBook:
 
     def add(self, message, stamp_ns):
         """Take in a sensor_msgs/CameraInfo."""
-        content = (
-            *(message.width, message.height, message.distortion_model),
-            *(bytes(message.k), bytes(message.p), tuple(message.d), message.binning_x, message.binning_y),
-            *(message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height),
-        )
         with self._lock:
-            camera, problem = kept(self._read, content, lambda: self._parse(message))
+            camera, problem = kept(self._read, content_of(message), lambda: self._parse(message))
             self._infos.appendleft(_Info(message.header.frame_id, stamp_ns, camera, problem))
 
     def _parse(self, message):
