@@ -1,6 +1,7 @@
 """Time is what the stamps of images and messages say, in nanoseconds."""
 
 MAX_BACKWARDS_S = 0.5
+BEFORE_ALL_NS = -(1 << 63)  # older than any stamp
 
 
 def jumped_back(stamp_ns: int, newest_ns: int) -> bool:

@@ -1,11 +1,15 @@
 """From poses to decisions: who looks at what, since when, and when nobody can tell."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeGuard
 
 import numpy as np
 
+from hpe_core.attention.config import AttentionConfig
 from hpe_core.attention.probability import gaze_offset, probability_within
+from hpe_core.attention.targets import PlacedTarget
 from hpe_core.stamps import jumped_back
 from hpe_core.types import HeadPose
 
@@ -75,8 +79,8 @@ class Event:
     reason: str = ""
 
 
-def view_of(head, target, config):
-    """View of a Head on a PlacedTarget."""
+def view_of(head: Head, target: PlacedTarget, config: AttentionConfig) -> View:
+    """What one frame alone says about a head and a target."""
     if target.point_camera_m is None:
         return View(problem=NO_PLACE)
     if head.face_px is not None and head.face_px < config.min_face_px:
@@ -97,17 +101,19 @@ class Attention:
     the exit angle for stop_dwell_s. Frames that say nothing are bridged for stale_s, then the state is UNKNOWN.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: AttentionConfig):
         self.config = config  # may be replaced between frames
-        self._pairs = {}  # (face_id, target) -> _Pair
-        self._stamp_ns = None
+        self._pairs: dict[tuple[str, str], _Pair] = {}  # by face id and target
+        self._stamp_ns: int | None = None
 
-    def update(self, stamp_ns, heads, targets):
-        """(tuple of Judgement, tuple of Event) after a frame with Heads (of distinct ids) and PlacedTargets.
+    def update(
+        self, stamp_ns: int, heads: Sequence[Head], targets: Sequence[PlacedTarget]
+    ) -> tuple[tuple[Judgement, ...], tuple[Event, ...]]:
+        """Judgements and events after a frame with heads (of distinct ids).
 
         Judgements cover every head of the frame, and heads that vanished as long as their state is bridged.
         """
-        events = []
+        events: list[Event] = []
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             if not jumped_back(stamp_ns, self._stamp_ns):
                 return self._judgements({}), ()
@@ -125,25 +131,25 @@ class Attention:
                 del self._pairs[key]
         return self._judgements(views), tuple(events)
 
-    def forget(self, reason):
-        """Tuple of Event that stop everything at the last stamp, for when no more frames come; then start anew."""
+    def forget(self, reason: str) -> tuple[Event, ...]:
+        """Events that stop everything at the last stamp, for when no more frames come; then start anew."""
         events = tuple(
             Event("stopped", self._stamp_ns, pair.usable_ns, *key, reason)
             for key, pair in sorted(self._pairs.items())
-            if pair.state is State.LOOKING
+            if pair.state is State.LOOKING and pair.usable_ns is not None and self._stamp_ns is not None
         )
         self._pairs, self._stamp_ns = {}, None
         return events
 
-    def _judgements(self, views):
+    def _judgements(self, views: Mapping[tuple[str, str], View]) -> tuple[Judgement, ...]:
         return tuple(
             Judgement(*key, pair.state, views.get(key, View(problem=NOT_SEEN)), pair.since_ns)
             for key, pair in sorted(self._pairs.items())
         )
 
 
-def focus_of(judgements):
-    """dict face_id -> name of the one target it looks at, the most probable of several."""
+def focus_of(judgements: Sequence[Judgement]) -> dict[str, str]:
+    """By face id: the name of the one target it looks at, the most probable of several."""
     looking = [j for j in judgements if j.state is State.LOOKING]
     looking.sort(key=lambda j: -np.inf if np.isnan(j.view.probability) else j.view.probability)
     return {j.face_id: j.target for j in looking}
@@ -156,12 +162,15 @@ class _Pair:
         self._reset()
 
     def _reset(self):
-        self.state, self.since_ns = State.UNKNOWN, None
-        self.usable_ns = self._inside_ns = self._outside_ns = None
+        self.state = State.UNKNOWN
+        self.since_ns: int | None = None
+        self.usable_ns: int | None = None
+        self._inside_ns: int | None = None
+        self._outside_ns: int | None = None
 
-    def update(self, view, stamp_ns, config):
-        """List of (kind, since_ns, reason) that this view brings about."""
-        changes = []
+    def update(self, view: View, stamp_ns: int, config: AttentionConfig) -> list[tuple[str, int, str]]:
+        """Changes (kind, since_ns, reason) that this view brings about."""
+        changes: list[tuple[str, int, str]] = []
         if self.usable_ns is not None and stamp_ns - self.usable_ns > config.stale_s * 1e9:
             if self.state is State.LOOKING:
                 changes.append(("stopped", self.usable_ns, view.problem or NOT_SEEN))
@@ -183,10 +192,11 @@ class _Pair:
         return changes
 
 
-def _begun(since_ns, holds, stamp_ns):
+def _begun(since_ns: int | None, holds: bool, stamp_ns: int) -> int | None:
     """Since when something holds that held since `since_ns`; None when it does not."""
     return (stamp_ns if since_ns is None else since_ns) if holds else None
 
 
-def _lasted(since_ns, stamp_ns, dwell_s):
+def _lasted(since_ns: int | None, stamp_ns: int, dwell_s: float) -> TypeGuard[int]:
+    """Whether something has held for so long, since since_ns."""
     return since_ns is not None and stamp_ns - since_ns >= dwell_s * 1e9

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from hpe_core.attention.targets import PlacedTarget
 from hpe_core.geometry import gaze
+from hpe_core.types import HeadPose
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _SPAN_SIGMA = 7.0
@@ -28,17 +30,18 @@ class GazeOffset:
     radius_rad: float
 
     @property
-    def std_deg(self):
+    def std_deg(self) -> float:
         """Standard deviation of the offset in its worst direction, degrees."""
         return float(np.degrees(np.sqrt(np.linalg.eigvalsh(self.covariance)[-1])))
 
 
-def gaze_offset(pose, target):
-    """GazeOffset of a HeadPose with covariance from a PlacedTarget with a place.
+def gaze_offset(pose: HeadPose, target: PlacedTarget) -> GazeOffset:
+    """Of a pose with covariance from a target with a place.
 
     The angular radius is that of the ball's rim, asin(radius / distance); a head inside the ball looks at it anyway.
     """
     R, t, point = pose.R_camera_head, pose.t_camera_head_m, target.point_camera_m
+    assert point is not None and pose.covariance is not None
     distance = np.linalg.norm(point - t)
     if distance <= max(target.radius_m, _MIN_DISTANCE_M):
         return GazeOffset(0.0, np.zeros((2, 2)), np.pi)
@@ -47,12 +50,12 @@ def gaze_offset(pose, target):
     return GazeOffset(angle, J @ pose.covariance @ J.T, float(np.arcsin(target.radius_m / distance)))
 
 
-def probability_within(offset, cone_rad):
+def probability_within(offset: GazeOffset, cone_rad: float) -> float:
     """Probability in [0, 1] that the true gaze is closer than cone_rad to the rim of the target."""
     return disc_probability(offset.angle_rad, offset.covariance, offset.radius_rad + cone_rad)
 
 
-def disc_probability(distance, covariance, radius):
+def disc_probability(distance: float, covariance: np.ndarray, radius: float) -> float:
     """P(|e| <= radius) for e ~ N((distance, 0), covariance (2, 2)).
 
     In the principal axes the inner integral is a difference of normal distribution functions; the outer one, over the

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ class Target:
 
     name: str
     frame_id: str = ""
-    point_m: tuple = (0.0, 0.0, 0.0)
+    point_m: tuple[float, ...] = (0.0, 0.0, 0.0)
     radius_m: float = 0.0
 
 
@@ -32,7 +33,7 @@ class PlacedTarget:
     radius_m: float
 
 
-def parse_target(text):
+def parse_target(text: str) -> Target:
     """Target from `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres. Raises HpeError that quotes the text."""
     words = text.split() if isinstance(text, str) else []
     if not words or not _NAME.fullmatch(words[0]):
@@ -43,17 +44,15 @@ def parse_target(text):
         if key not in ("frame", "point", "radius") or not value or key in values:
             raise HpeError(f"target {text!r}: got '{word}', allowed once each: frame=, point=, radius=")
         values[key] = value
-    point, (radius,) = (
-        _numbers(text, "point", values.get("point", "0,0,0"), 3),
-        _numbers(text, "radius", values.get("radius", "0"), 1),
-    )
+    point = _numbers(text, "point", values.get("point", "0,0,0"), 3)
+    (radius,) = _numbers(text, "radius", values.get("radius", "0"), 1)
     if not 0.0 <= radius <= _MAX_RADIUS_M:
         raise HpeError(f"target {text!r}: radius must lie in [0, {_MAX_RADIUS_M:g}] m, got {radius:g}")
     return Target(words[0], values.get("frame", "").lstrip("/"), point, radius)
 
 
-def parse_targets(texts):
-    """Tuple of Target from texts. Raises HpeError when there is none or a name occurs twice."""
+def parse_targets(texts: Sequence[str]) -> tuple[Target, ...]:
+    """Targets from texts. Raises HpeError when there is none or a name occurs twice."""
     targets = tuple(parse_target(text) for text in texts)
     names = [target.name for target in targets]
     if not targets or len(set(names)) < len(names):
@@ -61,11 +60,12 @@ def parse_targets(texts):
     return targets
 
 
-def _numbers(text, key, value, count):
+def _numbers(text: str, key: str, value: str, count: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in value.split(","))
     except ValueError:
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise HpeError(f"target {text!r}: {key} must be {count} finite number{'s' * (count > 1)}, got '{value}'")
+        plural = "" if count == 1 else "s"
+        raise HpeError(f"target {text!r}: {key} must be {count} finite number{plural}, got '{value}'")
     return numbers

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 
-def cheapest_pairs(cost):
+def cheapest_pairs(cost: np.ndarray) -> list[tuple[int, int]]:
     """Pairs (row, column) of the smallest sum of finite cost (N, M), min(N, M) of them, by row."""
     cost = np.asarray(cost, float)
     if cost.shape[0] > cost.shape[1]:

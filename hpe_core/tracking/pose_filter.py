@@ -5,6 +5,8 @@ State of a head: R_camera_head, t (m), angular velocity w (rad/s, camera frame),
 Kalman filter", arXiv 1711.02508, global (left) error.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hpe_core.geometry import so3
@@ -19,50 +21,56 @@ STEP_S = 0.1  # for how long a head accelerates alike, at most
 class PoseFilters:
     """One row per head: `add` it with a measurement that has a covariance, then `predict` and `update` its row."""
 
-    def __init__(self, linear_acceleration_std, angular_acceleration_std):
+    def __init__(self, linear_acceleration_std: float, angular_acceleration_std: float):
         self.set_accelerations(linear_acceleration_std, angular_acceleration_std)
         self._R, self._t = np.empty((0, 3, 3)), np.empty((0, 3))
         self._v, self._w = np.empty((0, 3)), np.empty((0, 3))
         self._P = np.empty((0, 12, 12))
 
-    def set_accelerations(self, linear_std, angular_std):
-        """Spread of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
+    def set_accelerations(self, linear_std: float, angular_std: float) -> None:
+        """Process noise: spread of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
         spread = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
         self._Q_pose = np.kron([[1.0, 0.0], [0.0, 0.0]], spread)
         self._Q_both = np.kron([[0.0, 1.0], [1.0, 0.0]], spread)
         self._Q_velocity = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
 
-    def add(self, pose):
+    def add(self, pose: HeadPose) -> None:
         """A new last row that starts with a HeadPose."""
         P = np.zeros((12, 12))
         P[:6, :6] = pose.covariance
         P[6:9, 6:9] = _I3 * INITIAL_LINEAR_SPEED_STD**2
         P[9:, 9:] = _I3 * INITIAL_ANGULAR_SPEED_STD**2
-        self._R, self._t = np.append(self._R, [pose.R_camera_head], 0), np.append(self._t, [pose.t_camera_head_m], 0)
-        self._v, self._w = np.append(self._v, np.zeros((1, 3)), 0), np.append(self._w, np.zeros((1, 3)), 0)
-        self._P = np.append(self._P, [P], 0)
+        self._R = np.concatenate([self._R, pose.R_camera_head[None]])
+        self._t = np.concatenate([self._t, pose.t_camera_head_m[None]])
+        self._v = np.concatenate([self._v, np.zeros((1, 3))])
+        self._w = np.concatenate([self._w, np.zeros((1, 3))])
+        self._P = np.concatenate([self._P, P[None]])
 
-    def keep(self, rows):
+    def keep(self, rows: list[int]) -> None:
         """Forget all rows but these."""
-        self._R, self._t, self._v, self._w, self._P = (a[rows] for a in (self._R, self._t, self._v, self._w, self._P))
+        self._R, self._t = self._R[rows], self._t[rows]
+        self._v, self._w = self._v[rows], self._w[rows]
+        self._P = self._P[rows]
 
-    def pose(self, row):
+    def pose(self, row: int) -> HeadPose:
         """Current HeadPose of a row with its covariance."""
         return HeadPose(self._R[row], self._t[row], self._P[row, :6, :6])
 
-    def predicted(self, rows, dt_s):
-        """Rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6) of rows in their dt_s (list) >= 0 seconds.
+    def predicted(
+        self, rows: list[int], dt_s: Sequence[float] | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6) of rows in their dt_s >= 0 seconds.
 
         Velocities stay as they are; the states do too.
         """
         R, t, P = self._moved(rows, dt_s)
         return R, t, P[:, :6, :6]
 
-    def predict(self, rows, dt_s):
-        """Move the states of rows (list) on by their dt_s (list) >= 0 seconds."""
+    def predict(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> None:
+        """Move the states of rows on by their dt_s >= 0 seconds."""
         self._R[rows], self._t[rows], self._P[rows] = self._moved(rows, dt_s)
 
-    def _moved(self, rows, dt_s):
+    def _moved(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         dt = np.asarray(dt_s, float)[:, None, None]
         turn = so3.matrix_from_rotvec(self._w[rows] * dt[:, 0])
         F = np.tile(np.eye(12), (len(dt), 1, 1))
@@ -71,7 +79,7 @@ class PoseFilters:
         P = F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt)
         return turn @ self._R[rows], self._t[rows] + self._v[rows] * dt[:, 0], P
 
-    def _noise(self, dt):
+    def _noise(self, dt: np.ndarray) -> np.ndarray:
         """What the accelerations add to the covariance in dt (N, 1, 1) seconds.
 
         White acceleration a over a step h moves the pose by a h^2 / 2 and the velocity by a h. Steps are independent;
@@ -80,7 +88,7 @@ class PoseFilters:
         h = np.minimum(dt, STEP_S)
         return h * ((dt**3 / 3 - dt * h**2 / 12) * self._Q_pose + dt**2 / 2 * self._Q_both + dt * self._Q_velocity)
 
-    def update(self, rows, poses):
+    def update(self, rows: list[int], poses: Sequence[HeadPose]) -> None:
         """Take in a measured HeadPose with covariance for each of the rows (Joseph form, so P stays positive)."""
         measured = np.array([pose.covariance for pose in poses])
         t_measured = np.array([pose.t_camera_head_m for pose in poses])

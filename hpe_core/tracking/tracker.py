@@ -1,13 +1,15 @@
 """Stable face ids in eight slots, `face_a` ... `face_h`, and a pose filter per face."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpe_core.config import TrackerConfig
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import so3
 from hpe_core.geometry.head import head_size_covariance
-from hpe_core.stamps import jumped_back
+from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.types import Face, HeadPose
@@ -32,30 +34,31 @@ class _Track:
 class Tracker:
     """Gives ids to faces and filters their poses. Only faces seen in a frame are reported for it."""
 
-    def __init__(self, config):
+    def __init__(self, config: TrackerConfig):
         self._config = config
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget every face, as at the start; all slots are free."""
-        self._tracks, self._stamp_ns = [], None  # each track has the row of its place in the filters
+        self._tracks: list[_Track] = []  # each has the row of its place in the filters
+        self._stamp_ns = BEFORE_ALL_NS  # of the newest image
         self._filters = PoseFilters(self._config.linear_acceleration_std, self._config.angular_acceleration_std)
         self._free = list(FACE_IDS)
 
-    def reconfigure(self, config):
+    def reconfigure(self, config: TrackerConfig) -> None:
         """Go on with another configuration; faces keep their ids and filters."""
         self._config = config
         self._filters.set_accelerations(config.linear_acceleration_std, config.angular_acceleration_std)
 
-    def update(self, faces, stamp_ns):
+    def update(self, faces: Sequence[Face], stamp_ns: int) -> tuple[tuple[Face, ...], int]:
         """Tracked faces (with id and filtered pose) of the frame at stamp_ns, and how many were left without an id.
 
-        faces: list of Face of one image, any order. A stamp far before the last one (a bag that loops) starts anew.
+        faces: those of one image, any order. A stamp far before the last one (a bag that loops) starts anew.
         """
-        if self._stamp_ns is not None and jumped_back(stamp_ns, self._stamp_ns):
+        if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()
         before_ns = self._stamp_ns
-        self._stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
+        self._stamp_ns = max(stamp_ns, self._stamp_ns)
         self._release_old()
         rows, untracked = self._associate(faces, before_ns), 0
         self._continue(rows, faces)
@@ -72,12 +75,12 @@ class Tracker:
                 face_id=self._tracks[row].face_id,
                 pose=self._filters.pose(row) if self._config.filter else faces[index].pose,
             )
-            for index, row in rows.items()
+            for index, row in sorted(rows.items(), key=lambda pair: self._tracks[pair[1]].face_id)
         ]
-        return tuple(sorted(tracked, key=lambda face: face.face_id)), untracked
+        return tuple(tracked), untracked
 
-    def expected(self, stamp_ns):
-        """List of Face, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
+    def expected(self, stamp_ns: int) -> list[Face]:
+        """Faces, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
         rows = [row for row, track in enumerate(self._tracks) if self._confirmed_now(track)]
         if not rows:
             return []
@@ -85,12 +88,12 @@ class Tracker:
         return [replace(self._tracks[row].face, pose=HeadPose(R[i], t[i])) for i, row in enumerate(rows)]
 
     @property
-    def looks_for_faces(self):
+    def looks_for_faces(self) -> bool:
         """Whether a face has an id though no crop showed it in the latest image."""
         return not all(self._confirmed_now(track) for track in self._tracks)
 
-    def _confirmed_now(self, track):
-        return track.stamp_ns == self._stamp_ns and track.face.confirmed
+    def _confirmed_now(self, track: _Track) -> bool:
+        return track.stamp_ns == self._stamp_ns and bool(track.face.confirmed)
 
     def _release_old(self):
         oldest = self._stamp_ns - self._config.timeout_s * 1e9
@@ -100,13 +103,13 @@ class Tracker:
             self._tracks = [self._tracks[row] for row in kept]
             self._filters.keep(kept)
 
-    def _start(self, face):
+    def _start(self, face: Face) -> int:
         """The row of a new track."""
         self._filters.add(face.pose)
         self._tracks.append(_Track(self._free.pop(0), face, self._stamp_ns))
         return len(self._tracks) - 1
 
-    def _continue(self, rows, faces):
+    def _continue(self, rows: dict[int, int], faces: Sequence[Face]):
         """Filter the faces that continue tracks; rows: dict from face index to row."""
         if not rows:
             return
@@ -116,11 +119,11 @@ class Tracker:
         for index, row in rows.items():
             self._tracks[row].face, self._tracks[row].stamp_ns = faces[index], self._stamp_ns
 
-    def _unseen_s(self, rows):
-        """List of seconds since the tracks of rows were seen."""
+    def _unseen_s(self, rows: list[int]) -> list[float]:
+        """Seconds since the tracks of rows were seen."""
         return [(self._stamp_ns - self._tracks[row].stamp_ns) * 1e-9 for row in rows]
 
-    def _associate(self, faces, before_ns):
+    def _associate(self, faces: Sequence[Face], before_ns: int) -> dict[int, int]:
         """Dict from face index to the row of the track that it surely continues; before_ns: stamp of the last image."""
         if not faces or not self._tracks:
             return {}
@@ -136,7 +139,10 @@ class Tracker:
         return sure_pairs(cost)
 
 
-def pair_costs(measured, predicted):
+Poses = tuple[np.ndarray, np.ndarray, np.ndarray]  # (N, 3, 3), (N, 3) m, (N, 6, 6) m^2 and rad^2
+
+
+def pair_costs(measured: Poses, predicted: Poses) -> np.ndarray:
     """How unlikely it is that faces (N) are tracks (M): (N, M) -2 ln of the density, infinite beyond the gate.
 
     Each side is rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6), the tracks' those of now.
@@ -150,15 +156,15 @@ def pair_costs(measured, predicted):
     return np.where(distance2 < GATE_SIGMAS**2, distance2 + np.linalg.slogdet(S)[1], np.inf)
 
 
-def sure_pairs(cost):
+def sure_pairs(cost: np.ndarray) -> dict[int, int]:
     """Dict row -> column of the cheapest pairs of cost (N, M), without those that might as well be others.
 
     Others: another column that has no pair, or the exchange of columns with another pair.
     """
-    found = [pair for pair in cheapest_pairs(np.minimum(cost, UNPAIRED_COST)) if cost[pair] < UNPAIRED_COST]
-    row_of = {column: row for row, column in found}
+    candidates = [pair for pair in cheapest_pairs(np.minimum(cost, UNPAIRED_COST)) if cost[pair] < UNPAIRED_COST]
+    row_of = {column: row for row, column in candidates}
     pairs = {}
-    for row, column in found:
+    for row, column in candidates:
         rivals = [
             cost[row, other] + (cost[row_of[other], column] - cost[row_of[other], other] if other in row_of else 0.0)
             for other in range(cost.shape[1])
