@@ -14,6 +14,7 @@ def option(default, description, low=None, high=None, choices=None, live=False):
     return field(default=default, metadata=metadata)
 
 
+@dataclass(frozen=True)
 class Checked:
     """Checks type, range and choices of every field that was made by `option`."""
 

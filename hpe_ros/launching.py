@@ -2,15 +2,20 @@
 
 import os
 import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
-from launch import LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
+from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-ARGUMENTS = {
+Arguments = Mapping[str, tuple[SomeSubstitutionsType, str]]  # name -> (default, description)
+
+ARGUMENTS: Arguments = {
     "namespace": ("", "namespace of the node and its topics"),
     "use_sim_time": ("false", "take the time from /clock"),
     "autostart": ("true", "configure and activate the node; false leaves that to a lifecycle manager"),
@@ -23,18 +28,28 @@ ARGUMENTS = {
 }
 
 
-def node_description(executable, arguments, remapped, overridable=None, beside=lambda value: []):
+def nothing(value: dict[str, str]) -> list[Action]:
+    """What is launched beside a node that needs nothing."""
+    return []
+
+
+def node_description(
+    executable: str,
+    arguments: Arguments,
+    remapped: Sequence[str],
+    overridable: Mapping[str, type] | None = None,
+    beside: Callable[[dict[str, str]], list[Action]] = nothing,
+) -> LaunchDescription:
     """LaunchDescription of one of our lifecycle nodes.
 
-    arguments: name -> (default, description), with params_file, beside the shared ARGUMENTS; remapped: the arguments
-    that name topics; overridable: dict of those that replace the parameter of the same name unless they are empty
-    -> type of that parameter;
-    beside(dict of argument values) -> list of what is launched with the node; it may change the values.
+    arguments: with params_file, beside the shared ARGUMENTS; remapped: the arguments that name topics; overridable:
+    those that replace the parameter of the same name unless they are empty -> type of that parameter;
+    beside(values of the arguments) -> what is launched with the node; it may change the values.
     """
-    arguments = arguments | ARGUMENTS
+    every = {**arguments, **ARGUMENTS}
 
-    def actions(context):
-        value = {name: LaunchConfiguration(name).perform(context) for name in arguments}
+    def actions(context: LaunchContext) -> list[Action]:
+        value = {name: LaunchConfiguration(name).perform(context) for name in every}
         others = beside(value)
         typed = (overridable or {}).items()
         overrides = {name: ParameterValue(kind(value[name]), value_type=kind) for name, kind in typed if value[name]}
@@ -57,18 +72,18 @@ def node_description(executable, arguments, remapped, overridable=None, beside=l
         )
         return [node, *others]
 
-    return LaunchDescription([*declared(arguments), OpaqueFunction(function=actions)])
+    return LaunchDescription([*declared(every), OpaqueFunction(function=actions)])
 
 
-def declared(arguments):
-    """List of DeclareLaunchArgument of a dict name -> (default, description)."""
+def declared(arguments: Arguments) -> list[DeclareLaunchArgument]:
+    """What a launch description declares of them."""
     return [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in arguments.items()
     ]
 
 
-def camera_node(value, parameters):
+def camera_node(value: Mapping[str, str], parameters: Mapping[str, str]) -> Node:
     """Action of our camera node on the topics of `value`, in its namespace; its end ends the launch.
 
     parameters: name -> text; a text is no number here, a device "0" neither.
@@ -88,14 +103,14 @@ def camera_node(value, parameters):
     )
 
 
-def ends_launch(event, context):
+def ends_launch(event: ProcessExited, context: LaunchContext) -> list[Action]:
     """What follows the end of a process without which there is nothing to see."""
     if context.is_shutdown:  # it was told to end
         return []
     return [LogInfo(msg=f"{event.process_name} has ended, its last lines say why"), Shutdown()]
 
 
-def rviz(value, topics):
+def rviz(value: Mapping[str, str], topics: Iterable[str]) -> Action:
     """Action of RViz on the `topics` of rviz/pose.rviz in the namespace; a note where there is no rviz2."""
     if not is_installed("rviz2"):
         return LogInfo(msg="rviz2 is not installed: going on without it")
@@ -111,7 +126,7 @@ def rviz(value, topics):
     )
 
 
-def is_installed(*packages):
+def is_installed(*packages: str) -> bool:
     """Whether ROS packages are all there."""
     try:
         return all(get_package_prefix(package) for package in packages)
@@ -119,6 +134,6 @@ def is_installed(*packages):
         return False
 
 
-def is_true(text):
+def is_true(text: str) -> bool:
     """Whether an argument is set, as YAML and people write it."""
     return text.lower() in ("true", "1", "yes", "on")

@@ -35,7 +35,7 @@ class AttentionNodeConfig(Checked):
     """What only the attention node needs. Raises HpeError when a target is not written as one."""
 
     autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
-    targets: tuple = option(
+    targets: tuple[str, ...] = option(
         ("camera",), "what can be looked at, each `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres"
     )
     tf_tolerance_s: float = option(

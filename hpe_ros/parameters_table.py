@@ -1,9 +1,11 @@
 """Writes docs/parameters.md from the configuration dataclasses: python -m hpe_ros.parameters_table. No ROS needed."""
 
 import json
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import Field, fields
 from pathlib import Path
 
+from hpe_core.config import Checked
 from hpe_ros.node_config import ATTENTION_NODE_GROUPS, CAMERA_NODE_GROUPS, POSE_NODE_GROUPS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
@@ -18,16 +20,16 @@ Parameters marked `live` take effect from the next image on; the others only cha
 _HEAD = "| parameter | type | default | allowed | live | meaning |\n|---|---|---|---|---|---|\n"
 
 
-def page():
+def page() -> str:
     """The whole of docs/parameters.md as text."""
     return _INTRODUCTION + "".join(f"\n## {node}\n\n{_table(groups)}" for node, groups in NODES.items())
 
 
-def _table(groups):
+def _table(groups: Sequence[type[Checked]]) -> str:
     return _HEAD + "".join(f"| {' | '.join(_row(f))} |\n" for group in groups for f in fields(group))
 
 
-def _row(f):
+def _row(f: Field) -> tuple[str, ...]:
     """Cells of one field made by hpe_core.config.option."""
     kind, default = type(f.default).__name__, str(f.default) or '""'
     if isinstance(f.default, bool):
@@ -38,12 +40,12 @@ def _row(f):
     return f"`{f.name}`", kind, f"`{default}`", _allowed(f), live, _escaped(f.metadata["description"])
 
 
-def _escaped(text):
+def _escaped(text: str) -> str:
     """Text in which Markdown sees neither a tag nor the end of a cell."""
     return text.replace("<", r"\<").replace("|", r"\|")
 
 
-def _allowed(f):
+def _allowed(f: Field) -> str:
     if f.metadata["choices"] is not None:
         return ", ".join(f"`{choice}`" for choice in f.metadata["choices"])
     if f.metadata["low"] is not None:
@@ -51,7 +53,7 @@ def _allowed(f):
     return ""
 
 
-def main():
+def main() -> None:
     PAGE.write_text(page(), "utf-8")
     print(PAGE)
 

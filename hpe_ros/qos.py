@@ -1,7 +1,13 @@
 """Whether others' quality of service fits ours: asked of the graph, because events cost time on every wake-up."""
 
+from collections.abc import Iterable
+
 from rclpy.duration import Duration, Infinite
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -19,21 +25,23 @@ __all__ = [
 ]
 
 
-def publishers_that_do_not_fit(node, subscription):
+def publishers_that_do_not_fit(node: Node, subscription: Subscription) -> dict[str, str]:
     """Dict from topic to why messages of a publisher that is there now do not arrive; empty when all fit."""
     topic, ours = subscription.topic_name, subscription.qos_profile
     others = node.get_publishers_info_by_topic(topic)
     return _problems(topic, ((other, other.qos_profile, ours) for other in others), "publisher")
 
 
-def subscriptions_that_do_not_fit(node, publisher):
+def subscriptions_that_do_not_fit(node: Node, publisher: Publisher) -> dict[str, str]:
     """Dict from topic to why our messages do not arrive at a subscription that is there now; empty when all fit."""
     topic, ours = publisher.topic_name, publisher.qos_profile
     others = node.get_subscriptions_info_by_topic(topic)
     return _problems(topic, ((other, ours, other.qos_profile) for other in others), "subscription")
 
 
-def _problems(topic, pairs, role):
+def _problems(
+    topic: str, pairs: Iterable[tuple[TopicEndpointInfo, QoSProfile, QoSProfile]], role: str
+) -> dict[str, str]:
     """pairs: (endpoint, QoS of the publisher, QoS of the subscription)."""
     problems = {}
     for other, offered, asked in pairs:
@@ -45,7 +53,7 @@ def _problems(topic, pairs, role):
     return problems
 
 
-def _without_endless(profile):
+def _without_endless(profile: QoSProfile) -> QoSProfile:
     """The profile, in which an endless deadline is none: the graph tells it so, and the check would object."""
     for name in ("deadline", "liveliness_lease_duration"):
         if getattr(profile, name) == Infinite:

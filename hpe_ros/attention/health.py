@@ -1,10 +1,9 @@
 """What the attention node says in /diagnostics, as plain values."""
 
-import traceback
+from collections.abc import Sequence
 
-from hpe_core.attention.decision import NO_PLACE, State
-from hpe_core.errors import HpeError
-from hpe_ros.pose.diagnostics import Status
+from hpe_core.attention.decision import NO_PLACE, Event, Judgement, State
+from hpe_ros.status import Level, Status, described
 
 
 class AttentionHealth:
@@ -14,17 +13,18 @@ class AttentionHealth:
         self._problem = ""
         self.restart()
 
-    def restart(self, running=False):
+    def restart(self, running: bool = False) -> None:
         """Zero everything; `running` is whether heads are expected."""
         self._running, self._silent = running, True
         self._received = self._left_out = self._failed = self._started = 0
-        self._judgements, self._last_error = (), ""
+        self._judgements: Sequence[Judgement] = ()
+        self._last_error = ""
 
-    def problem(self, text):
+    def problem(self, text: str) -> None:
         """Why a transition failed; empty when it did not."""
         self._problem = text
 
-    def processed(self, judgements, events, problems):
+    def processed(self, judgements: Sequence[Judgement], events: Sequence[Event], problems: Sequence[str]) -> None:
         """A frame was judged; problems: why detections were left out of it."""
         self._received, self._silent = self._received + 1, False
         self._judgements = judgements
@@ -32,23 +32,24 @@ class AttentionHealth:
         self._started += sum(event.kind == "started" for event in events)
         self._last_error = problems[-1] if problems else self._last_error
 
-    def silent(self):
+    def silent(self) -> None:
         """No heads came for too long."""
         self._silent, self._judgements = True, ()
 
-    def failed(self, error):
+    def failed(self, error: BaseException) -> str:
         """A frame raised an exception. Text for the log."""
-        ours = not isinstance(error, HpeError)
         self._failed += 1
-        self._last_error = repr(error) if ours else str(error)
-        return "".join(traceback.format_exception(error)) if ours else str(error)
+        self._last_error, text = described(error)
+        return text
 
-    def statuses(self):
-        """List of Status: input, targets."""
-        values = {"received": self._received, "heads left out": self._left_out, "frames failed": self._failed}
+    def statuses(self) -> list[Status]:
+        """Of the input and the targets."""
+        values: dict[str, object] = {"received": self._received, "heads left out": self._left_out}
+        values["frames failed"] = self._failed
         if self._last_error:
             values["last_error"] = self._last_error
-        level, message = "ok", "heads are coming in"
+        level: Level = "ok"
+        message = "heads are coming in"
         if self._problem:
             level, message = "error", self._problem
         elif not self._running:

@@ -7,29 +7,31 @@ vision_msgs/Classification has no id. That looking starts or stops is told by th
 An unknown score is NaN, never 0.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
-from geometry_msgs.msg import Point, Transform, TransformStamped, Vector3
-from std_msgs.msg import ColorRGBA
+from geometry_msgs.msg import Transform, TransformStamped, Vector3
+from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
-from hpe_core.attention.decision import Head, State
+from hpe_core.attention.decision import Event, Head, State
 from hpe_core.errors import HpeError
 from hpe_core.face_id import focus_frame
 from hpe_core.geometry import frames, so3
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
 from hpe_core.geometry.head import box_from_pose
 from hpe_core.types import HeadPose
+from hpe_ros.messages import point, vector3
+from hpe_ros.optional import HAS_HRI_MSGS, HAS_VISION_MSGS
 
-try:
+if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node refuses to be configured
     from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
-except ImportError:  # the node then refuses to be configured
-    Detection3D = Detection3DArray = None
 
-try:
+if TYPE_CHECKING or HAS_HRI_MSGS:
     from hri_msgs.msg import Gaze
-except ImportError:  # optional
-    Gaze = None
 
 RAY_M = 1.0
 COLOURS = {
@@ -39,8 +41,8 @@ COLOURS = {
 }
 
 
-def heads_from_detections(message, camera):
-    """(list of Head, list of why a detection was left out) of a Detection3DArray as pose_node publishes it.
+def heads_from_detections(message: "Detection3DArray", camera: CameraModel | None) -> tuple[list[Head], list[str]]:
+    """(heads, why detections were left out) of a Detection3DArray as pose_node publishes it.
 
     camera: CameraModel by which the size of a face in the image is known, or None.
     """
@@ -56,70 +58,72 @@ def heads_from_detections(message, camera):
     return list(heads.values()), problems
 
 
-def _head(detection, camera):
+def _head(detection: "Detection3D", camera: CameraModel | None) -> Head:
     if not detection.id or not detection.results:
         raise HpeError("detection without an id or without a pose")
-    stamped = detection.results[0].pose
+    hypothesis, *_ = detection.results
+    stamped = hypothesis.pose
     p, q = stamped.pose.position, stamped.pose.orientation
     covariance = np.array(stamped.covariance).reshape(6, 6)
     unknown = covariance[0, 0] < 0 or not covariance.any()  # -1 is ours, all zeros is what others leave unset
     R = frames.head_from_face(so3.matrix_from_quat([q.x, q.y, q.z, q.w]))
-    pose = HeadPose(R, [p.x, p.y, p.z], None if unknown else covariance)
+    pose = HeadPose(R, np.array([p.x, p.y, p.z]), None if unknown else covariance)
     if camera is None:
         return Head(detection.id, pose)
     box = box_from_pose(camera, pose.R_camera_head, pose.t_camera_head_m)
     return Head(detection.id, pose, float(min(box[2:] - box[:2])))
 
 
-def on_targets(detection, scores):
-    """Detection3D of the same head, with its own header, whose hypotheses are the targets; scores: dict name -> score.
+def on_targets(detection: "Detection3D", scores: Mapping[str, float]) -> "Detection3D":
+    """Detection3D of the same head, with its own header, whose hypotheses are the targets; scores: by their names.
 
     The pose beside each target is that of the head.
     """
+    head, *_ = detection.results
     results = [
-        ObjectHypothesisWithPose(
-            hypothesis=ObjectHypothesis(class_id=name, score=score), pose=detection.results[0].pose
-        )
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=score), pose=head.pose)
         for name, score in scores.items()
     ]
     return Detection3D(header=detection.header, id=detection.id, bbox=detection.bbox, results=results)
 
 
-def event_detection(event, detection, header):
+def event_detection(event: Event, detection: "Detection3D", header: Header) -> "Detection3D":
     """Detection3D of an Event with the header of its decision; score 1 for started and 0 for stopped."""
     made = on_targets(detection, {event.target: float(event.kind == "started")})
     made.header = header
     return made
 
 
-def focus_transforms(points_m, header, prefix=""):
+def focus_transforms(points_m: Mapping[str, np.ndarray], header: Header, prefix: str = "") -> TFMessage:
     """tf2_msgs/TFMessage with focus_<id> (REP-155) at the point (3,) that each face id looks at; axes of the header."""
-    made = TFMessage()
-    for face_id, (x, y, z) in sorted(points_m.items()):
-        transform = Transform(translation=Vector3(x=float(x), y=float(y), z=float(z)))
-        name = prefix + focus_frame(face_id)
-        made.transforms.append(TransformStamped(header=header, child_frame_id=name, transform=transform))
-    return made
+    made = [
+        TransformStamped(
+            header=header,
+            child_frame_id=prefix + focus_frame(face_id),
+            transform=Transform(translation=vector3(points_m[face_id])),
+        )
+        for face_id in sorted(points_m)
+    ]
+    return TFMessage(transforms=made)
 
 
-def gazes(receivers, header):
-    """List of hri_msgs/Gaze for a dict face id -> receiver; the empty receiver is the robot. Needs hri_msgs."""
+def gazes(receivers: Mapping[str, str], header: Header) -> "list[Gaze]":
+    """One hri_msgs/Gaze per face id and its receiver; the empty receiver is the robot. Needs hri_msgs."""
     return [Gaze(header=header, sender=sender, receiver=receiver) for sender, receiver in sorted(receivers.items())]
 
 
-def gaze_markers(heads, states, header):
-    """visualization_msgs/MarkerArray: an arrow of 1 m along each head's gaze; states: dict face id -> State.
+def gaze_markers(heads: Sequence[Head], states: Mapping[str, State], header: Header) -> MarkerArray:
+    """visualization_msgs/MarkerArray: an arrow of 1 m along each head's gaze; states: by face id.
 
     Green looks at something, grey at nothing, orange is unknown. The first marker takes away the earlier ones.
     """
-    made = MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
+    made = [Marker(header=header, action=Marker.DELETEALL)]
     for number, head in enumerate(heads):
         start = head.pose.t_camera_head_m
         arrow = Marker(header=header, ns="gaze", id=number, type=Marker.ARROW, action=Marker.ADD)
-        ends = (start, start + RAY_M * head.pose.R_camera_head @ GAZE_HEAD)
-        arrow.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in ends]
+        arrow.points = [point(start), point(start + RAY_M * head.pose.R_camera_head @ GAZE_HEAD)]
         arrow.scale = Vector3(x=0.012, y=0.03, z=0.06)
         arrow.color = COLOURS[states.get(head.face_id, State.UNKNOWN)]
         arrow.pose.orientation.w = 1.0
-        made.markers.append(arrow)
-    return made
+        made.append(arrow)
+    return MarkerArray(markers=made)

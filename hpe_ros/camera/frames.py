@@ -2,30 +2,40 @@
 
 import os
 import re
+import threading
 import time
+from collections.abc import Callable, Iterator
 
 from hpe_core.errors import HpeError
-from hpe_core.io.sources import open_source
+from hpe_core.io.sources import Frame, Source, open_source
 
 RETRY_S = 1.0
 LONGEST_STEP_S = 1.0  # a gap in a file is played no longer than this
 
 
 class EndlessFrames:
-    """Iterate it, in one thread, for hpe_core Frames; it ends when `stopped` (threading.Event) is set.
+    """Iterate it, in one thread, for Frames with an image; it ends when `stopped` is set.
 
     A file ends too unless `loop`. lost: how often the source was lost; unreadable: Frames without an image;
     problem: why there are no frames just now, else "". clock() -> seconds, steady, by which a file is played.
     Raises HpeError when the device cannot be opened at first.
     """
 
-    def __init__(self, device, loop, stopped, opened=open_source, retry_s=RETRY_S, clock=time.monotonic):
+    def __init__(
+        self,
+        device: str,
+        loop: bool,
+        stopped: threading.Event,
+        opened: Callable[[str], Source] = open_source,
+        retry_s: float = RETRY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._name, self._loop, self._stopped, self._clock = source_name(device), loop, stopped, clock
         self._opened, self._retry_s = opened, retry_s
         self.lost, self.unreadable, self.problem = 0, 0, ""
         self._source = opened(self._name)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Frame]:
         while not self._stopped.is_set():
             endless, count = self._source.kind == "camera", 0
             try:
@@ -40,9 +50,10 @@ class EndlessFrames:
                 return
             self._open_again(reason)
 
-    def _paced(self):
+    def _paced(self) -> Iterator[Frame]:
         """Readable frames of the open source; those of a file no faster than their stamps."""
-        due_s, before_ns = self._clock(), None
+        due_s = self._clock()
+        before_ns: int | None = None
         for frame in self._source:
             if self._source.kind != "camera":
                 step_s = 0.0 if before_ns is None else (frame.stamp_ns - before_ns) * 1e-9
@@ -57,7 +68,7 @@ class EndlessFrames:
             else:
                 yield frame
 
-    def _open_again(self, reason):
+    def _open_again(self, reason: str):
         """Wait until the source can be opened; reason: why it was lost, "" when a file is to be played again."""
         self.lost += bool(reason)
         while not self._stopped.is_set():
@@ -72,7 +83,7 @@ class EndlessFrames:
                 reason = str(error)
 
 
-def source_name(device):
+def source_name(device: str) -> str:
     """What open_source wants: the index of a video device, also of its names under /dev, else the text itself."""
-    found = re.fullmatch(r"/dev/video([0-9]+)", os.path.realpath(device)) if device.startswith("/dev/") else None
-    return found[1] if found else device
+    video = re.fullmatch(r"/dev/video([0-9]+)", os.path.realpath(device)) if device.startswith("/dev/") else None
+    return video[1] if video else device

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -21,12 +22,12 @@ class Calibration:
     P: np.ndarray
 
     @classmethod
-    def of(cls, camera):
+    def of(cls, camera: CameraModel) -> "Calibration":
         """A single camera: R = identity, P = K."""
         return cls(camera, np.eye(3), np.column_stack([camera.K, np.zeros(3)]))
 
 
-def calibration_from_url(url):
+def calibration_from_url(url: str) -> Calibration:
     """Calibration of a camera_info YAML by its path or file:// URL. Raises HpeError when it is none."""
     path = unquote(urlparse(url).path) if url.startswith("file://") else url
     if "://" in path:
@@ -37,7 +38,7 @@ def calibration_from_url(url):
     return Calibration(plain.camera, R, _matrix(values, "projection_matrix", where, plain.P))
 
 
-def _matrix(values, key, where, default):
+def _matrix(values: dict, key: str, where: str, default: np.ndarray) -> np.ndarray:
     """Matrix under `key`, of the shape of its default, which holds when it is absent."""
     if key not in values:
         return default
@@ -48,7 +49,7 @@ def _matrix(values, key, where, default):
     return matrix
 
 
-def camera_info(header, width, height, calibration=None):
+def camera_info(header: Header, width: int, height: int, calibration: Calibration | None = None) -> CameraInfo:
     """sensor_msgs/CameraInfo of a width x height image; without a Calibration K is 0, which means uncalibrated."""
     if calibration is None:
         return CameraInfo(header=header, width=width, height=height, distortion_model="plumb_bob")

@@ -3,44 +3,41 @@
 import threading
 import traceback
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.frame import DEFAULT_FRAME_ID
-from hpe_ros import lifecycle, messages, parameters
+from hpe_core.io.frame import DEFAULT_FRAME_ID, Frame
+from hpe_ros import images, lifecycle, parameters
 from hpe_ros.camera import messages as camera_messages
 from hpe_ros.camera.frames import EndlessFrames
-from hpe_ros.node_config import CAMERA_NODE_GROUPS
-from hpe_ros.pose.diagnostics import Status
+from hpe_ros.health_topic import HealthTopic
+from hpe_ros.node_config import CAMERA_NODE_GROUPS, CameraNodeConfig
+from hpe_ros.status import Status
 
-DIAGNOSTICS_PERIOD_S = 1.0
 DEPTH = 5
 
 
-class CameraNode(Node):
+class CameraNode(lifecycle.PlainNode):
     """Publishes `image` and `camera_info` from its making to `release`; a device that cannot be opened raises."""
 
     def __init__(self):
         super().__init__("camera_node")
-        parameters.declare(self, locked=lambda: True, groups=CAMERA_NODE_GROUPS)
-        (self._config,) = parameters.read_groups(self, CAMERA_NODE_GROUPS)
+        parameters.declare(self, CAMERA_NODE_GROUPS, locked=lambda: True)
+        self._config = parameters.read(self, CameraNodeConfig)
         url = self._config.camera_info_url
         self._calibration = camera_messages.calibration_from_url(url) if url else None
-        self._stopped, self._published, self._told = threading.Event(), 0, ""
+        self._stopped = threading.Event()
+        self._published, self._logged = 0, ""
         self._frames = EndlessFrames(self._config.device, self._config.loop, self._stopped)
         self._images = self.create_publisher(Image, "image", DEPTH)
         self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH)
-        self._health_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._health_topic = HealthTopic(self, self._statuses)
         self.get_logger().info(f"images of {self._config.device} on {self._images.topic_name}")
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
 
-    def release(self):
+    def release(self) -> None:
         """Stop publishing and close the camera; harmless the second time."""
         self._stopped.set()
         self._thread.join(5.0)  # a camera that hangs does not hold up the end
@@ -57,37 +54,37 @@ class CameraNode(Node):
         if not self._stopped.is_set():
             self.get_logger().info(f"{self._config.device} is at its end")
 
-    def _publish(self, frame):
+    def _publish(self, frame: Frame):
+        image_bgr = frame.image_bgr
+        assert image_bgr is not None  # EndlessFrames counts the unreadable ones and keeps them to itself
         # the time of capture: the image has just been read; a file is published as if it were filmed now
         stamp = self.get_clock().now().to_msg()
         own_frame = frame.frame_id != DEFAULT_FRAME_ID
         header = Header(stamp=stamp, frame_id=frame.frame_id if own_frame else self._config.frame_id)
-        height, width = frame.image_bgr.shape[:2]
+        height, width = image_bgr.shape[:2]
         calibration = self._calibration or self._other_calibration(frame.camera, width, height)
         self._infos.publish(camera_messages.camera_info(header, width, height, calibration))
-        self._images.publish(messages.image_from_bgr(frame.image_bgr, header))
+        self._images.publish(images.image_from_bgr(image_bgr, header))
         self._published += 1
 
-    def _other_calibration(self, camera, width, height):
+    def _other_calibration(self, camera: CameraModel | None, width: int, height: int):
         """Calibration of the stream itself (a bag), else of a known field of view, else None."""
         if camera is None and self._config.camera_hfov_deg > 0.0:
             camera = CameraModel.from_hfov(width, height, self._config.camera_hfov_deg)
         return None if camera is None else camera_messages.Calibration.of(camera)
 
-    def _publish_health(self):
+    def _statuses(self):
         problem = self._frames.problem
-        if problem and problem != self._told:
+        if problem and problem != self._logged:
             self.get_logger().error(f"{problem}; trying again")
-        elif self._told and not problem:
+        elif self._logged and not problem:
             self.get_logger().info(f"images of {self._config.device} again")
-        self._told = problem
+        self._logged = problem
         counts = {"published": self._published, "lost": self._frames.lost, "unreadable": self._frames.unreadable}
-        status = Status("source", "error" if problem else "ok", problem or str(self._config.device), counts)
-        stamp, name = self.get_clock().now().to_msg(), self.get_fully_qualified_name()
-        self._health_publisher.publish(messages.diagnostic_array([status], stamp, name))
+        return [Status("source", "error" if problem else "ok", problem or self._config.device, counts)]
 
 
-def main(args=None):
+def main(args: list[str] | None = None) -> int:
     """Entry point of the executable `camera_node`."""
     return lifecycle.run(CameraNode, args)
 

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -18,6 +19,9 @@ from hpe_core.io.camera_info import (
     size_mismatch,
 )
 
+if TYPE_CHECKING:  # it needs no ROS
+    from sensor_msgs.msg import CameraInfo
+
 
 @dataclass(frozen=True, eq=False)
 class _Info:
@@ -30,26 +34,26 @@ class _Info:
 class CameraBook:
     """Remembers the last camera_info messages. `add` and `camera_for` may be called from different threads."""
 
-    def __init__(self, rectified, hfov_deg, wait_s):
+    def __init__(self, rectified: bool, hfov_deg: float, wait_s: float):
         self._rectified, self._fit, self._wait_ns = rectified, CameraFit(hfov_deg), round(wait_s * 1e9)
         self._lock = threading.Lock()
-        self._infos = deque(maxlen=REMEMBERED)
-        self._read = {}
-        self._first_image_ns = None
+        self._infos: deque[_Info] = deque(maxlen=REMEMBERED)
+        self._read: dict[tuple, tuple[CameraModel | None, str]] = {}  # by content: camera, or why there is none
+        self._first_image_ns: int | None = None
 
-    def add(self, message, stamp_ns):
+    def add(self, message: "CameraInfo", stamp_ns: int) -> None:
         """Take in a sensor_msgs/CameraInfo."""
         with self._lock:
             camera, problem = kept(self._read, content_of(message), lambda: self._parse(message))
             self._infos.appendleft(_Info(message.header.frame_id, stamp_ns, camera, problem))
 
-    def _parse(self, message):
+    def _parse(self, message: "CameraInfo") -> tuple[CameraModel | None, str]:
         try:
             return camera_from_message(message, self._rectified), ""
         except HpeError as error:
             return None, str(error)
 
-    def camera_for(self, frame_id, stamp_ns, width, height):
+    def camera_for(self, frame_id: str, stamp_ns: int, width: int, height: int) -> Pairing:
         """Pairing for an image: exact stamp pair, else the newest of the same frame_id and size, else of its shape."""
         with self._lock:
             infos = list(self._infos)
@@ -74,7 +78,7 @@ class CameraBook:
         return self._fit.assumed(width, height, "no camera_info received")
 
 
-def _mismatch(info, frame_id, width, height):
+def _mismatch(info: _Info, frame_id: str, width: int, height: int) -> str:
     if info.frame_id == frame_id:
         return size_mismatch("camera_info", info.camera, width, height)
     return f"camera_info has frame_id '{info.frame_id}' but the image has '{frame_id}'"

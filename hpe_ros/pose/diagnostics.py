@@ -2,13 +2,15 @@
 
 import threading
 import time
-import traceback
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.io.camera_info import Pairing
+from hpe_core.types import FrameResult
+from hpe_ros.status import Level, Status, described
 
 WINDOW = 300  # frames over which rates and percentiles are taken
 SILENCE_S = 2.0  # no image for so long is a warning
@@ -26,16 +28,6 @@ CLOCK_BACK = "stamps jumped back"
 GAP = "silences"  # of more than SILENCE_S
 
 
-@dataclass(frozen=True)
-class Status:
-    """One line of /diagnostics. level: ok, warn, error or stale; values: dict of what it rests on."""
-
-    name: str
-    level: str
-    message: str
-    values: dict
-
-
 class Diagnostics:
     """Collects from the callbacks and the worker; `statuses()` is what is published."""
 
@@ -45,28 +37,30 @@ class Diagnostics:
         self._running = False
         self.restart()
 
-    def restart(self, running=False):
+    def restart(self, running: bool = False) -> None:
         """Zero the counters and forget the camera; `running` is whether images are expected."""
         with self._lock:
             self._running, self._since = running, time.monotonic()
             self._camera = Status("camera", "stale", "no image yet", {})
-            self._qos_problems = {}
+            self._qos_problems: dict[str, str] = {}
             self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
             self._beyond_lens, self._unconfirmed = 0, 0
-            self._dropped, self._dropped_before, self._noted = Counter(), Counter(), Counter()
+            self._dropped: Counter[str] = Counter()
+            self._dropped_before: Counter[str] = Counter()
+            self._noted: Counter[str] = Counter()
             self._nlml = Counter()
             self._assumed, self._camera_infos = 0, 0
             self._last_error = ""
-            self._arrivals = deque(maxlen=WINDOW)
-            self._times_ms = {}
+            self._arrivals: deque[float] = deque(maxlen=WINDOW)
+            self._times_ms: dict[str, deque[float]] = {}
 
-    def model(self, level, message, **values):
+    def model(self, level: Level, message: str) -> None:
         """State of model and backend."""
         with self._lock:
-            self._model = Status("model", level, message, values)
+            self._model = Status("model", level, message, {})
 
-    def camera(self, pairing, width, height):
-        """State of camera_info, from a hpe_ros.pose.camera_book.Pairing. True when it is news."""
+    def camera(self, pairing: Pairing, width: int, height: int) -> bool:
+        """State of camera_info, from the Pairing of an image. True when it is news."""
         with self._lock:
             self._assumed += pairing.source == "assumed"
             values = {
@@ -83,12 +77,12 @@ class Diagnostics:
             news, self._camera = status.message != self._camera.message, status
         return news
 
-    def qos(self, problems):
+    def qos(self, problems: Mapping[str, str]) -> None:
         """Dict from topic to why messages of a publisher do not arrive, as found just now."""
         with self._lock:
             self._qos_problems = dict(problems)
 
-    def received(self):
+    def received(self) -> None:
         """An image arrived."""
         with self._lock:
             self._received += 1
@@ -97,30 +91,30 @@ class Diagnostics:
                 self._noted[GAP] += 1
             self._arrivals.append(now)
 
-    def camera_info_received(self):
+    def camera_info_received(self) -> None:
         """A camera_info arrived. Cameras send one with every image: many more than images means lost images."""
         with self._lock:
             self._camera_infos += 1
 
-    def dropped(self, reason):
+    def dropped(self, reason: str) -> None:
         """An image was not processed."""
         with self._lock:
             self._dropped[reason] += 1
 
-    def noted(self, event):
+    def noted(self, event: str) -> None:
         """Something happened to the stream that deserves a count."""
         with self._lock:
             self._noted[event] += 1
 
-    def failed(self, error):
+    def failed(self, error: BaseException) -> str:
         """An image raised an exception. Text for the log: one line when the image is to blame, else the traceback."""
-        ours = not isinstance(error, HpeError)
-        self.dropped(FAILED if ours else UNREADABLE)
+        self.dropped(UNREADABLE if isinstance(error, HpeError) else FAILED)
+        line, text = described(error)
         with self._lock:
-            self._last_error = repr(error) if ours else str(error)
-        return "".join(traceback.format_exception(error)) if ours else str(error)
+            self._last_error = line
+        return text
 
-    def processed(self, result, now_ns, latency_s):
+    def processed(self, result: FrameResult, now_ns: int, latency_s: float) -> None:
         """A FrameResult was published at now_ns (node clock), latency_s after the image's callback.
 
         stamp_age is how old the image was when it arrived, overhead the latency less the networks' own time, node the
@@ -145,14 +139,13 @@ class Diagnostics:
             for name, seconds in (dict.fromkeys(self._times_ms, 0.0) | times_s).items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
-    def statuses(self):
-        """List of Status: model, camera, qos, input, latency."""
+    def statuses(self) -> list[Status]:
+        """Of model, camera, qos, input and latency."""
         with self._lock:
             latency = {name: _percentiles(times) for name, times in self._times_ms.items()}
             values = {f"{name}_ms": text for name, text in latency.items()}
             message = f"p50/p95 {values['latency_ms']} ms" if self._processed else "no frame yet"
-            level = "ok" if self._processed else "stale"
-            times = Status("latency", level, message, values)
+            times = Status("latency", "ok" if self._processed else "stale", message, values)
             return [self._model, self._camera, self._qos(), self._input(), times]
 
     def _qos(self):
@@ -174,7 +167,8 @@ class Diagnostics:
         values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}
         if self._last_error:
             values["last_error"] = self._last_error
-        level, message = "ok", f"{values['rate_hz']} images/s"
+        level: Level = "ok"
+        message = f"{values['rate_hz']} images/s"
         # a newer image replacing one that waits is how the node keeps up; losses that nobody wanted deserve a look
         lost = {reason: count for reason, count in fresh.items() if reason not in (SUPERSEDED, RATE_LIMITED)}
         silence_s = time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since)
@@ -187,11 +181,11 @@ class Diagnostics:
         return Status("input", level, message, values)
 
 
-def _rate(times_s):
+def _rate(times_s: deque[float]) -> float:
     """Events per second of a window of event times; 0 when there are fewer than two."""
     return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 and times_s[-1] > times_s[0] else 0.0
 
 
-def _percentiles(values):
+def _percentiles(values: deque[float]) -> str:
     """'p50/p95' as text."""
     return "/".join(f"{value:.2f}" for value in np.percentile(values, (50, 95))) if values else "n/a"

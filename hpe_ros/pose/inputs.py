@@ -1,9 +1,13 @@
 """The subscriptions of the pose node. rclpy does not manage them: they exist only while the node is active."""
 
+from collections.abc import Callable
+
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hpe_ros import qos
+from hpe_ros.node_config import NodeConfig
 
 
 class PoseInputs:
@@ -13,13 +17,21 @@ class PoseInputs:
     which such publishers there are now.
     """
 
-    def __init__(self, node, config, on_image, on_camera_info, on_qos_mismatch):
+    def __init__(
+        self,
+        node: Node,
+        config: NodeConfig,
+        on_image: Callable[[Image | CompressedImage], object],
+        on_camera_info: Callable[[CameraInfo], object],
+        on_qos_mismatch: Callable[[str], object],
+    ):
         self._node, self._on_qos_mismatch = node, on_qos_mismatch
         self._qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[config.reliability.upper()])
-        kind, topic = Image, "image"
         if config.image_transport == "compressed":  # beside the raw topic, however that is remapped
-            kind, topic = CompressedImage, node.resolve_topic_name("image") + "/compressed"
-        images = self._subscription(kind, topic, on_image)
+            topic = node.resolve_topic_name("image") + "/compressed"
+            images = self._subscription(CompressedImage, topic, on_image)
+        else:
+            images = self._subscription(Image, "image", on_image)
         self.image_topic = images.topic_name
         self._subscriptions = [images, self._subscription(CameraInfo, "camera_info", on_camera_info)]
 
@@ -33,12 +45,12 @@ class PoseInputs:
         events = qos.SubscriptionEventCallbacks(incompatible_qos=on_incompatible)
         return self._node.create_subscription(kind, topic, callback, self._qos, event_callbacks=events)
 
-    def qos_problems(self):
+    def qos_problems(self) -> dict[str, str]:
         """Dict from topic to why messages of a publisher that is there now do not arrive; empty when all fits."""
-        found = [qos.publishers_that_do_not_fit(self._node, subscription) for subscription in self._subscriptions]
-        return dict(item for problems in found for item in problems.items())
+        problems = [qos.publishers_that_do_not_fit(self._node, subscription) for subscription in self._subscriptions]
+        return dict(item for of_topic in problems for item in of_topic.items())
 
-    def destroy(self):
+    def destroy(self) -> None:
         """Stop listening."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)

@@ -1,13 +1,21 @@
 """The publishers of the pose node and what goes out on them for one frame."""
 
+import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.output.overlay import draw
-from hpe_ros import messages, qos
-from hpe_ros.people import humans
+from hpe_core.types import FrameResult
+from hpe_ros import images, qos
+from hpe_ros.node_config import NodeConfig
+from hpe_ros.optional import HAS_HRI_MSGS, HAS_VISION_MSGS
+from hpe_ros.people.humans import HumansOutputs
+from hpe_ros.pose import messages
 
 DEPTH = 10
 
@@ -15,27 +23,25 @@ DEPTH = 10
 class PoseOutputs:
     """Lifecycle publishers of a node; silent while the node is not active."""
 
-    def __init__(self, node, config):
+    def __init__(self, node: LifecycleNode, config: NodeConfig):
         self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
-        topics = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
+        topics: dict[str, type] = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
         topics |= {"markers": MarkerArray, "overlay": Image}
         if config.publish_tf:
             topics["/tf"] = TFMessage
-        if messages.Detection3DArray is not None:
+        if HAS_VISION_MSGS:
             topics["heads"] = messages.Detection3DArray
         self._publishers = {
             topic: node.create_lifecycle_publisher(kind, topic, DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS)
             for topic, kind in topics.items()
         }
-        self._humans = (
-            humans.HumansOutputs(node, config.tf_prefix) if config.publish_humans and humans.installed() else None
-        )
+        self._humans = HumansOutputs(node, config.tf_prefix) if config.publish_humans and HAS_HRI_MSGS else None
 
-    def reconfigure(self, config):
+    def reconfigure(self, config: NodeConfig) -> None:
         """Take over the live options of a NodeConfig."""
         self._overlay = config.overlay
 
-    def publish(self, result, camera, header):
+    def publish(self, result: FrameResult, camera: CameraModel, header: Header) -> None:
         """Poses of one FrameResult of a camera under the image's header; without a face, empty arrays.
 
         What nobody subscribes to is not made: each message costs 0.1 to 0.3 ms.
@@ -54,26 +60,26 @@ class PoseOutputs:
         if self._humans is not None:
             self._humans.publish(faces, camera, header)
 
-    def publish_pictures(self, image_bgr, camera, result, header):
-        """The image with the faces drawn on it, and each face cut out of it, only while somebody looks."""
+    def publish_pictures(self, image_bgr: np.ndarray, camera: CameraModel, result: FrameResult, header: Header) -> None:
+        """The image (H, W, 3) uint8 with the faces drawn on it, and each face cut out, only while somebody looks."""
         if self._overlay and self._wanted("overlay"):
             picture = draw(image_bgr, camera, result.faces)
-            self._publishers["overlay"].publish(messages.image_from_bgr(picture, header))
+            self._publishers["overlay"].publish(images.image_from_bgr(picture, header))
         if self._humans is not None:
             self._humans.publish_pictures(image_bgr, result.faces, camera, header)
 
-    def _wanted(self, topic):
+    def _wanted(self, topic: str) -> bool:
         return topic in self._publishers and self._publishers[topic].get_subscription_count() > 0
 
-    def qos_problems(self):
+    def qos_problems(self) -> dict[str, str]:
         """Dict from topic to why a subscription that is there now gets nothing; empty when all fits."""
-        found = [qos.subscriptions_that_do_not_fit(self._node, publisher) for publisher in self._publishers.values()]
-        return dict(item for problems in found for item in problems.items())
+        problems = [qos.subscriptions_that_do_not_fit(self._node, publisher) for publisher in self._publishers.values()]
+        return dict(item for of_topic in problems for item in of_topic.items())
 
-    def destroy(self):
+    def destroy(self) -> None:
         """Take the topics off the graph."""
         if self._humans is not None:
             self._humans.destroy()
         for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
+            self._node.destroy_lifecycle_publisher(publisher)  # pyright: ignore[reportArgumentType]
         self._publishers = {}

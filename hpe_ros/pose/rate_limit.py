@@ -4,11 +4,12 @@
 class RateLimit:
     """At most max_hz (0: no limit) per second, evenly; a stamp before the last one taken starts anew."""
 
-    def __init__(self, max_hz):
+    def __init__(self, max_hz: float):
         self.max_hz = max_hz
-        self._slot_ns, self._taken_ns = None, None
+        self._slot_ns: float | None = None
+        self._taken_ns = 0
 
-    def takes(self, stamp_ns):
+    def takes(self, stamp_ns: int) -> bool:
         """Whether the image of this stamp is wanted."""
         if self.max_hz == 0:
             return True

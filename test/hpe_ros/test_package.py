@@ -29,7 +29,7 @@ def imported(path):
 
 
 def test_every_package_that_nodes_and_launch_files_import_is_declared():
-    files = [*(ROOT / "hpe_ros").glob("*.py"), *(ROOT / "launch").glob("*.py")]
+    files = [*(ROOT / "hpe_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")]
     modules = {name for path in files for name in imported(path)} - set(sys.stdlib_module_names) - OWN - OPTIONAL
     needed = {FROM_PIP.get(name) or PACKAGE_OF.get(name, name) for name in modules}
     assert needed <= depends()

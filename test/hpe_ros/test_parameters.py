@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hpe_ros.node_config import POSE_NODE_GROUPS
+
 pytestmark = pytest.mark.ros
 
 
@@ -16,19 +18,25 @@ def parameters():
     return parameters
 
 
-def test_no_two_groups_share_a_name(parameters):
-    assert len(parameters.FIELDS) == sum(len(fields(group)) for group in parameters.GROUPS)
+@pytest.fixture(scope="module")
+def known(parameters):
+    """Fields of the pose node's parameters by their names."""
+    return parameters.fields_of(POSE_NODE_GROUPS)
 
 
-def test_shipped_yaml_lists_every_parameter_with_its_default(parameters):
+def test_no_two_groups_share_a_name(known):
+    assert len(known) == sum(len(fields(group)) for group in POSE_NODE_GROUPS)
+
+
+def test_shipped_yaml_lists_every_parameter_with_its_default(known):
     text = (Path(__file__).parents[2] / "config" / "pose.yaml").read_text()
     given = yaml.safe_load(text)["/**"]["ros__parameters"]
-    assert given == {name: f.default for name, f in parameters.FIELDS.items()}
+    assert given == {name: f.default for name, f in known.items()}
 
 
-def test_every_parameter_is_described_and_numbers_have_a_range(parameters):
-    for name, f in parameters.FIELDS.items():
-        made = parameters.descriptor(name)
+def test_every_parameter_is_described_and_numbers_have_a_range(parameters, known):
+    for name, f in known.items():
+        made = parameters.descriptor(f)
         assert made.description, name
         if f.metadata["choices"] is not None:
             assert str(f.default) in made.additional_constraints, name

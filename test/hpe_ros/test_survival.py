@@ -22,7 +22,7 @@ HUNG_IMAGES = 60  # many more than any queue between the node and a consumer hol
 FAULTY_NODE = """
 import itertools
 from hpe_core.pipeline.pipeline import Pipeline
-from hpe_ros import pose_node
+from hpe_ros.nodes import pose_node
 process, images = Pipeline.process, itertools.count()
 def sometimes(self, *args):
     if next(images) % 2:

@@ -94,10 +94,11 @@ class Heads:
         """
         from std_msgs.msg import Header
 
-        from hpe_ros import messages
+        from hpe_ros.messages import time_from_ns
+        from hpe_ros.pose import messages
 
         ns = START_NS + frame * STEP_NS
-        header = Header(stamp=messages.time_from_ns(ns), frame_id=FRAME_ID)
+        header = Header(stamp=time_from_ns(ns), frame_id=FRAME_ID)
         end = time.monotonic() + 60.0
         while time.monotonic() < end:
             self._publisher.publish(messages.detections(faces, messages.face_poses(faces), header))

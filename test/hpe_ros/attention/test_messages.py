@@ -19,11 +19,10 @@ COVARIANCE = np.diag([1e-4, 2e-4, 3e-4, 1e-3, 2e-3, 3e-3])
 
 @pytest.fixture(scope="module")
 def made():
-    from hpe_ros.attention import messages as attention_messages
+    pytest.importorskip("vision_msgs")
+    from hpe_ros.attention import messages
 
-    if attention_messages.Detection3DArray is None:
-        pytest.skip("vision_msgs is not installed")
-    return attention_messages
+    return messages
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def header():
 @pytest.fixture
 def array(made, header):
     """array(face, ...) -> Detection3DArray as pose_node publishes it."""
-    from hpe_ros import messages
+    from hpe_ros.pose import messages
 
     return lambda *faces: messages.detections(faces, messages.face_poses(faces), header)
 

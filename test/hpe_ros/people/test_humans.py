@@ -16,10 +16,9 @@ FRONTAL = np.eye(3)
 
 @pytest.fixture(scope="module")
 def humans():
+    pytest.importorskip("hri_msgs", reason="hri_msgs is not installed: the REP-155 topics were NOT tested")
     from hpe_ros.people import humans
 
-    if not humans.installed():
-        pytest.skip("hri_msgs is not installed: the REP-155 topics were NOT tested")
     return humans
 
 

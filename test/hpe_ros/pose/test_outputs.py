@@ -1,7 +1,5 @@
 """What goes out for a frame, and what is not even computed while nobody subscribes."""
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -59,10 +57,11 @@ def test_with_subscribers_every_topic_gets_one_message():
 
 
 def test_rep_155_topics_of_the_faces_need_hri_msgs_and_can_be_switched_off():
-    humans = importlib.import_module("hpe_ros.people.humans")
+    from hpe_ros.optional import HAS_HRI_MSGS
+
     topics = {topic for topic in published(subscriptions=1) if topic.startswith("/humans")}
     of_the_face = {f"/humans/faces/a/{name}" for name in ("roi", "cropped", "aligned")}
-    assert topics == (of_the_face | {"/humans/faces/tracked"} if humans.installed() else set())
+    assert topics == (of_the_face | {"/humans/faces/tracked"} if HAS_HRI_MSGS else set())
     assert not [t for t in published(subscriptions=1, publish_humans=False) if t.startswith("/humans")]
 
 

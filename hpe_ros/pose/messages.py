@@ -1,0 +1,135 @@
+"""Messages of the pose node for the faces of an image; headers are copied, never restamped."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from geometry_msgs.msg import (
+    Pose,
+    PoseArray,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+)
+from std_msgs.msg import ColorRGBA, Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from hpe_core.face_id import FaceId
+from hpe_core.geometry import frames, so3
+from hpe_core.geometry.head import REFERENCE_POINTS_M
+from hpe_core.types import Face, primary_face
+from hpe_ros.messages import point, vector3
+from hpe_ros.optional import HAS_VISION_MSGS
+
+if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `heads`
+    from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
+
+# box around the reference points, in the axes of the REP-155 face frame
+_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
+_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
+_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
+
+GAZE_RAY_M = 0.5
+_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
+
+
+def face_poses(faces: Sequence[Face]) -> list[Pose]:
+    """One geometry_msgs/Pose per Face: its REP-155 face frame in the camera."""
+    quats = _quaternions(frames.face_from_head, faces)
+    return [
+        Pose(position=point(face.pose.t_camera_head_m), orientation=quat)
+        for face, quat in zip(faces, quats, strict=True)
+    ]
+
+
+def pose_array(poses: list[Pose], header: Header) -> PoseArray:
+    """geometry_msgs/PoseArray of `face_poses`; empty when there is no face."""
+    return PoseArray(header=header, poses=poses)
+
+
+def primary_pose(faces: Sequence[Face], poses: list[Pose], header: Header) -> PoseWithCovarianceStamped | None:
+    """geometry_msgs/PoseWithCovarianceStamped of the nearest face, or None when there is none."""
+    face = primary_face(faces)
+    if face is None:
+        return None
+    return PoseWithCovarianceStamped(header=header, pose=_with_covariance(face, poses[faces.index(face)]))
+
+
+def detections(faces: Sequence[Face], poses: list[Pose], header: Header) -> "Detection3DArray":
+    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed."""
+    heads = [_detection(face, pose, header) for face, pose in zip(faces, poses, strict=True)]
+    return Detection3DArray(header=header, detections=heads)
+
+
+def transforms(faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "") -> TFMessage:
+    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame."""
+    made = []
+    for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
+        translation = vector3(face.pose.t_camera_head_m)
+        face_id = FaceId(face.face_id)
+        for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
+            transform = Transform(translation=translation, rotation=rotation)
+            made.append(TransformStamped(header=header, child_frame_id=prefix + name, transform=transform))
+    return TFMessage(transforms=made)
+
+
+def markers(faces: Sequence[Face], poses: list[Pose], header: Header) -> MarkerArray:
+    """visualization_msgs/MarkerArray for RViz: per Face its head, its gaze ray and a text; first all old ones go.
+
+    Namespaces `head`, `gaze` and `text`, one id per face, so that each can be switched off.
+    """
+    made = [Marker(header=header, action=Marker.DELETEALL)]
+    for face, pose in zip(faces, poses, strict=True):
+        made += _face_markers(face, pose, header)
+    return MarkerArray(markers=made)
+
+
+def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
+    face_id = FaceId(face.face_id)
+    red, green, blue = (channel / 255.0 for channel in face_id.colour_rgb)
+
+    def marker(namespace, kind, opacity, size, **fields):
+        colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
+        scale = vector3(np.array(size))
+        return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
+
+    head = marker("head", Marker.SPHERE, 0.5, _BOX_SIZE_M, pose=_box_pose(face, pose))
+    # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured
+    ray = marker("gaze", Marker.ARROW, 1.0, (GAZE_RAY_M, _RAY_WIDTH_M, _RAY_WIDTH_M), pose=pose)
+    crown = face.pose.R_camera_head @ np.array([0.0, -_TEXT_ABOVE_M, 0.0])
+    above = Pose(position=point(face.pose.t_camera_head_m + crown))
+    text = f"{face.face_id} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m"
+    label = marker("text", Marker.TEXT_VIEW_FACING, 1.0, (0.0, 0.0, _TEXT_HEIGHT_M), pose=above, text=text)
+    return [head, ray, label]
+
+
+def _quaternions(frame_from_head: Callable[[np.ndarray], np.ndarray], faces: Sequence[Face]) -> list[Quaternion]:
+    """One geometry_msgs/Quaternion per Face, its rotation by frame_from_head (N, 3, 3) -> (N, 3, 3).
+
+    All faces at once, because a call costs more than its numbers.
+    """
+    if not faces:
+        return []
+    quats = so3.quat_from_matrix(frame_from_head(np.stack([face.pose.R_camera_head for face in faces])))
+    return [Quaternion(x=x, y=y, z=z, w=w) for x, y, z, w in quats.tolist()]
+
+
+def _with_covariance(face: Face, pose: Pose) -> PoseWithCovariance:
+    return PoseWithCovariance(pose=pose, covariance=face.pose.covariance_ros)
+
+
+def _box_pose(face: Face, pose: Pose) -> Pose:
+    """geometry_msgs/Pose of the box around the head, in the axes of its face frame."""
+    R_camera_face = frames.face_from_head(face.pose.R_camera_head)
+    centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
+    return Pose(position=point(centre), orientation=pose.orientation)
+
+
+def _detection(face: Face, pose: Pose, header: Header) -> "Detection3D":
+    box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(_BOX_SIZE_M))
+    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
+    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
+    return Detection3D(header=header, results=results, bbox=box, id=face.face_id)
