@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from rclpy.node import Node
@@ -21,7 +22,7 @@ from hpe_ros.pose.outputs import PoseOutputs
 from hpe_ros.pose.rate_limit import RateLimit
 from hpe_ros.pose.worker import LatestFrameWorker
 
-ImageMessage = Image | CompressedImage
+ImageMessage: TypeAlias = Image | CompressedImage
 
 
 class PoseStream:
