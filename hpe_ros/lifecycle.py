@@ -35,7 +35,7 @@ Transition = Callable[Concatenate[AnyLifecycleNode, Arguments], TransitionCallba
 def reported(transition: Transition[AnyLifecycleNode, Arguments]) -> Transition[AnyLifecycleNode, Arguments]:
     """Decorator: rclpy throws away what a transition raises, this logs it first.
 
-    What the user can fix (HpeError) is told to `node.explain(text)` and is FAILURE; anything else is ERROR, which
+    What the user can fix (HpeError) goes to `node.explain(text)` and is FAILURE; anything else is ERROR, which
     leads to on_error.
     """
 

@@ -22,7 +22,7 @@ class NodeConfig(Checked):
         2.0, "how long (by image stamps) frames are dropped before the assumed field of view is used", 0.0, 60.0
     )
     max_rate_hz: float = option(
-        0.0, "most images answered in a second, by their stamps; 0 answers all", 0.0, 1000.0, live=True
+        0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, live=True
     )
     overlay: bool = option(True, "draw `overlay` while somebody subscribes", live=True)
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
@@ -39,9 +39,11 @@ class AttentionNodeConfig(Checked):
         ("camera",), "what can be looked at, each `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres"
     )
     tf_tolerance_s: float = option(
-        0.5, "a target whose TF differs by more than this from the stamp of the heads has no place", 0.0, 60.0
+        0.5, "a transform further than this from the stamp of the heads does not count, seconds", 0.0, 60.0
     )
-    input_timeout_s: float = option(2.0, "without `heads` for so long (by a wall clock) all looking stops", 0.1, 60.0)
+    input_timeout_s: float = option(
+        2.0, "without `heads` for so long (by a steady clock) all looking stops, seconds", 0.1, 60.0
+    )
     publish_tf: bool = option(True, "publish focus_<id> on /tf")
     tf_prefix: str = option("", "put before the TF names, as in the pose node")
 

@@ -26,7 +26,7 @@ from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
     "bag": (None, "rosbag2 with images, replayed once"),
-    "truth": ("", "topic, tf:PARENT/CHILD or FILE.csv; empty: evaluate without truth"),
+    "truth": ("", "ground truth: topic, tf:PARENT/CHILD or FILE.csv; empty: evaluate without"),
     "out": ("hpe_evaluation", "folder for the recorded poses and the results"),
     "image": ("", "image topic of the bag; empty: its only one, or the first"),
     "model": ("", "model name or .onnx file; empty: as in the node's parameters"),
@@ -51,17 +51,17 @@ def _chain(context):
     recorded = os.path.join(value["out"], "recorded")
     image = [value["image"]] if value["image"] else []
     asked = [_python(), "-m", "hpe_core.evaluation.streams.camera_topics", value["bag"], *image]
-    found = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout)
+    topics = json.loads(subprocess.run(asked, stdout=subprocess.PIPE, check=True).stdout)
     # the node listens beside `image`, to `image`/compressed, whatever the bag calls its compressed topic
-    suffix = "/compressed" if found["image_transport"] == "compressed" else ""
-    passed = found | {"image": found["image"].removesuffix(suffix), "model": value["model"]}
+    suffix = "/compressed" if topics["image_transport"] == "compressed" else ""
+    passed = topics | {"image": topics["image"].removesuffix(suffix), "model": value["model"]}
     pose_launch = PathJoinSubstitution([FindPackageShare("hpe_ros"), "launch", "pose.launch.py"])
     node = IncludeLaunchDescription(PythonLaunchDescriptionSource(pose_launch), launch_arguments=passed.items())
     recorder = ExecuteProcess(cmd=["ros2", "bag", "record", "-s", "mcap", "-o", recorded, *TOPICS], output="screen")
     replay = ["ros2", "bag", "play", value["bag"], "--rate", value["rate"], "--delay", value["delay"]]
     # only what the node needs: poses that the bag has already would be recorded as the node's
-    replay += ["--topics", found["image"], found["camera_info"]]
-    replay += ["--remap", f"{found['image']}:={passed['image']}{suffix}"]
+    replay += ["--topics", topics["image"], topics["camera_info"]]
+    replay += ["--remap", f"{topics['image']}:={passed['image']}{suffix}"]
     player = ExecuteProcess(cmd=replay, output="screen")
     evaluation = ExecuteProcess(cmd=_evaluation(value, recorded), output="screen")
     return [

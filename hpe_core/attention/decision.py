@@ -15,7 +15,7 @@ from hpe_core.types import HeadPose
 
 # why nothing can be said
 NOT_SEEN = "not seen"
-NO_PLACE = "place of the target unknown"
+NO_TRANSFORM = "no transform to the target"
 NO_COVARIANCE = "pose without covariance"
 SMALL = "face too small"
 UNCERTAIN = "direction too uncertain"
@@ -82,7 +82,7 @@ class Event:
 def view_of(head: Head, target: PlacedTarget, config: AttentionConfig) -> View:
     """What one frame alone says about a head and a target."""
     if target.point_camera_m is None:
-        return View(problem=NO_PLACE)
+        return View(problem=NO_TRANSFORM)
     if head.face_px is not None and head.face_px < config.min_face_px:
         return View(problem=SMALL)
     if head.pose.covariance is None:
@@ -132,7 +132,7 @@ class Attention:
         return self._judgements(views), tuple(events)
 
     def forget(self, reason: str) -> tuple[Event, ...]:
-        """Events that stop everything at the last stamp, for when no more frames come; then start anew."""
+        """Events that stop everything at the last stamp, for when no more frames come; then start again."""
         events = tuple(
             Event("stopped", self._stamp_ns, pair.usable_ns, *key, reason)
             for key, pair in sorted(self._pairs.items())

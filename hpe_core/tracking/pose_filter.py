@@ -1,4 +1,4 @@
-"""Error-state Kalman filters on SO(3) x R^3 with constant linear and angular velocity, all heads at once.
+"""Constant-velocity error-state Kalman filters on SO(3) x R^3, all heads at once.
 
 State of a head: R_camera_head, t (m), angular velocity w (rad/s, camera frame), linear velocity v (m/s). The error is
 (dt, dtheta, dv, dw), 12 numbers, with R_true = exp(dtheta) R. Source: Sola, "Quaternion kinematics for the error-state

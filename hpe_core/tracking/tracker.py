@@ -53,7 +53,7 @@ class Tracker:
     def update(self, faces: Sequence[Face], stamp_ns: int) -> tuple[tuple[Face, ...], int]:
         """Tracked faces (with id and filtered pose) of the frame at stamp_ns, and how many were left without an id.
 
-        faces: those of one image, any order. A stamp far before the last one (a bag that loops) starts anew.
+        faces: those of one image, any order. A stamp far before the last one (a bag that loops) starts again.
         """
         if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hpe_core.attention.decision import NO_PLACE, Event, Judgement, State
+from hpe_core.attention.decision import NO_TRANSFORM, Event, Judgement, State
 from hpe_ros.status import Level, Status, described
 
 
@@ -59,7 +59,7 @@ class AttentionHealth:
         return [Status("input", level, message, values), self._targets()]
 
     def _targets(self):
-        lost = sorted({j.target for j in self._judgements if j.view.problem == NO_PLACE})
+        lost = sorted({j.target for j in self._judgements if j.view.problem == NO_TRANSFORM})
         counts = {state.value: sum(j.state is state for j in self._judgements) for state in State}
-        message = f"no TF for {', '.join(lost)}" if lost else "all placed"
+        message = f"no TF for {', '.join(lost)}" if lost else "a transform to each"
         return Status("targets", "warn" if lost else "ok", message, counts | {"looks started": self._started})

@@ -3,7 +3,7 @@
 `attention`, `people_looking` (vision_msgs/Detection3DArray) and `looking_started`, `looking_stopped`
 (vision_msgs/Detection3D) say: this head (id, pose, box, as in `heads`) is, with this score, on that target (class_id).
 An id with scored labels is what Detection3D is made for. Key-value lists and JSON strings would be read by hand, and
-vision_msgs/Classification has no id. That looking starts or stops is told by the topic and not by a text within.
+vision_msgs/Classification has no id. The topic, not a text within, says whether looking starts or stops.
 An unknown score is NaN, never 0.
 """
 

@@ -34,7 +34,7 @@ class TargetPlaces:
         """The targets in the header's frame at its stamp."""
         stamp_ns = ns_from_time(header.stamp)
         if jumped_back(stamp_ns, self._stamp_ns):
-            self._buffer.clear()  # tf2 ignores what is older than what it has, so a looped bag would find no place
+            self._buffer.clear()  # tf2 ignores what is older than what it has, so a looped bag would find no transform
         self._stamp_ns = stamp_ns
         return [PlacedTarget(target.name, self._point(target, header), target.radius_m) for target in self._targets]
 

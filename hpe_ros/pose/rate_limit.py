@@ -2,7 +2,7 @@
 
 
 class RateLimit:
-    """At most max_hz (0: no limit) per second, evenly; a stamp before the last one taken starts anew."""
+    """At most max_hz (0: no limit) per second, evenly; a stamp before the last one taken starts again."""
 
     def __init__(self, max_hz: float):
         self.max_hz = max_hz

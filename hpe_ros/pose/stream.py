@@ -114,7 +114,7 @@ class PoseStream:
         if self._camera_kind not in (None, camera_kind):
             self._pipeline.reset()
             self._health.noted(diagnostics.OTHER_IMAGES)
-        if jumped_back(stamp_ns, self._newest_ns):  # the tracker starts anew by itself
+        if jumped_back(stamp_ns, self._newest_ns):  # the tracker starts again by itself
             self._health.noted(diagnostics.CLOCK_BACK)
             self._newest_ns = stamp_ns
         self._camera_kind, self._newest_ns = camera_kind, max(stamp_ns, self._newest_ns)

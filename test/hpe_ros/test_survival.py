@@ -161,7 +161,7 @@ def test_another_image_size_in_mid_stream_is_counted(node, graph, health, poses_
     assert int(seen[2][key]) == before + 3
 
 
-def test_a_bag_that_loops_is_taken_up_anew_and_counted(node, start, graph, health, poses_of, publisher, bag):
+def test_a_bag_that_loops_is_taken_up_again_and_counted(node, start, graph, health, poses_of, publisher, bag):
     poses = poses_of("/tough")
     before = int(health.until("/tough", "input", lambda *_: True, "input")[2]["stamps jumped back"])
     camera = start([sys.executable, publisher, bag, "--rate", "60", "--loops", "3", "--ros-args", "-r", "__ns:=/tough"])

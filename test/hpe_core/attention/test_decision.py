@@ -5,6 +5,8 @@ One row per stretch of frames at 10 Hz: how long (s), what is seen, and the stat
 """
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ SCENARIOS = {
         [(2, AT_ME, "2 unknown"), (1, NOBODY, "1 unknown"), (2, AT_ME, "2 looking")],
         ["0.3 started"],
     ),
-    "who is gone is forgotten, and starts anew on return": (
+    "who is gone is forgotten, and starts again on return": (
         [
             (5, AT_ME, "3 unknown, 2 looking"),
             (8, NOBODY, "5 looking, 3 -"),
@@ -144,7 +146,7 @@ def test_a_target_that_cannot_be_placed_is_unknown_and_says_so():
     judged, _ = Attention(CONFIG).update(0, AT_ME, [PlacedTarget("tablet", None, 0.1), CAMERA])
     assert [(j.target, j.view.problem) for j in judged] == [
         ("camera", ""),
-        ("tablet", "place of the target unknown"),
+        ("tablet", "no transform to the target"),
     ]
 
 
@@ -172,7 +174,7 @@ def test_of_two_targets_in_line_the_more_probable_one_has_the_focus():
     assert focus_of(judged) == {"face_a": "camera"}
 
 
-def test_a_bag_that_starts_anew_ends_the_looks_and_gives_the_same_answers_again():
+def test_a_bag_that_starts_again_ends_the_looks_and_gives_the_same_answers_again():
     attention = Attention(CONFIG)
     first = played([(5, AT_ME), (5, ASIDE), (5, AT_ME)], attention)
     second = played([(5, AT_ME), (5, ASIDE), (5, AT_ME)], attention)
@@ -213,3 +215,10 @@ def test_an_unknown_pixel_size_does_not_forbid_a_decision():
 def test_an_exit_angle_below_the_enter_angle_is_refused():
     with pytest.raises(HpeError, match="exit_deg must not be below enter_deg, got 10 and 15"):
         AttentionConfig(exit_deg=10.0)
+
+
+def test_the_example_of_the_documentation_tells_that_looking_starts(capsys):
+    page = (Path(__file__).parents[3] / "docs" / "attention.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out == "started face_a camera\n"

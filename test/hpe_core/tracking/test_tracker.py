@@ -169,7 +169,7 @@ def test_a_weak_detection_never_starts_a_track_but_continues_one():
     assert ids(tracker.update([face(0, 1, score=0.4)], 2 * FRAME_NS)[0]) == ["face_a"]
 
 
-def test_a_stamp_far_back_starts_anew():
+def test_a_stamp_far_back_starts_again():
     tracker = Tracker(TrackerConfig())
     tracker.update([face(-0.5, 1)], 10_000_000_000)
     tracker.update([face(-0.5, 1), face(0.5, 1)], 10_033_000_000)

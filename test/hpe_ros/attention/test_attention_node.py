@@ -158,7 +158,7 @@ def heads(graph, process, seen, tablet):
     graph.until(
         lambda: not np.isnan(scores(made.show(next(frames), face(0.0, "face_h")).detections[0])["tablet"]),
         60.0,
-        "place of the tablet",
+        "transform to the tablet",
     )
     return made
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
+from hpe_core.io.camera_info import content_of
 from hpe_ros.pose.camera_book import CameraBook
 
 TYPES = get_typestore(Stores.ROS2_JAZZY).types
@@ -61,6 +62,33 @@ def test_the_resized_camera_of_the_images_own_stamp_counts_more_than_an_older_on
     choice = book.camera_for("lens", 2, 320, 240)
     assert (choice.camera.K[0, 0], choice.source) == (250.0, "resized")
     assert book.camera_for("lens", 3, 320, 240).camera.K[0, 0] == 300.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 641},
+        {"height": 481},
+        {"distortion_model": "equidistant"},
+        {"k": np.full(9, 2.0)},
+        {"d": np.zeros(5)},
+        {"p": np.full(12, 2.0)},
+        {"binning_x": 2},
+        {"binning_y": 2},
+        *({"roi": (name, 1)} for name in ("x_offset", "y_offset", "width", "height")),
+    ],
+    ids=str,
+)
+def test_a_change_of_any_part_of_the_camera_is_another_content_and_a_new_stamp_is_not(change):
+    before, after = camera_info(500.0), camera_info(500.0)
+    after.header.stamp.sec = 7
+    assert content_of(before) == content_of(after)
+    for name, value in change.items():
+        if name == "roi":
+            setattr(after.roi, *value)
+        else:
+            setattr(after, name, value)
+    assert content_of(before) != content_of(after)
 
 
 def test_rectified_images_use_p_and_no_distortion():

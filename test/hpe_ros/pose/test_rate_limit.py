@@ -26,7 +26,7 @@ def test_jitter_of_the_stamps_does_not_lower_the_rate(max_hz):
     assert len(taken_ms(RateLimit(max_hz), stamps)) == pytest.approx(10 * max_hz, abs=2)
 
 
-def test_a_bag_that_loops_starts_anew():
+def test_a_bag_that_loops_starts_again():
     assert taken_ms(RateLimit(1.0), [5000, 5500, 0, 500, 1000]) == [5000, 0, 1000]
 
 
