@@ -70,6 +70,15 @@ def until(condition, timeout_s=20.0, what="condition"):
     return pytest.fail(f"{what}: not within {timeout_s:g} s")
 
 
+@pytest.fixture
+def header():
+    """A std_msgs/Header of the frame `lens`."""
+    from builtin_interfaces.msg import Time
+    from std_msgs.msg import Header
+
+    return Header(stamp=Time(sec=12, nanosec=34), frame_id="lens")
+
+
 @pytest.fixture(scope="session")
 def bag():
     """Path of the sample bag."""

@@ -19,14 +19,6 @@ def images():
     return images
 
 
-@pytest.fixture
-def header():
-    from builtin_interfaces.msg import Time
-    from std_msgs.msg import Header
-
-    return Header(stamp=Time(sec=12, nanosec=34), frame_id="lens")
-
-
 def test_an_image_comes_out_as_it_went_in(images, header):
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     message = images.image_from_bgr(pixels, header)

@@ -26,14 +26,6 @@ def made():
 
 
 @pytest.fixture
-def header():
-    from builtin_interfaces.msg import Time
-    from std_msgs.msg import Header
-
-    return Header(stamp=Time(sec=12, nanosec=34), frame_id="lens")
-
-
-@pytest.fixture
 def array(made, header):
     """array(face, ...) -> Detection3DArray as pose_node publishes it."""
     from hpe_ros.pose import messages

@@ -22,13 +22,6 @@ def humans():
     return humans
 
 
-@pytest.fixture
-def header():
-    from std_msgs.msg import Header
-
-    return Header(frame_id="lens")
-
-
 def face(box_px=(160.0, 120.0, 320.0, 360.0), landmarks=None, face_id="face_c", R_camera_head=FRONTAL):
     """A face that looks into the camera, its face centre on the optical axis 0.8 m away."""
     pose = HeadPose(R_camera_head, np.array([0.0, 0.0, 0.8]) - R_camera_head @ FACE_CENTRE_M, np.eye(6))

@@ -17,14 +17,6 @@ def messages():
     return messages
 
 
-@pytest.fixture
-def header():
-    from builtin_interfaces.msg import Time
-    from std_msgs.msg import Header
-
-    return Header(stamp=Time(sec=12, nanosec=34), frame_id="lens")
-
-
 def head(yaw, face_id, x_m=0.0):
     pose = HeadPose(aflw2000.to_matrix(EulerDeg(yaw, 0.0, 0.0)), [x_m, 0.0, 0.8], np.diag([1.0, 2, 3, 4, 5, 6]))
     return Face(pose, 0.9, np.array([10.0, 20, 30, 40]), face_id)
