@@ -28,6 +28,7 @@ import numpy as np
 import onnxruntime as ort
 
 from hpe_core import config as cfg
+from hpe_core.backends.tensorrt import parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline.pipeline import Pipeline
@@ -226,7 +227,7 @@ def measure(made, frames):
 
 def start_up(model):
     """Medians over START_RUNS new processes: seconds to the first pose (wall, CPU), then MB of memory in use."""
-    image = ROOT / "hpe_core" / "engines" / "parity_frames" / "0.jpg"
+    image = parity.FRAMES / "0.jpg"
     runs = []
     for _ in range(START_RUNS):
         command = [sys.executable, "-c", START, model, str(image)]

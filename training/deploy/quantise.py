@@ -37,7 +37,7 @@ from training.data.crops import STORE_M, STORE_PX
 from training.data.scenes import similarity
 from training.data.shards import ShardSet
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_BAG = ROOT / "assets" / "sample_bag"
 HFOV_DEG = 60.0  # of the sample bag's camera
 DETECTOR = "head6dof"  # finds the faces that a crop network is measured on

@@ -12,8 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.backends.tensorrt import builder, gpu
-from hpe_core.backends.tensorrt import memory as _cuda_memory
+from hpe_core.backends.tensorrt import builder, gpu, memory
 from hpe_core.errors import HpeError
 
 PROFILES_END = b"\n---\n"
@@ -21,9 +20,10 @@ _sessions = {}
 
 
 @pytest.fixture(autouse=True)
-def own_engine_cache(tmp_path, monkeypatch):
-    """No test touches the user's engines."""
+def own_cache(tmp_path, monkeypatch):
+    """No test touches the user's engines: the folder of this test's."""
     monkeypatch.setenv("HPE_ENGINE_CACHE", str(tmp_path / "engines"))
+    return tmp_path / "engines"
 
 
 @pytest.fixture
@@ -42,15 +42,15 @@ def array_gpu(monkeypatch):
         monkeypatch.setattr(builder, "build_plan", plan_of)
         monkeypatch.setattr(builder, "open_engine", device.engine)
         monkeypatch.setattr(gpu, "find", lambda: found)
-        monkeypatch.setattr(_cuda_memory, "unavailable", lambda: None)
-        monkeypatch.setattr(_cuda_memory, "create", device.memory)
+        monkeypatch.setattr(memory, "unavailable", lambda: None)
+        monkeypatch.setattr(memory, "create", device.memory)
         return device
 
     return install
 
 
 def plan_of(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, exact=False, static=False):
-    """In the place of tensorrt_build.build_plan: the graph itself and its profiles."""
+    """In the place of builder.build_plan: the graph itself and its profiles."""
     return json.dumps(profiles or {}).encode() + PROFILES_END + onnx_bytes
 
 

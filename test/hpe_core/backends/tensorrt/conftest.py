@@ -1,4 +1,4 @@
-"""A small convolutional network in ONNX with the shape of the shipped ones, a key, and a cache folder of its own."""
+"""Small networks in ONNX with the shape of the shipped ones, and a key."""
 
 import json
 from dataclasses import replace
@@ -30,13 +30,6 @@ def key():
 @pytest.fixture
 def key_with():
     return lambda **changes: replace(KEY, **changes)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """No test touches the user's engines."""
-    monkeypatch.setenv("HPE_ENGINE_CACHE", str(tmp_path / "engines"))
-    return tmp_path / "engines"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""TensorRT where there is a GPU. Everything before the first call to the device is tested in test/hpe_core/engines."""
+"""TensorRT where there is a GPU. Everything before the first call to the device is tested in the tests beside."""
 
 from types import SimpleNamespace
 
@@ -184,7 +184,7 @@ class FakeEngine:
 def fake(request, monkeypatch):
     """(engine, runner of up to 12 images) on a device that is an array."""
     memory = FakeMemory(request.param)
-    monkeypatch.setattr(tensorrt._cuda_memory, "create", lambda: memory)
+    monkeypatch.setattr(tensorrt.memory, "create", lambda: memory)
     library = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="image"))
     engine = FakeEngine(memory)
     return engine, tensorrt.Runner(library, engine, 12)

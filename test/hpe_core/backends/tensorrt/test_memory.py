@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.backends.tensorrt import gpu
-from hpe_core.backends.tensorrt import memory as _cuda_memory
+from hpe_core.backends.tensorrt import gpu, memory
 from hpe_core.errors import HpeError
 
 
 def test_every_function_of_the_cuda_runtime_that_is_called_exists():
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-python is not installed")
-    called = set(re.findall(r'"(cuda[A-Z]\w+)"', Path(_cuda_memory.__file__).read_text()))
+    called = set(re.findall(r'"(cuda[A-Z]\w+)"', Path(memory.__file__).read_text()))
     assert len(called) > 10
     assert [name for name in sorted(called) if not hasattr(runtime, name)] == []
 
@@ -21,18 +20,18 @@ def test_every_function_of_the_cuda_runtime_that_is_called_exists():
 @pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 def test_without_a_gpu_each_way_says_why_it_fails():
     with pytest.raises(HpeError, match=r"no way to GPU memory \(CudaPython: .+; Torch: .+\)"):
-        _cuda_memory.create()
+        memory.create()
 
 
 def torch_without_gpu(monkeypatch, empty):
-    """_cuda_memory.Torch whose device is the CPU; empty(size) makes its tensors."""
+    """memory.Torch whose device is the CPU; empty(size) makes its tensors."""
     stream = SimpleNamespace(cuda_stream=0, synchronize=lambda: None)
     cuda = SimpleNamespace(
         is_available=lambda: True, Stream=lambda: stream, stream=lambda stream: contextlib.nullcontext()
     )
     fake = SimpleNamespace(cuda=cuda, uint8=None, empty=lambda size, **where: empty(size))
     monkeypatch.setitem(__import__("sys").modules, "torch", fake)
-    return _cuda_memory.Torch()
+    return memory.Torch()
 
 
 def test_torch_copies_the_first_images_of_an_array_and_no_more(monkeypatch):
@@ -55,7 +54,7 @@ def test_torch_without_memory_is_an_error_that_can_be_read(monkeypatch):
 
 
 @pytest.mark.trt_gpu
-@pytest.mark.parametrize("kind", [_cuda_memory.CudaPython, _cuda_memory.Torch])
+@pytest.mark.parametrize("kind", [memory.CudaPython, memory.Torch])
 def test_bytes_come_back_from_the_device_also_by_a_graph(kind):
     try:
         memory = kind()

@@ -27,15 +27,16 @@ CAMERA = CameraModel.from_hfov(640, 480, 60.0)
 
 
 @pytest.fixture(autouse=True)
-def built_once(tmp_path_factory, monkeypatch):
+def built_once(tmp_path_factory, own_cache, monkeypatch):
     """One engine cache for the whole file: comparing takes most of the time."""
     folder = tmp_path_factory.getbasetemp() / "sampling_engines"
     monkeypatch.setenv("HPE_ENGINE_CACHE", str(folder))
 
 
 @pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HPE_ENGINE_CACHE", str(tmp_path / "engines"))
+def empty_cache(built_once, own_cache, monkeypatch):
+    """Not the cache of the other tests."""
+    monkeypatch.setenv("HPE_ENGINE_CACHE", str(own_cache))
 
 
 def frame(i=0, size=(640, 480)):
@@ -193,7 +194,7 @@ def test_an_image_from_ever_new_places_does_not_fill_the_memory(array_gpu):
         head.close()
 
 
-def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(array_gpu, own_cache, monkeypatch):
+def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(array_gpu, empty_cache, monkeypatch):
     array_gpu()
     said = []
     tensorrt.Backend(HEAD, threads=1, progress=said.append).close()
@@ -226,7 +227,7 @@ def test_the_first_and_the_last_size_of_the_profile_run(array_gpu, size):
 
 
 def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
-    array_gpu, own_cache, caplog, monkeypatch
+    array_gpu, empty_cache, caplog, monkeypatch
 ):
     array_gpu()
     canvases = sampling.Sampling.canvases
@@ -243,7 +244,7 @@ def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
         monkeypatch.setattr(sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
 
 
-def test_without_the_sampler_the_cpu_goes_on(array_gpu, own_cache, caplog, monkeypatch):
+def test_without_the_sampler_the_cpu_goes_on(array_gpu, empty_cache, caplog, monkeypatch):
     array_gpu()
 
     def fail(*given):
@@ -256,7 +257,7 @@ def test_without_the_sampler_the_cpu_goes_on(array_gpu, own_cache, caplog, monke
     assert backend.run(np.zeros((2, 128, 128, 3), np.uint8)).shape[0] == 2
 
 
-def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, own_cache, caplog, monkeypatch):
+def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, empty_cache, caplog, monkeypatch):
     array_gpu()
     context = tensorrt.Runner.context
 
@@ -289,7 +290,7 @@ def test_when_memory_lacks_for_another_image_size_that_image_fails_and_the_cpu_g
     np.testing.assert_array_equal(call(), backend.run(canvas[None]))
 
 
-def test_the_comparison_of_a_sampler_is_kept_beside_it(array_gpu, own_cache):
+def test_the_comparison_of_a_sampler_is_kept_beside_it(array_gpu, empty_cache):
     array_gpu()
     backend = tensorrt.Backend(CROP, threads=1)
     kept = {entry.key.model: entry for entry, _ in EngineStore().entries()}
@@ -306,7 +307,7 @@ def test_the_sampler_refuses_another_number_of_canvases(array_gpu, count):
         backend._sampling.run(SourceImage(frame()), np.zeros((count, 9, 9, 2)), np.zeros(count))
 
 
-def test_an_engine_for_fewer_crops_samples_as_many_at_once(array_gpu, own_cache):
+def test_an_engine_for_fewer_crops_samples_as_many_at_once(array_gpu, empty_cache):
     array_gpu()
     backend = tensorrt.Backend(CROP, threads=1, max_batch=2)
     nodes, spread = squares(5)
