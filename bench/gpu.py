@@ -51,9 +51,9 @@ def work_of(model):
     """
     import onnx
 
-    from hpe_core.backends.tensorrt import typed_graph
+    from hpe_core.backends.tensorrt import onnx_graph
 
-    model = typed_graph.with_initializers(model)
+    model = onnx_graph.with_initializers(model)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -116,12 +116,12 @@ class TorchNetwork:
         from onnx import numpy_helper
 
         from hpe_core import registry
-        from hpe_core.backends.tensorrt import typed_graph
+        from hpe_core.backends.tensorrt import onnx_graph
 
         module = registry.load("training.networks", card.name)
         net = module.Deployed(module.build(module.Config(**card.raw["config"]))).eval()
         known = net.state_dict()
-        weights = typed_graph.with_initializers(model).graph.initializer
+        weights = onnx_graph.with_initializers(model).graph.initializer
         found = {t.name: numpy_helper.to_array(t) for t in weights if t.name in known}
         net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in found.items()}, strict=True)
         if precision == "fp16":
@@ -218,9 +218,9 @@ def limits():
 
 def measure(path, seconds, flop_per_s, bytes_per_s):
     """Rows (dicts) of one network, all runners, precisions and batches."""
-    from hpe_core.backends.tensorrt import typed_graph
+    from hpe_core.backends.tensorrt import onnx_graph
 
-    model = typed_graph.read(path)
+    model = onnx_graph.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
     card, columns, width = reference.card, reference.card.columns, reference.card.row
     frames = np.concatenate(parity.inputs(reference.input_shape, columns))
@@ -291,9 +291,9 @@ class WithoutSampler:
 
 def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_engine):
     """Rows (dicts) of the way from a whole image to one network's rows, its pixels by the GPU and by the CPU."""
-    from hpe_core.backends.tensorrt import typed_graph
+    from hpe_core.backends.tensorrt import onnx_graph
 
-    model = typed_graph.read(path)
+    model = onnx_graph.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
     columns = reference.card.columns
     try:

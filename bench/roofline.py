@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.gpu import work_of
 from hpe_core import backends, model_store
-from hpe_core.backends.tensorrt import typed_graph
+from hpe_core.backends.tensorrt import onnx_graph
 
 SIDE, COPY_BYTES = 1024, 2**26
 BATCHES = (1, 8)
@@ -62,8 +62,8 @@ def main():
     print(f"{bytes_per_s / 1e9:.0f} GB/s")
     for name in args.models:
         path = model_store.path_of(name)
-        model = typed_graph.read(path)
-        quantised = typed_graph.types_of(model)["quantised"] > 0
+        model = onnx_graph.read(path)
+        quantised = onnx_graph.types_of(model)["quantised"] > 0
         backend = backends.create("onnxruntime", path, threads=1)
         work = work_of(model)
         size, peak = (1, int8_peak) if quantised else (4, float_peak)

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store  # noqa: E402
 from hpe_core.backends.tensorrt import gpu as gpu_here  # noqa: E402
-from hpe_core.backends.tensorrt import make, parity, sampler, typed_graph  # noqa: E402
+from hpe_core.backends.tensorrt import make, onnx_graph, parity, sampler  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = {  # of each row of the CSV, after date, commit and hardware
@@ -92,7 +92,7 @@ def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     torch.set_num_threads(1)
     path = model_store.path_of(name)
     reference = backends.create("onnxruntime", path, threads=1)
-    model = typed_graph.read(path)
+    model = onnx_graph.read(path)
     network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
     columns = reference.card.columns
     images = np.concatenate(parity.inputs(reference.input_shape, columns))[:4]
@@ -159,8 +159,8 @@ def test_whole_paths_are_measured_both_ways_with_the_columns_of_the_other_rows(b
 
 @SHIPPED
 def test_a_shipped_network_costs_less_than_a_gflop(bench, name):
-    model = typed_graph.read(model_store.path_of(name))
+    model = onnx_graph.read(model_store.path_of(name))
     work = bench.work_of(model)
     assert 2e7 < work["flop"] < 1e9
-    sizes = [np.prod(tensor.dims) for tensor in typed_graph.with_initializers(model).graph.initializer]
+    sizes = [np.prod(tensor.dims) for tensor in onnx_graph.with_initializers(model).graph.initializer]
     assert work["weights"] == pytest.approx(sum(sizes), rel=0.02)

@@ -9,22 +9,6 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, max_examples=40, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
-COLUMNS = {
-    "score": [0, 1],
-    "centre_px": [1, 3],
-    "size_px": [3, 4],
-    "sixd": [4, 10],
-    "rotation_std_rad": [10, 11],
-    "size_rel_std": [11, 12],
-    "centre_rel_std": [12, 13],
-    "stride": [13, 14],
-}
-
-
-def card(**changes):
-    """The least description that a model may carry."""
-    return {"name": "fixed", "estimator": "head6dof", "spec": {"columns": COLUMNS}} | changes
-
 
 @pytest.fixture
 def write_onnx(tmp_path):
@@ -56,8 +40,3 @@ def write_onnx(tmp_path):
         return path
 
     return write
-
-
-@pytest.fixture
-def model_card():
-    return card

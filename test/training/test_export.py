@@ -9,11 +9,11 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from hpe_core import backends  # noqa: E402
-from hpe_core.backends.tensorrt import typed_graph  # noqa: E402
 from hpe_core.config import PipelineConfig, overridden  # noqa: E402
 from hpe_core.geometry.camera import CameraModel  # noqa: E402
 from hpe_core.pipeline.pipeline import Pipeline  # noqa: E402
 from training.deploy import export  # noqa: E402
+from training.deploy.model_file import HALF_STORED_FROM  # noqa: E402
 from training.networks import head6dof  # noqa: E402
 
 torch.set_num_threads(1)  # the networks are tiny
@@ -52,7 +52,7 @@ def test_the_exported_model_computes_what_the_averaged_network_with_half_weights
     path, net, _ = exported
     net = head6dof.Deployed(copy.deepcopy(net)).net
     for parameter in net.parameters():
-        if parameter.numel() >= typed_graph.HALF_STORED_FROM:
+        if parameter.numel() >= HALF_STORED_FROM:
             parameter.data = parameter.data.half().float()
     image = np.random.default_rng(29).integers(0, 256, (1, 64, 96, 3)).astype(np.uint8)
     with torch.no_grad():

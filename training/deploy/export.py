@@ -18,7 +18,8 @@ import torch
 
 from hpe_core import registry
 from hpe_core.backends.onnxruntime import CARD_KEY
-from hpe_core.backends.tensorrt import typed_graph
+from hpe_core.backends.tensorrt import onnx_graph
+from training.deploy.model_file import with_half_storage
 
 OPSET = 17
 
@@ -58,7 +59,7 @@ def export(checkpoint_paths, card, out):
         "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
-    model = typed_graph.with_half_storage(typed_graph.with_initializers(onnx.load(out)))
+    model = with_half_storage(onnx_graph.with_initializers(onnx.load(out)))
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(card)
     onnx.checker.check_model(model)

@@ -22,7 +22,6 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 
 from hpe_core import backends, model_store
-from hpe_core.backends.tensorrt import typed_graph
 from hpe_core.config import EstimatorConfig, TrackerConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
@@ -36,6 +35,8 @@ from hpe_core.pixels.canvas import letterbox
 from training.data.crops import STORE_M, STORE_PX
 from training.data.scenes import similarity
 from training.data.shards import ShardSet
+from training.deploy import int8
+from training.deploy.model_file import write_card
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE_BAG = ROOT / "assets" / "sample_bag"
@@ -211,7 +212,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    card = typed_graph.quantise(model, inputs, out, target) | {"metrics": metrics}
+    card = int8.quantise(model, inputs, out, target) | {"metrics": metrics}
     report = {
         "from": Path(model).name,
         "target": target,
@@ -223,7 +224,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
         several = gain(model, out, np.concatenate(inputs[:SEVERAL]), rounds)
         report |= {f"{name}_{SEVERAL}_crops": value for name, value in several.items()}
         report |= cost_on_crops(model, out, *held_out)
-    typed_graph.write_card(out, card | {"quantisation": report})
+    write_card(out, card | {"quantisation": report})
     return report
 
 
@@ -237,7 +238,7 @@ def main():
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
     p.add_argument("--metrics", help="JSON that training.measure.evaluate wrote for the same INT8 model, for its card")
-    p.add_argument("--target", choices=typed_graph.TARGETS, default="cpu")
+    p.add_argument("--target", choices=int8.TARGETS, default="cpu")
     args = p.parse_args()
     try:
         reference = backends.create("onnxruntime", args.model, threads=1)

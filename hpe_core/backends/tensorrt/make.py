@@ -72,26 +72,26 @@ def build(trt, model_path, key, ahead, progress):
     Raises HpeError when the model or the precision does not fit, or a package is missing.
     """
     try:
-        from hpe_core.backends.tensorrt import typed_graph
+        from hpe_core.backends.tensorrt import onnx_graph, typed_graph
     except ImportError as error:
         raise HpeError(f"building an engine needs the package {error.name}: pip install {error.name}") from error
     start = time.perf_counter()
-    model = typed_graph.read(model_path)
-    card = typed_graph.card_of(model, model_path)
-    card_of(card, input_shape(model), str(model_path))
+    model = onnx_graph.read(model_path)
+    card = onnx_graph.raw_card_of(model, model_path)
+    card_of(card, onnx_graph.input_shape(model), str(model_path))
     typed = typed_graph.for_tensorrt(model, key.precision, key.max_batch)
     plan = builder.build_plan(
         trt,
         typed.SerializeToString(),
         key.precision,
-        builder.batch_profiles(typed.graph.input[0].name, input_shape(typed), key.max_batch),
+        builder.batch_profiles(typed.graph.input[0].name, onnx_graph.input_shape(typed), key.max_batch),
         (key.compute_capability,) if ahead else (),
         progress,
     )
     return plan, {
         "card": card,
-        "input_shape": input_shape(model),
-        "types": typed_graph.types_of(typed),
+        "input_shape": onnx_graph.input_shape(model),
+        "types": onnx_graph.types_of(typed),
         "build_s": round(time.perf_counter() - start, 2),
     }
 
@@ -112,8 +112,3 @@ def build_sampler(trt, wanted, key, ahead, progress):
     )
     types = {"float16": 0, "quantised": 0, "nodes": len(model.graph.node)}
     return plan, {"sampler": asdict(wanted), "types": types, "build_s": round(time.perf_counter() - start, 2)}
-
-
-def input_shape(model):
-    """List of numbers, and names where an axis is free."""
-    return [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]

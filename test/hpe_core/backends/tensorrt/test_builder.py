@@ -14,9 +14,10 @@ pytest.importorskip(
 )
 
 from hpe_core import model_store
-from hpe_core.backends.tensorrt import builder, gpu, make, typed_graph
+from hpe_core.backends.tensorrt import builder, gpu, make, onnx_graph, typed_graph
 from hpe_core.backends.tensorrt.store import EngineStore, UnusableEngine
 from hpe_core.errors import HpeError
+from training.deploy import int8
 
 pytestmark = pytest.mark.trt
 trt = pytest.importorskip("tensorrt_rtx")
@@ -34,7 +35,7 @@ NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what
 def network(write_net):
     """(path, typed ONNX bytes) of the small network in half precision."""
     path = write_net()
-    return path, typed_graph.for_tensorrt(typed_graph.read(path), "fp16").SerializeToString()
+    return path, typed_graph.for_tensorrt(onnx_graph.read(path), "fp16").SerializeToString()
 
 
 def obtain(store, path, capability="8.6", said=None, **options):
@@ -50,7 +51,7 @@ def test_every_shipped_network_builds_in_half_precision(name, capability, max_ba
     path = model_store.path_of(name)
     entry = obtain(EngineStore(tmp_path), path, capability, max_batch=max_batch)
     assert entry.key.precision == "fp16" and entry.facts["types"]["float16"] >= 20
-    weights = typed_graph.with_initializers(typed_graph.read(path)).graph.initializer
+    weights = onnx_graph.with_initializers(onnx_graph.read(path)).graph.initializer
     halved = 2 * sum(np.prod(tensor.dims) for tensor in weights)
     assert halved < len(entry.plan) < 1.6 * halved  # the plan holds the weights, in half precision
     assert entry.facts["card"]["name"] == name
@@ -60,8 +61,8 @@ def test_every_shipped_network_builds_in_half_precision(name, capability, max_ba
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_plan_of_a_shipped_network_serves_several_gpus(name):
-    typed = typed_graph.for_tensorrt(typed_graph.read(model_store.path_of(name)), "fp16")
-    profiles = builder.batch_profiles(typed.graph.input[0].name, make.input_shape(typed), 1)
+    typed = typed_graph.for_tensorrt(onnx_graph.read(model_store.path_of(name)), "fp16")
+    profiles = builder.batch_profiles(typed.graph.input[0].name, onnx_graph.input_shape(typed), 1)
     assert len(builder.build_plan(trt, typed.SerializeToString(), "fp16", profiles, CAPABILITIES)) > 1_000_000
 
 
@@ -84,7 +85,7 @@ def test_a_network_of_any_number_of_crops_is_built_for_up_to_sixteen_unless_told
 def test_a_network_quantised_for_tensorrt_builds_as_int8_by_itself(write_net, tmp_path):
     image = np.random.default_rng(1).integers(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     path = tmp_path / "int8.onnx"
-    typed_graph.quantise(write_net(), [image], path, "tensorrt")
+    int8.quantise(write_net(), [image], path, "tensorrt")
     entry = obtain(EngineStore(tmp_path / "engines"), path)
     assert entry.key.precision == "int8" and entry.facts["types"]["quantised"] >= 8
 
@@ -93,7 +94,7 @@ def test_the_exported_order_is_refused_by_tensorrt_and_ours_is_not(write_net):
     path = write_net()
     with pytest.raises(HpeError, match=r"tensorrt_rtx [\d.]+ cannot read the network: .*UInt8"):
         builder.build_plan(trt, path.read_bytes(), "fp32", None, ("8.6",))
-    typed = typed_graph.for_tensorrt(typed_graph.read(path), "fp32")
+    typed = typed_graph.for_tensorrt(onnx_graph.read(path), "fp32")
     assert builder.build_plan(trt, typed.SerializeToString(), "fp32", None, ("8.6",))
 
 
