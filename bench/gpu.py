@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from hpe_core import backends, model_store
-from hpe_core.backends.tensorrt import gpu, make, parity
+from hpe_core.backends.tensorrt import gpu, network_file, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import CROP, WHOLE_IMAGE
@@ -357,7 +357,7 @@ def main():
     }
     writer, file = None, None
     for name in model_store.names():
-        if make.default_precision(model_store.read(model_store.path_of(name))) == "int8":
+        if network_file.read(model_store.path_of(name)).card.quantised:
             print(f"left out: {name}, it is quantised for CPUs")
             continue
         limited = model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s

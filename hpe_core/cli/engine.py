@@ -74,19 +74,15 @@ def _build(args):
 
 
 def _build_ahead(trt, store, model_path, capability, args):
-    from hpe_core import model_store
-    from hpe_core.backends.tensorrt import builder, make, sampler
-    from hpe_core.network_card import card_of
+    from hpe_core.backends.tensorrt import builder, make, network_file, sampler
 
     builder.capability_value(trt, capability)  # a typing error is told before anything is built
-    onnx_bytes = model_store.read(model_path)
-    key = make.key_for(trt, model_path, onnx_bytes, None, capability, args.precision, args.max_batch)
+    network = network_file.read(model_path)
+    key = make.key_for(trt, network, None, capability, args.precision, args.max_batch)
     with _Progress() as progress:
-        build = functools.partial(make.build, trt, model_path, key, True, progress)
+        build = functools.partial(make.build, trt, network, key, True, progress)
         entries = [store.obtain(key, build, lambda entry: entry, progress)]
-        facts = entries[0].facts
-        card = card_of(facts.get("card"), facts.get("input_shape"), key.stem)
-        for wanted in sampler.samplers_of(card, key.max_batch):
+        for wanted in sampler.samplers_of(network.card, key.max_batch):
             sampler_key = make.sampler_key(trt, wanted, None, capability)
             build = functools.partial(make.build_sampler, trt, wanted, sampler_key, True, progress)
             entries.append(store.obtain(sampler_key, build, lambda entry: entry, progress))

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store  # noqa: E402
 from hpe_core.backends.tensorrt import gpu as gpu_here  # noqa: E402
-from hpe_core.backends.tensorrt import make, onnx_graph, parity, sampler  # noqa: E402
+from hpe_core.backends.tensorrt import network_file, onnx_graph, parity, sampler  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = {  # of each row of the CSV, after date, commit and hardware
@@ -23,7 +23,7 @@ COLUMNS = {  # of each row of the CSV, after date, commit and hardware
 }
 SHIPPED = pytest.mark.parametrize(
     "name",
-    [n for n in model_store.names() if make.default_precision(model_store.read(model_store.path_of(n))) == "fp16"],
+    [n for n in model_store.names() if not network_file.read(model_store.path_of(n)).card.quantised],
 )
 
 

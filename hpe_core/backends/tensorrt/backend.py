@@ -10,13 +10,11 @@ import logging
 
 import numpy as np
 
-from hpe_core import model_store
 from hpe_core.backends import onnxruntime
-from hpe_core.backends.tensorrt import builder, gpu, make, memory, parity, sampler
+from hpe_core.backends.tensorrt import builder, gpu, make, memory, network_file, parity, sampler
 from hpe_core.backends.tensorrt.sampling import Sampling
 from hpe_core.backends.tensorrt.store import EngineStore
 from hpe_core.errors import HpeError
-from hpe_core.network_card import card_of
 from hpe_core.pixels.canvas import GRID, SourceImage
 
 WARM_UP_RUNS = 3
@@ -45,17 +43,17 @@ class Backend:
         device, reason = gpu.find()
         if device is None:
             raise HpeError(reason)
-        onnx_bytes = model_store.read(model_path)
-        key = make.key_for(trt, model_path, onnx_bytes, device, precision=precision, max_batch=max_batch)
+        network = network_file.read(model_path)
+        key = make.key_for(trt, network, device, precision=precision, max_batch=max_batch)
         store = EngineStore(folder)
         entry, engine = store.obtain(
             key,
-            lambda: make.build(trt, model_path, key, False, progress),
+            lambda: make.build(trt, network, key, False, progress),
             lambda entry: (entry, builder.open_engine(trt, entry.plan)),
             progress,
         )
         self.facts = entry.facts
-        self.card = card_of(self.facts.get("card"), self.facts.get("input_shape"), key.stem)
+        self.card = network.card
         self.input_shape = self.card.input_shape
         self.version, self.key, self.sha256 = builder.describe(trt), key, key.onnx_sha256
         self._runner = Runner(trt, engine, key.max_batch)

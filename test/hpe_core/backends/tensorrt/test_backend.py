@@ -7,16 +7,12 @@ import pytest
 
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt import backend as tensorrt
-from hpe_core.backends.tensorrt import builder, gpu, make, parity
+from hpe_core.backends.tensorrt import builder, gpu, network_file, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pixels import canvas
 
-NETWORKS = [
-    name
-    for name in model_store.names()
-    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
-]
+NETWORKS = [name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised]
 
 
 @pytest.fixture(params=NETWORKS)

@@ -14,7 +14,7 @@ pytest.importorskip(
 )
 
 from hpe_core import model_store
-from hpe_core.backends.tensorrt import builder, gpu, make, onnx_graph, typed_graph
+from hpe_core.backends.tensorrt import builder, gpu, make, network_file, onnx_graph, typed_graph
 from hpe_core.backends.tensorrt.store import EngineStore, UnusableEngine
 from hpe_core.errors import HpeError
 from training.deploy import int8
@@ -24,9 +24,7 @@ trt = pytest.importorskip("tensorrt_rtx")
 ROOT = Path(__file__).parents[4]
 CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
 NETWORKS = [  # that become half precision; one quantised for CPUs is not for TensorRT
-    name
-    for name in model_store.names()
-    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
+    name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised
 ]
 NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 
@@ -39,9 +37,10 @@ def network(write_net):
 
 
 def obtain(store, path, capability="8.6", said=None, **options):
-    key = make.key_for(trt, path, model_store.read(path), None, capability, **options)
+    network = network_file.read(path)
+    key = make.key_for(trt, network, None, capability, **options)
     progress = (said if said is not None else []).append
-    return store.obtain(key, lambda: make.build(trt, path, key, True, progress), lambda entry: entry, progress)
+    return store.obtain(key, lambda: make.build(trt, network, key, True, progress), lambda entry: entry, progress)
 
 
 @pytest.mark.parametrize("max_batch", [1, 16, None])
@@ -180,12 +179,13 @@ def test_two_processes_that_want_the_same_engine_build_it_once(write_net, tmp_pa
 @NEEDS_NO_GPU
 def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fails_loudly(write_net, tmp_path):
     store, path, said = EngineStore(tmp_path / "engines"), write_net(), []
-    key = make.key_for(trt, path, model_store.read(path), None, "8.6")
+    network = network_file.read(path)
+    key = make.key_for(trt, network, None, "8.6")
     store.write(key, b"noise" * 1000, {})
     with pytest.raises(HpeError):  # there is no GPU to load the new one on
         store.obtain(
             key,
-            lambda: make.build(trt, path, key, True, lambda text: None),
+            lambda: make.build(trt, network, key, True, lambda text: None),
             lambda entry: builder.open_engine(trt, entry.plan),
             said.append,
         )

@@ -5,7 +5,7 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store  # noqa: E402
-from hpe_core.backends.tensorrt import make, onnx_graph, parity, typed_graph  # noqa: E402
+from hpe_core.backends.tensorrt import network_file, onnx_graph, parity, typed_graph  # noqa: E402
 from hpe_core.errors import HpeError  # noqa: E402
 
 
@@ -112,9 +112,7 @@ def test_no_model_is_named(tmp_path):
 
 
 FLOAT_NETWORKS = [
-    name
-    for name in model_store.names()
-    if make.default_precision(model_store.read(model_store.path_of(name))) == "fp16"
+    name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised
 ]
 
 
