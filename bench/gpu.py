@@ -12,7 +12,6 @@ the crops made by TensorRT or by OpenCV; their floors are the network's alone.
 """
 
 import argparse
-import csv
 import importlib.util
 import itertools
 import subprocess
@@ -24,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.latency import append
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt import gpu, network_file, parity
 from hpe_core.errors import HpeError
@@ -223,7 +223,7 @@ def measure(path, seconds, flop_per_s, bytes_per_s):
     model = onnx_graph.read(path)
     work, reference = work_of(model), backends.create("onnxruntime", path)
     card, columns, width = reference.card, reference.card.columns, reference.card.row
-    frames = np.concatenate(parity.inputs(reference.input_shape, columns))
+    frames = np.concatenate(parity.inputs(reference.card))
     expected = np.stack([reference.run(frame[None]).reshape(-1, width) for frame in frames])
     for precision in PRECISIONS:
         for batch in BATCHES:
@@ -355,7 +355,7 @@ def main():
         "cuda": device.cuda,
         "versions": versions(),
     }
-    writer, file = None, None
+    rows = 0
     for name in model_store.names():
         if network_file.read(model_store.path_of(name)).card.quantised:
             print(f"left out: {name}, it is quantised for CPUs")
@@ -369,18 +369,11 @@ def main():
                 f"{row['rotation_deg_median']:.4f} deg {'same' if row['same_poses'] else 'DIFFERENT'}",
                 flush=True,
             )
-            if writer is None:  # each row is written at once: a run that is cut off keeps what it measured
-                new = not args.out.exists()
-                file = open(args.out, "a", newline="")
-                writer = csv.DictWriter(file, row.keys())
-                if new:
-                    writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-    if writer is None:
+            append(args.out, [row])  # at once: a run that is cut off keeps what it measured
+            rows += 1
+    if rows == 0:
         print("bench.gpu: nothing could be measured, see the reasons above", file=sys.stderr)
         return 1
-    file.close()
     return 0
 
 

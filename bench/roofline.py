@@ -63,11 +63,10 @@ def main():
     for name in args.models:
         path = model_store.path_of(name)
         model = onnx_graph.read(path)
-        quantised = onnx_graph.types_of(model)["quantised"] > 0
         backend = backends.create("onnxruntime", path, threads=1)
         work = work_of(model)
-        size, peak = (1, int8_peak) if quantised else (4, float_peak)
-        for batch in BATCHES if isinstance(backend.input_shape[0], str) else (1,):
+        size, peak = (1, int8_peak) if backend.card.quantised else (4, float_peak)
+        for batch in BATCHES if backend.card.free_batch else (1,):
             images = np.random.default_rng(0).integers(0, 256, (batch, *backend.input_shape[1:])).astype(np.uint8)
             ms = 1e3 * best_s(lambda b=backend, x=images: b.run(x))
             flop_ms = 1e3 * batch * work["flop"] / peak

@@ -1,14 +1,17 @@
 """`hpe bench`: every shipped network on every backend that works here, and the whole pipeline, as one small JSON."""
 
+import argparse
 import itertools
 import json
 import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import hpe_core
 from hpe_core.cli.arguments import number, whole
@@ -29,7 +32,7 @@ FRAME_NS = 33_333_333
 SIZE = (640, 480)
 
 
-def add_parsers(subparsers):
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `bench` under an argparse subparsers object."""
     bench = subparsers.add_parser("bench", help="measure the networks on this machine", description=DESCRIPTION)
     bench.add_argument("--report", metavar="FILE", help="write the results as JSON")
@@ -69,7 +72,7 @@ def _bench(args):
     return 0
 
 
-def networks(seconds, threads):
+def networks(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """Rows (dicts): model, backend, batch and what was found, or why it could not be."""
     from hpe_core import backends, model_store, registry
     from hpe_core.backends.tensorrt import parity
@@ -77,9 +80,8 @@ def networks(seconds, threads):
     for model in model_store.names():
         path = model_store.path_of(model)
         reference = backends.create("onnxruntime", path, threads)
-        columns = reference.card.columns
         for name in registry.available("hpe_core.backends"):
-            row = {"model": model, "backend": name}
+            row: dict[str, Any] = {"model": model, "backend": name}
             try:
                 start = time.perf_counter()
                 backend = backends.create(name, path, threads, lambda text: print(f"  {text}", flush=True))
@@ -87,16 +89,15 @@ def networks(seconds, threads):
                 row["precision"] = backend.key.precision if hasattr(backend, "key") else None
                 if hasattr(backend, "sampler_entries"):
                     row["preprocessing"] = [entry.parity for entry in backend.sampler_entries]
-                row["parity"] = parity.measure(reference.run, backend.run, backend.input_shape, columns).as_dict()
-                free = isinstance(backend.input_shape[0], str)
-                images = parity.inputs(backend.input_shape, columns)[-1]
-                for batch in BATCHES if free else (1,):
+                row["parity"] = parity.measure(reference.run, backend.run, reference.card).as_dict()
+                images = parity.inputs(reference.card)[-1]
+                for batch in BATCHES if reference.card.free_batch else (1,):
                     yield row | {"batch": batch} | latency(seconds, backend.run, images[:batch])
             except HpeError as error:
                 yield row | {"left_out": str(error)}
 
 
-def pipelines(seconds, threads):
+def pipelines(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """Rows (dicts) of the whole way from one image with one face to its pose, at 30 Hz, by the backend `auto` takes."""
     import cv2
 
@@ -118,7 +119,7 @@ def pipelines(seconds, threads):
         yield {"model": model, "backends": [backend.name for _, backend in pipeline.models]} | found
 
 
-def latency(seconds, call, *given):
+def latency(seconds: float, call: Callable[..., object], *given: Any) -> dict[str, float]:
     """p50, p95, p99 and mean in ms of call(*given), repeated for so long after a warm-up, and how often that was."""
     import numpy as np
 
@@ -134,8 +135,8 @@ def latency(seconds, call, *given):
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "mean_ms": mean, "calls": len(times)}
 
 
-def hardware():
-    """dict of what the numbers depend on; on a Jetson also its release and power mode."""
+def hardware() -> dict[str, Any]:
+    """What the numbers depend on; on a Jetson also its release and power mode."""
     from hpe_core.backends.tensorrt import gpu
 
     device, reason = gpu.find()
@@ -152,7 +153,7 @@ def hardware():
     return found
 
 
-def cpu_name():
+def cpu_name() -> str:
     """Model name of the processor, as Linux tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -162,8 +163,8 @@ def cpu_name():
     return names[0] if names else platform.processor()
 
 
-def versions():
-    """dict of Python's version and those of the packages that are installed."""
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that are installed."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

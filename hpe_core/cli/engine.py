@@ -1,5 +1,6 @@
 """`hpe engine build|list|prune|check`."""
 
+import argparse
 import functools
 from pathlib import Path
 
@@ -10,7 +11,7 @@ TensorRT engines in the cache ($HPE_ENGINE_CACHE, else ~/.cache/hpe/engines). Th
 needs when it is loaded; these commands do it ahead, look and clean up."""
 
 
-def add_parsers(subparsers):
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `engine` and its commands under an argparse subparsers object; each sets `command`."""
     engine = subparsers.add_parser(
         "engine", help="build, list, prune and check TensorRT engines", description=DESCRIPTION
@@ -42,7 +43,7 @@ def add_parsers(subparsers):
     which.add_argument("--refused", action="store_true", help="also those that the comparison refused")
     prune.set_defaults(command=_prune)
 
-    check = commands.add_parser("check", help="verify every engine in the cache; exit code 2 when one is no good")
+    check = commands.add_parser("check", help="verify every engine in the cache; exit code 2 when one is invalid")
     check.set_defaults(command=_check)
     for command in (build, show, prune, check):
         command.add_argument("--cache", metavar="DIR", help="folder of the engines")
@@ -156,13 +157,14 @@ def _check(args):
     for entry, problem in store.entries():
         if entry is not None:
             problem = _refusal(entry)
-            if trt and problem is None and _is_for(entry.key, trt, device):
+            if trt and device and problem is None and _is_for(entry.key, trt, device):
                 problem = _loading_problem(trt, entry)
         bad += problem is not None
         name = entry.key.stem if entry else "damaged"
-        print(f"{name}: {problem or _parity_text(entry.parity)}")
+        verdict = problem if entry is None or problem else _parity_text(entry.parity)
+        print(f"{name}: {verdict}")
     loads = "those for this GPU load" if trt else f"loading was not tried ({no_gpu or 'no TensorRT is installed'})"
-    print(f"{len(store.entries())} engines in {store.folder}, {bad} no good; {loads}")
+    print(f"{len(store.entries())} engines in {store.folder}, {bad} invalid; {loads}")
     return 2 if bad else 0
 
 

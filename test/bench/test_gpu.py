@@ -95,7 +95,7 @@ def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     model = onnx_graph.read(path)
     network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
     columns = reference.card.columns
-    images = np.concatenate(parity.inputs(reference.input_shape, columns))[:4]
+    images = np.concatenate(parity.inputs(reference.card))[:4]
     rows = network.run(images)
     assert rows.dtype == np.float32
     expected = np.concatenate([reference.run(image[None]) for image in images])

@@ -6,6 +6,9 @@ the GPU it runs on. TensorRT 8 has no strongly typed networks: there the builder
 
 import importlib
 import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,14 +18,46 @@ from hpe_core.errors import HpeError
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
 NUMPY_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT8": np.int8, "INT32": np.int32, "UINT8": np.uint8}
 OPTIMUM_BATCH = 4  # of a batch profile: what the kernels are chosen for
+Profiles = Mapping[str, Sequence[tuple[int, ...]]]  # input -> its least, usual and largest shape
 
 
-def installed():
+class NamedType(Protocol):
+    """tensorrt.DataType."""
+
+    name: str
+
+
+class Context(Protocol):
+    """What is used of tensorrt.IExecutionContext."""
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool: ...
+
+    def set_tensor_address(self, name: str, address: int) -> bool: ...
+
+    def execute_async_v3(self, stream: int) -> bool: ...
+
+
+class Engine(Protocol):
+    """What is used of tensorrt.ICudaEngine; contexts are made by `new_context`."""
+
+    @property
+    def num_io_tensors(self) -> int: ...
+
+    def get_tensor_name(self, i: int) -> str: ...
+
+    def get_tensor_mode(self, name: str) -> object: ...
+
+    def get_tensor_shape(self, name: str) -> Sequence[int]: ...
+
+    def get_tensor_dtype(self, name: str) -> NamedType: ...
+
+
+def installed() -> str | None:
     """Name of the first library that is installed, or None; nothing is imported."""
     return next((name for name in LIBRARIES if importlib.util.find_spec(name)), None)
 
 
-def load():
+def load() -> ModuleType:
     """The first of LIBRARIES that imports. Raises HpeError with the reasons."""
     reasons = []
     for name in LIBRARIES:
@@ -33,22 +68,22 @@ def load():
     raise HpeError(f"TensorRT does not import ({'; '.join(reasons)})")
 
 
-def describe(trt):
+def describe(trt: ModuleType) -> str:
     """Name and version, like "tensorrt 10.3.0"."""
     return f"{trt.__name__} {trt.__version__}"
 
 
-def plugin_version(trt):
+def plugin_version(trt: ModuleType) -> str:
     """Version of the plugin library that plans may call into; it is released with TensorRT itself."""
     return trt.__version__ if hasattr(trt, "init_libnvinfer_plugins") else "none"
 
 
-def builds_ahead(trt):
+def builds_ahead(trt: ModuleType) -> bool:
     """Whether this library builds for GPUs that are not there."""
     return hasattr(trt.IBuilderConfig, "set_compute_capability")
 
 
-def capability_value(trt, text):
+def capability_value(trt: ModuleType, text: str) -> object:
     """The library's constant for a compute capability like "8.6". Raises HpeError listing what it knows."""
     known = {
         f"{name[2:-1]}.{name[-1]}": value for name, value in vars(trt.ComputeCapability).items() if name[:2] == "SM"
@@ -59,14 +94,24 @@ def capability_value(trt, text):
     return known[text]
 
 
-def batch_profiles(name, shape, max_batch):
+def batch_profiles(name: str, shape: Sequence[int | str], max_batch: int) -> Profiles:
     """Profiles of a network whose input `name` takes any number of images, up to max_batch; none for a fixed shape."""
     if isinstance(shape[0], int):
         return {}
-    return {name: tuple((batch, *shape[1:]) for batch in (1, min(OPTIMUM_BATCH, max_batch), max_batch))}
+    sides = tuple(side for side in shape[1:] if isinstance(side, int))
+    return {name: tuple((batch, *sides) for batch in (1, min(OPTIMUM_BATCH, max_batch), max_batch))}
 
 
-def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progress=None, exact=False, static=False):
+def build_plan(
+    trt: ModuleType,
+    onnx_bytes: bytes,
+    precision: str,
+    profiles: Profiles | None = None,
+    capabilities: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+    exact: bool = False,
+    static: bool = False,
+) -> bytes:
     """Plan (bytes) of a typed ONNX (hpe_core.backends.tensorrt.typed_graph.for_tensorrt).
 
     profiles: dict input -> (least, usual, largest) shape, of every input with a free axis. capabilities: texts like
@@ -106,7 +151,7 @@ def build_plan(trt, onnx_bytes, precision, profiles=None, capabilities=(), progr
     return bytes(plan)
 
 
-def numpy_type(tensor_type):
+def numpy_type(tensor_type: NamedType) -> np.dtype:
     """NumPy's type for a TensorRT DataType. `tensorrt.nptype` of 8.5 fails with NumPy from 1.24 on (np.bool).
 
     Raises HpeError for a type that no network here has.
@@ -116,7 +161,7 @@ def numpy_type(tensor_type):
     return np.dtype(NUMPY_TYPES[tensor_type.name])
 
 
-def open_engine(trt, plan):
+def open_engine(trt: ModuleType, plan: bytes) -> Engine:
     """The ICudaEngine of a plan. Raises UnusableEngine when TensorRT refuses it. Needs a GPU."""
     log = collecting_logger(trt)
     engine = _made(trt, "runtime", lambda: trt.Runtime(log)).deserialize_cuda_engine(plan)
@@ -125,20 +170,20 @@ def open_engine(trt, plan):
     return engine
 
 
-def scratch_size(engine):
+def scratch_size(engine: Any) -> int:
     """Bytes that a context of an engine works in."""
     if hasattr(engine, "device_memory_size_v2"):  # since TensorRT 10.1
         return engine.device_memory_size_v2
     return engine.device_memory_size
 
 
-def new_context(trt, engine, scratch=None):
+def new_context(trt: ModuleType, engine: Any, scratch: tuple[int, int] | None = None) -> Context:
     """An execution context. scratch: (address, bytes) to work in, shared with others that never run at the same time.
 
     TensorRT for RTX is told to compile its kernels for a shape before it runs: a CUDA graph keeps those it captured.
     Raises HpeError when TensorRT makes none.
     """
-    strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)  # since TensorRT 10.0
+    strategies: Any = getattr(trt, "ExecutionContextAllocationStrategy", None)  # since TensorRT 10.0
     if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
         config = engine.create_runtime_config()
         config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
@@ -170,7 +215,7 @@ def _made(trt, what, make):
 _loggers = {}
 
 
-def collecting_logger(trt):
+def collecting_logger(trt: ModuleType) -> Any:
     """The library's one logger, which remembers its latest error instead of printing; made once, it must not die."""
     if trt not in _loggers:
 

@@ -18,7 +18,7 @@ class Gpu:
     cuda: str
 
 
-def find(library="libcuda.so.1"):
+def find(library: str = "libcuda.so.1") -> tuple[Gpu | None, str | None]:
     """(Gpu, None), or (None, reason in a few words)."""
     try:
         cuda = ctypes.CDLL(library)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from hpe_core.errors import HpeError
 
@@ -28,20 +29,20 @@ class EngineKey:
     gpu: str  # name, or ANY
 
     @property
-    def digest(self):
+    def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over everything but the model's name."""
         values = {name: value for name, value in asdict(self).items() if name != "model"}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
-    def stem(self):
+    def stem(self) -> str:
         """File name without suffix, readable first: head6dof-fp16-b1-sm86-<digest>."""
         capability = self.compute_capability.replace(".", "")
         model = re.sub(r"[^A-Za-z0-9_-]", "_", self.model)
         return f"{model}-{self.precision}-b{self.max_batch}-sm{capability}-{self.digest}"
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> "EngineKey":
         """The key that `asdict` wrote. Raises HpeError when fields are missing, unknown or of another type."""
         types = {f.name: f.type for f in fields(cls)}
         wrong = sorted(name for name in types if type(values.get(name)) is not types[name]) + sorted(

@@ -2,20 +2,45 @@
 
 import ctypes
 import importlib.util
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from hpe_core.errors import HpeError
 
 
-def unavailable():
+class Memory(Protocol):
+    """Device and pinned host memory, and the stream that copies and engines go into."""
+
+    stream: int
+
+    def host(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray: ...
+
+    def device(self, size: int) -> int: ...
+
+    def upload(self, address: int, array: np.ndarray) -> None: ...
+
+    def download(self, array: np.ndarray, address: int) -> None: ...
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]: ...
+
+    def forget(self, replay: Callable[[], None]) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def unavailable() -> str | None:
     """Why there is no way to GPU memory, or None; imports nothing."""
     if any(importlib.util.find_spec(name) for name in ("cuda", "torch")):
         return None
     return "neither cuda-python nor torch is installed"
 
 
-def create():
+def create() -> Memory:
     """CudaPython or Torch, the first that works. Raises HpeError with the reasons."""
     reasons = []
     for kind in (CudaPython, Torch):
@@ -31,40 +56,44 @@ class CudaPython:
 
     def __init__(self):
         try:
-            from cuda.bindings import runtime
+            from cuda.bindings import runtime  # pyright: ignore[reportAttributeAccessIssue]
         except ImportError:
-            from cuda import cudart as runtime  # cuda-python before 12.8, as on JetPack 5 and 6
-        self._cuda, self._device, self._host, self._graphs = runtime, [], [], {}
+            # cuda-python before 12.8, as on JetPack 5 and 6
+            from cuda import cudart as runtime  # pyright: ignore[reportAttributeAccessIssue]
+        self._cuda: Any = runtime
+        self._device: list[Any] = []  # addresses
+        self._host: list[Any] = []
+        self._graphs: dict[Callable[[], None], Any] = {}
         self._call("cudaSetDevice", 0)
         self._stream = self._call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
         self.stream = int(self._stream)
 
-    def host(self, shape, dtype):
+    def host(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
         """Pinned array."""
         dtype = np.dtype(dtype)
         size = max(1, int(np.prod(shape)) * dtype.itemsize)
         address = self._call("cudaHostAlloc", size, self._cuda.cudaHostAllocDefault)
         self._host.append(address)
         buffer = (ctypes.c_uint8 * size).from_address(int(address))
-        return np.frombuffer(buffer, dtype, int(np.prod(shape))).reshape(shape)
+        return np.ctypeslib.as_array(buffer)[: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
 
-    def device(self, size):
+    def device(self, size: int) -> int:
         """Address of `size` bytes on the device."""
         address = self._call("cudaMalloc", size)
         self._device.append(address)
         return int(address)
 
-    def upload(self, address, array):
+    def upload(self, address: int, array: np.ndarray) -> None:
         """Copy a pinned array to the device, in the stream."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self._stream)
 
-    def download(self, array, address):
+    def download(self, array: np.ndarray, address: int) -> None:
         """Copy from the device into a pinned array, in the stream."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self._stream)
 
-    def capture(self, work):
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """What work() puts into the stream, as one function that puts it there again. Raises HpeError.
 
         What work() uses must live as long as the function.
@@ -86,16 +115,16 @@ class CudaPython:
         self._graphs[replay] = executable
         return replay
 
-    def forget(self, replay):
+    def forget(self, replay: Callable[[], None]) -> None:
         """Give back what `capture` made; harmless for any other function."""
         if replay in self._graphs:
             self._call("cudaGraphExecDestroy", self._graphs.pop(replay))
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Wait until the stream is empty."""
         self._call("cudaStreamSynchronize", self._stream)
 
-    def close(self):
+    def close(self) -> None:
         """Give everything back; arrays from `host` are invalid afterwards."""
         for replay in list(self._graphs):
             self.forget(replay)
@@ -106,7 +135,7 @@ class CudaPython:
             self._call("cudaStreamDestroy", self._stream)
             self._stream = None
 
-    def _call(self, function, *arguments):
+    def _call(self, function: str, *arguments: Any) -> Any:
         error, *results = getattr(self._cuda, function)(*arguments)
         if int(error) != 0:
             raise HpeError(f"{function} failed: {self._cuda.cudaError_t(int(error)).name}")
@@ -125,7 +154,7 @@ class Torch:
         self._stream = torch.cuda.Stream()
         self.stream = self._stream.cuda_stream
 
-    def host(self, shape, dtype):
+    def host(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
         """Pinned array."""
         dtype = np.dtype(dtype)
         tensor = self._empty(int(np.prod(shape)) * dtype.itemsize, pin_memory=True)
@@ -133,21 +162,21 @@ class Torch:
         self._tensors[array.ctypes.data] = tensor
         return array
 
-    def device(self, size):
+    def device(self, size: int) -> int:
         """Address of `size` bytes on the device."""
         tensor = self._empty(size, device="cuda")
         self._tensors[tensor.data_ptr()] = tensor
         return tensor.data_ptr()
 
-    def upload(self, address, array):
+    def upload(self, address: int, array: np.ndarray) -> None:
         """Copy a pinned array to the device, in the stream."""
         self._copy(address, array.ctypes.data, array.nbytes)
 
-    def download(self, array, address):
+    def download(self, array: np.ndarray, address: int) -> None:
         """Copy from the device into a pinned array, in the stream."""
         self._copy(array.ctypes.data, address, array.nbytes)
 
-    def capture(self, work):
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """What work() puts into the stream, as one function that puts it there again."""
         graph = self._torch.cuda.CUDAGraph()
         with self._torch.cuda.graph(graph, stream=self._stream):
@@ -159,14 +188,14 @@ class Torch:
 
         return replay
 
-    def forget(self, replay):
+    def forget(self, replay: Callable[[], None]) -> None:
         """Nothing to do: the graph lives as long as the function."""
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Wait until the stream is empty."""
         self._stream.synchronize()
 
-    def close(self):
+    def close(self) -> None:
         """Give everything back; arrays from `host` are invalid afterwards."""
         self._tensors.clear()
 

@@ -72,7 +72,8 @@ def _input_shape(model: bytes) -> list[int | str]:
 
 
 def _dimension(message: memoryview) -> int | str:
-    return _text(message, DIMENSION_NAME) or next((v for n, v in _fields(message) if n == DIMENSION_VALUE), 0)
+    sizes = (value for number, value in _fields(message) if number == DIMENSION_VALUE and isinstance(value, int))
+    return _text(message, DIMENSION_NAME) or next(sizes, 0)
 
 
 def _text(message: memoryview, number: int) -> str:

@@ -1,15 +1,21 @@
 """Is a faster engine still the same network? Rows of both, on frames that lie here, compared as poses."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from hpe_core.backends.tensorrt.sampler import Sampler
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
+from hpe_core.network_card import WHOLE_IMAGE, NetworkCard
 from hpe_core.pixels.canvas import GRID, letterbox, letterbox_nodes
 
+Run = Callable[[np.ndarray], np.ndarray]
+RunSampler = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # image, nodes, spread -> canvases
 FRAMES = Path(__file__).parent / "parity_frames"
 SCORE = 0.3  # rows from here on count
 CROP_GROUPS = (1, 3, 12)  # crops per call: another number may be another kernel
@@ -36,36 +42,39 @@ class Parity:
     score_median: float | None = None
     landmark_mm_median: float | None = None
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, float | None]:
         return asdict(self)
 
 
-def frames(height, width):
-    """The whole images of the check as the network sees them: list of (1, height, width, 3) uint8 BGR."""
+def frames(height: int, width: int) -> list[np.ndarray]:
+    """The whole images of the check as the network sees them: (1, height, width, 3) uint8 BGR each."""
     return [letterbox(image, width, height)[0][None] for image in _images("[0-9]*.jpg")]
 
 
-def crops(height, width):
+def crops(height: int, width: int) -> np.ndarray:
     """The face crops of the check: (16, height, width, 3) uint8 BGR."""
     return np.stack([cv2.resize(image, (width, height)) for image in _images("crop_*.jpg")])
 
 
-def inputs(input_shape, columns):
-    """What a network is asked in the check: list of (B, H, W, 3) uint8, whole images or, without scores, face crops."""
-    if "score" in columns:
-        return frames(*input_shape[1:3])
-    return np.split(crops(*input_shape[1:3]), np.cumsum(CROP_GROUPS)[:-1])
+def inputs(card: NetworkCard) -> list[np.ndarray]:
+    """What a network is asked in the check: (B, H, W, 3) uint8 each, whole images or groups of face crops."""
+    _, height, width, _ = card.input_shape
+    if card.kind == WHOLE_IMAGE:
+        return frames(height, width)
+    return np.split(crops(height, width), np.cumsum(CROP_GROUPS)[:-1])
 
 
-def _images(pattern):
-    images = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) for path in sorted(FRAMES.glob(pattern))]
-    if not images or any(image is None for image in images):
+def _images(pattern: str) -> list[np.ndarray]:
+    paths = sorted(FRAMES.glob(pattern))
+    decoded = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) for path in paths]
+    images = [image for image in decoded if image is not None]
+    if not images or len(images) < len(paths):
         raise HpeError(f"no frames for the parity check in {FRAMES}: the installation is incomplete")
     return images
 
 
-def compare(reference_rows, rows, columns):
-    """Parity of rows (N, C) with reference rows (N, C); columns: dict name -> [start, end] as in the card's spec.
+def compare(reference_rows: np.ndarray, rows: np.ndarray, columns: Mapping[str, Sequence[int]]) -> Parity:
+    """Parity of rows (N, C) with reference rows (N, C); columns: name -> (start, end) of a row.
 
     Raises HpeError when there is nothing to compare, shapes differ or values are not finite.
     """
@@ -98,17 +107,17 @@ def compare(reference_rows, rows, columns):
     )
 
 
-def measure(reference_run, run, input_shape, columns):
-    """Parity of two backends' `run` on the frames of the check; input_shape (1 or a name, H, W, 3)."""
-    asked = inputs(input_shape, columns)
-    width = max(end for _, end in columns.values())
-    return compare(
-        *(np.concatenate([one(images).reshape(-1, width) for images in asked]) for one in (reference_run, run)), columns
+def measure(reference_run: Run, run: Run, card: NetworkCard) -> Parity:
+    """Parity of two backends' `run`, both of the network of a card, on the frames of the check."""
+    asked = inputs(card)
+    reference_rows, rows = (
+        np.concatenate([one(images).reshape(-1, card.row) for images in asked]) for one in (reference_run, run)
     )
+    return compare(reference_rows, rows, card.columns)
 
 
-def sampler_questions(sampler):
-    """What a Sampler is asked in the check: list of image (H, W, 3) uint8, nodes (N, GRID, GRID, 2), spread (N,).
+def sampler_questions(sampler: Sampler) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What a Sampler is asked in the check: image (H, W, 3) uint8, nodes (N, GRID, GRID, 2), spread (N,).
 
     Letterboxes of images of many sizes, or squares in them: turned, small and large, and beyond the border. All have
     spread 0 if the Sampler has only one sample.
@@ -130,7 +139,7 @@ def sampler_questions(sampler):
     return questions
 
 
-def measure_sampler(reference_run, run, sampler):
+def measure_sampler(reference_run: RunSampler, run: RunSampler, sampler: Sampler) -> dict[str, float]:
     """Differences (dict) of two ways to run a Sampler: run(image, nodes, spread) -> canvases (N, h, w, 3) uint8.
 
     grey_levels: the mean difference of the worst canvas; rows: how many canvases were compared.
@@ -144,7 +153,7 @@ def measure_sampler(reference_run, run, sampler):
     return {"rows": len(means), "grey_levels": float(max(means))}
 
 
-def refusal(parity, precision):
+def refusal(parity: dict[str, Any], precision: str) -> str | None:
     """Why an engine of this precision may not be used, or None. parity: Parity.as_dict(), or of `measure_sampler`."""
     if "grey_levels" in parity:
         worst = parity["grey_levels"]

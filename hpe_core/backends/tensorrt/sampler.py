@@ -9,15 +9,20 @@ Output: `canvases` (N, height, width, 3) uint8, rounded.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpe_core.backends import onnxruntime
 from hpe_core.errors import HpeError
 from hpe_core.model_store import sha256_of
-from hpe_core.network_card import CROP
+from hpe_core.network_card import CROP, NetworkCard
 from hpe_core.pixels.canvas import GRID, interpolation_weights
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 VERSION = 2  # raise it when the graph of the same Sampler changes
 OPSET = 17  # as the networks' export; GridSample came with 16
@@ -45,38 +50,42 @@ class Sampler:
             raise HpeError(f"no such sampler: {asdict(self)}")
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"sampler_{self.width}x{self.height}_{self.rule}_{self.sub_pixels**2}"
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         """Identifies the graph without making it: a robot that has its engine needs no `onnx`."""
         text = json.dumps({"sampler": VERSION, "opset": OPSET, "grid": GRID} | asdict(self))
         return sha256_of(text.encode())
 
     @property
-    def profiles(self):
-        """dict input -> its least, usual and largest shape."""
+    def profiles(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Input -> its least, usual and largest shape."""
         batches = (1, 1, self.max_batch)
-        shapes = {"image": tuple((*size, 3) for size in IMAGE_SIZES)}
-        shapes["nodes"] = tuple((batch, GRID, GRID, 2) for batch in batches)
-        return shapes | ({"spread": tuple((batch,) for batch in batches)} if self.sub_pixels > 1 else {})
+        shapes: dict[str, tuple[tuple[int, ...], ...]] = {
+            "image": tuple((*size, 3) for size in IMAGE_SIZES),
+            "nodes": tuple((batch, GRID, GRID, 2) for batch in batches),
+        }
+        if self.sub_pixels > 1:
+            shapes["spread"] = tuple((batch,) for batch in batches)
+        return shapes
 
 
-def samplers_of(card, max_batch):
-    """The Samplers (for points, for means) of a network (NetworkCard) that takes up to max_batch images per call."""
+def samplers_of(card: NetworkCard, max_batch: int) -> tuple[Sampler, Sampler]:
+    """The Samplers (for points, for means) of a network that takes up to max_batch images per call."""
     _, height, width, _ = card.input_shape
     rule, batch = ("edge", min(max_batch, MAX_CROPS)) if card.kind == CROP else ("black", 1)
-    return tuple(Sampler(width, height, rule, batch, sub_pixels) for sub_pixels in (1, SUB_PIXELS))
+    return Sampler(width, height, rule, batch, 1), Sampler(width, height, rule, batch, SUB_PIXELS)
 
 
-def takes(image_shape):
+def takes(image_shape: tuple[int, ...]) -> bool:
     """Whether images of a shape (H, W, 3) lie within what samplers are built for."""
     (low_height, low_width), _, (height, width) = IMAGE_SIZES
     return low_height <= image_shape[0] <= height and low_width <= image_shape[1] <= width
 
 
-def is_current(values, sha256):
+def is_current(values: dict[str, Any], sha256: str) -> bool:
     """Whether this version makes a graph with this checksum for a Sampler, given as its dict."""
     try:
         return Sampler(**values).sha256 == sha256
@@ -84,18 +93,18 @@ def is_current(values, sha256):
         return False
 
 
-def reference(sampler, threads=0):
+def reference(sampler: Sampler, threads: int = 0) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """The Sampler by ONNX Runtime, a function: image, nodes, spread -> canvases."""
     run = onnxruntime.function_of(graph(sampler).SerializeToString(), threads)
 
     def canvases(image, nodes, spread):
         spreads = {"spread": np.float32(spread)} if sampler.sub_pixels > 1 else {}
-        return run(image=image, nodes=np.float32(nodes), **spreads)
+        return np.asarray(run(image=image, nodes=np.float32(nodes), **spreads))
 
     return canvases
 
 
-def graph(sampler):
+def graph(sampler: Sampler) -> "ModelProto":
     """ModelProto of a Sampler. Raises HpeError when the package onnx is missing."""
     try:
         from onnx import TensorProto, checker, helper, numpy_helper
@@ -194,7 +203,7 @@ def graph(sampler):
     return model
 
 
-def sampler_weights(size, sub_pixels):
+def sampler_weights(size: int, sub_pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights (size * sub_pixels, GRID) of each sub-pixel's pixel centre, and what leads from there to itself."""
     pixel = np.repeat(np.arange(size), sub_pixels)
     apart = np.tile((np.arange(sub_pixels) + 0.5) / sub_pixels - 0.5, size)

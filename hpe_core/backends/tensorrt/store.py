@@ -13,15 +13,19 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hpe_core.backends.tensorrt.key import PRECISIONS, EngineKey
 from hpe_core.errors import HpeError
 from hpe_core.model_store import sha256_of
 from hpe_core.safe_files import is_the_file, open_lock, try_lock, write_whole
 
+T = TypeVar("T")
+Progress = Callable[[str], object]  # hears what takes time
 FORMAT = 1
 FOLDER_VARIABLE = "HPE_ENGINE_CACHE"
 LOCK_POLL_S = 0.1
@@ -44,11 +48,11 @@ class Entry:
     plan: bytes
     plan_sha256: str
     created: str
-    facts: dict
-    parity: dict | None
+    facts: dict[str, Any]
+    parity: dict[str, Any] | None
 
 
-def default_folder():
+def default_folder() -> Path:
     """$HPE_ENGINE_CACHE, else hpe/engines in the user's cache folder."""
     if os.environ.get(FOLDER_VARIABLE):
         return Path(os.environ[FOLDER_VARIABLE])
@@ -62,10 +66,16 @@ def default_folder():
 class EngineStore:
     """Engines in one folder, which is made when the first one is written."""
 
-    def __init__(self, folder=None):
+    def __init__(self, folder: str | Path | None = None):
         self.folder = Path(folder) if folder is not None else default_folder()
 
-    def obtain(self, key, build, use, progress=print):
+    def obtain(
+        self,
+        key: EngineKey,
+        build: Callable[[], tuple[bytes, dict[str, Any]]],
+        use: Callable[[Entry], T],
+        progress: Progress = print,
+    ) -> T:
         """use(Entry) of the engine `key`, built now if it is not there.
 
         build() returns (plan bytes, facts dict); use(entry) returns anything and raises UnusableEngine when TensorRT
@@ -84,7 +94,7 @@ class EngineStore:
             if entry is not None and entry.plan_sha256 != bad:  # another process was faster
                 return use(entry)
             problem = problem_now or problem
-            why = f", the stored one is no good ({problem})" if problem else ""
+            why = f", the stored one is invalid ({problem})" if problem else ""
             progress(f"building engine {key.stem}{why}")
             entry = self.write(key, *build())
             try:
@@ -93,14 +103,14 @@ class EngineStore:
                 self.remove(key)
                 raise HpeError(f"engine {key.stem} was built just now and still does not load: {error}") from error
 
-    def read(self, key):
+    def read(self, key: EngineKey) -> Entry | None:
         """The Entry, or None when there is none. Raises UnusableEngine when it is damaged."""
         self._check_folder()
         if not self._path(key, ".json").is_file() and not self._path(key, ".plan").is_file():
             return None
         return _read(self._path(key, ".json"), key)
 
-    def write(self, key, plan, facts, parity=None):
+    def write(self, key: EngineKey, plan: bytes, facts: dict[str, Any], parity: dict[str, Any] | None = None) -> Entry:
         """Store a plan; returns its Entry. Raises HpeError when the folder cannot take it; nothing half stays."""
         entry = Entry(key, bytes(plan), sha256_of(plan), _now(), facts, parity)
         try:
@@ -111,7 +121,7 @@ class EngineStore:
             raise HpeError(self._no_room(error, len(plan))) from error
         return entry
 
-    def note_parity(self, entry, parity):
+    def note_parity(self, entry: Entry, parity: dict[str, Any]) -> Entry:
         """Record what the comparison with the reference found (dict); returns the Entry with it."""
         entry = replace(entry, parity=parity)
         try:
@@ -120,15 +130,15 @@ class EngineStore:
             raise HpeError(self._no_room(error, 0)) from error
         return entry
 
-    def remove(self, key):
+    def remove(self, key: EngineKey) -> None:
         """Delete an engine; harmless when there is none. The lock file stays, others may hold it."""
         for suffix in (".json", ".plan"):
             self._path(key, suffix).unlink(missing_ok=True)
 
-    def entries(self):
+    def entries(self) -> list[tuple[Entry, None] | tuple[None, str]]:
         """Pairs (Entry, None) or (None, problem naming the file) of all engines in the folder, by name."""
         self._check_folder()
-        found = []
+        found: list[tuple[Entry, None] | tuple[None, str]] = []
         for stem in sorted(self._stems(".json", ".plan")):
             try:
                 found.append((_read(self.folder / f"{stem}.json"), None))
@@ -136,7 +146,7 @@ class EngineStore:
                 found.append((None, str(error)))
         return found
 
-    def prune(self, wanted=lambda entry: True):
+    def prune(self, wanted: Callable[[Entry], object] = lambda entry: True) -> list[str]:
         """Delete damaged engines, leftovers of interrupted writes and entries that are not wanted; names deleted.
 
         What another process is building at the moment is left alone, and so is every file that this store did not
@@ -161,7 +171,7 @@ class EngineStore:
         return deleted
 
     @contextlib.contextmanager
-    def locked(self, key, progress=print):
+    def locked(self, key: EngineKey, progress: Progress = print) -> Iterator[None]:
         """Hold the engine's lock; waits for another process, saying so once."""
         path = self._path(key, ".lock")
         try:

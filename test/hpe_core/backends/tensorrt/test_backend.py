@@ -7,9 +7,10 @@ import pytest
 
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt import backend as tensorrt
-from hpe_core.backends.tensorrt import builder, gpu, network_file, parity
+from hpe_core.backends.tensorrt import builder, gpu, memory, network_file, parity, runner
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.network_card import WHOLE_IMAGE
 from hpe_core.pixels import canvas
 
 NETWORKS = [name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised]
@@ -37,7 +38,7 @@ def test_without_library_or_gpu_the_reason_is_the_first_thing_that_is_missing():
 def test_poses_are_those_of_onnx_runtime(shipped, precision):
     engine = tensorrt.Backend(shipped, precision=precision)
     reference = backends.create("onnxruntime", shipped)
-    found = parity.measure(reference.run, engine.run, engine.input_shape, engine.card.columns)
+    found = parity.measure(reference.run, engine.run, engine.card)
     assert parity.refusal(found.as_dict(), precision) is None
     assert engine.parity["rows"] == found.rows and engine.card == reference.card
 
@@ -60,7 +61,7 @@ def test_calls_run_as_a_cuda_graph(shipped):
 @pytest.mark.trt_gpu
 def test_images_of_a_batch_give_what_each_gives_alone(shipped):
     engine = tensorrt.Backend(shipped, max_batch=4)
-    images = np.concatenate(parity.inputs(engine.input_shape, engine.card.columns))[:3]
+    images = np.concatenate(parity.inputs(engine.card))[:3]
     together = engine.run(images)
     for i in range(3):
         np.testing.assert_allclose(engine.run(images[i : i + 1])[0], together[i], rtol=0.02, atol=0.1)
@@ -87,13 +88,13 @@ def test_an_image_that_the_gpu_preprocesses_gives_the_rows_of_the_cpus_canvases(
         rows = []
         for backend in (reference, engine):
             source = canvas.SourceImage(image)
-            if "score" in columns:
+            if engine.card.kind == WHOLE_IMAGE:
                 rows.append(canvas.letterbox_call(backend, source, 320, 256)[0]()[0])
             else:
                 camera = CameraModel.from_hfov(*size, 60.0)
                 rays = camera.rays(np.array([[0.3, 0.4], [0.5, 0.5], [0.6, 0.45]]) * size)
                 rows.append(canvas.crop_rows(backend, source, camera, rays, np.array([1.0, 2.0, 1.5]), 0.28))
-        if "score" in columns:
+        if engine.card.kind == WHOLE_IMAGE:
             assert parity.refusal(parity.compare(*rows, columns).as_dict(), "int8") is None
         else:  # these crops show no whole face: rows, not poses
             assert np.median(np.abs(rows[0] - rows[1])) < 0.05
@@ -179,51 +180,51 @@ class FakeEngine:
 @pytest.fixture(params=[True, False], ids=["graphs", "no graphs"])
 def fake(request, monkeypatch):
     """(engine, runner of up to 12 images) on a device that is an array."""
-    memory = FakeMemory(request.param)
-    monkeypatch.setattr(tensorrt.memory, "create", lambda: memory)
+    device = FakeMemory(request.param)
+    monkeypatch.setattr(memory, "create", lambda: device)
     library = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="image"))
-    engine = FakeEngine(memory)
-    return engine, tensorrt.Runner(library, engine, 12)
+    engine = FakeEngine(device)
+    return engine, runner.Runner(library, engine, 12)
 
 
 def test_batch_sizes_are_powers_of_two_up_to_the_largest():
-    assert [tensorrt.batch_sizes(n) for n in (1, 2, 6, 16)] == [(1,), (1, 2), (1, 2, 4, 6), (1, 2, 4, 8, 16)]
+    assert [runner.batch_sizes(n) for n in (1, 2, 6, 16)] == [(1,), (1, 2), (1, 2, 4, 6), (1, 2, 4, 8, 16)]
 
 
 def test_every_number_of_images_runs_in_the_next_size_and_gives_its_own_rows(fake):
-    engine, runner = fake
+    engine, running = fake
     rng = np.random.default_rng(0)
     for number, size in [(1, 1), (3, 4), (5, 8), (12, 12), (2, 2), (9, 12)]:
         images = rng.integers(0, 256, (number, 2, 2, 3)).astype(np.uint8)
-        rows = runner.run(images)
+        rows = running.run(images)
         np.testing.assert_array_equal(rows, images.reshape(number, 12).sum(1, dtype=np.float32)[:, None])
         assert engine.batches[-1] == size
 
 
 def test_every_size_is_prepared_before_the_first_image(fake):
-    engine, runner = fake
-    assert engine.batches == [size for size in (1, 2, 4, 8, 12) for _ in range(tensorrt.WARM_UP_RUNS)]
-    assert (runner.why_no_graph is None) == (engine.memory.captured == 5)
-    runner.close()
-    runner.close()
+    engine, running = fake
+    assert engine.batches == [size for size in (1, 2, 4, 8, 12) for _ in range(runner.WARM_UP_RUNS)]
+    assert (running.why_no_graph is None) == (engine.memory.captured == 5)
+    running.close()
+    running.close()
 
 
 def test_images_of_another_number_shape_or_type_are_refused(fake):
-    _, runner = fake
+    _, running = fake
     for shape, dtype in [((0, 2, 2, 3), np.uint8), ((13, 2, 2, 3), np.uint8), ((1, 2, 3, 3), np.uint8)]:
         with pytest.raises(HpeError, match=r"the engine takes \(1\.\.12, 2, 2, 3\) uint8, got"):
-            runner.run(np.zeros(shape, dtype))
+            running.run(np.zeros(shape, dtype))
     with pytest.raises(HpeError, match="float32"):
-        runner.run(np.zeros((1, 2, 2, 3), np.float32))
+        running.run(np.zeros((1, 2, 2, 3), np.float32))
 
 
 def test_more_images_than_the_engine_takes_go_in_several_calls_where_any_number_is_allowed(fake):
-    _, runner = fake
+    _, running = fake
     backend = tensorrt.Backend.__new__(tensorrt.Backend)
-    backend._runner, backend.key = runner, SimpleNamespace(max_batch=12)
+    backend._runner = running
     images = np.random.default_rng(1).integers(0, 256, (30, 2, 2, 3)).astype(np.uint8)
-    backend.input_shape = ("batch", 2, 2, 3)
+    backend.card = SimpleNamespace(free_batch=True)
     np.testing.assert_array_equal(backend.run(images)[:, 0], images.reshape(30, 12).sum(1))
-    backend.input_shape = (1, 2, 2, 3)
+    backend.card = SimpleNamespace(free_batch=False)
     with pytest.raises(HpeError, match="the engine takes"):
         backend.run(images)

@@ -130,7 +130,7 @@ def test_a_real_plan_is_stored_found_healed_and_replaced_by_version(write_net, t
     plan = store.folder / f"{first.key.stem}.plan"
     plan.write_bytes(first.plan[: len(first.plan) // 2])
     healed = obtain(store, path, said=said)
-    assert "the stored one is no good" in said[told] and len(healed.plan) > len(first.plan) // 2
+    assert "the stored one is invalid" in said[told] and len(healed.plan) > len(first.plan) // 2
     write_net(seed=1)  # the same file name, other weights
     other = obtain(store, path)
     assert other.key.digest != first.key.digest and len(store.entries()) == 2
@@ -189,7 +189,7 @@ def test_noise_is_refused_by_tensorrt_replaced_once_and_what_cannot_load_here_fa
             lambda entry: builder.open_engine(trt, entry.plan),
             said.append,
         )
-    assert len(said) == 1 and "the stored one is no good" in said[0] and "does not load it" in said[0]
+    assert len(said) == 1 and "the stored one is invalid" in said[0] and "does not load it" in said[0]
 
 
 def test_what_the_backend_calls_to_give_contexts_their_memory_exists_in_tensorrt_for_rtx():

@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from hpe_core.backends.tensorrt import parity
 from hpe_core.errors import HpeError
+from hpe_core.network_card import card_of
 
 COLUMNS = {"score": [0, 1], "centre_px": [1, 3], "size_px": [3, 4], "sixd": [4, 10]}
 
@@ -92,11 +93,12 @@ def test_frames_are_what_the_network_takes():
     assert all(frame.shape == (1, 256, 320, 3) and frame.dtype == np.uint8 and frame.std() > 10 for frame in frames)
 
 
-def test_crops_are_what_a_crop_network_takes_in_groups_of_several_sizes():
-    groups = parity.inputs(("batch", 96, 96, 3), {"sixd": [0, 6]})
+def test_crops_are_what_a_crop_network_takes_in_groups_of_several_sizes(model_card):
+    crop = model_card(estimator="crop_net", spec={"columns": {"sixd": [0, 6]}, "crop_m": 0.28})
+    groups = parity.inputs(card_of(crop, ("batch", 96, 96, 3), ""))
     assert [len(group) for group in groups] == [1, 3, 12]
     assert all(crop.shape == (96, 96, 3) and crop.std() > 10 for crop in np.concatenate(groups))
-    assert len(parity.inputs((1, 256, 320, 3), COLUMNS)) == 8
+    assert len(parity.inputs(card_of(model_card(), (1, 256, 320, 3), ""))) == 8
 
 
 def test_without_scores_every_row_counts_and_landmarks_are_compared_in_millimetres():
@@ -131,11 +133,10 @@ def test_a_network_with_other_weights_does_not_pass_for_the_same(write_net):
     from hpe_core import backends
 
     one = backends.create("onnxruntime", write_net(seed=0), threads=1)
-    columns = one.card.columns
-    same = parity.measure(one.run, one.run, one.input_shape, columns)
+    same = parity.measure(one.run, one.run, one.card)
     assert parity.refusal(same.as_dict(), "fp16") is None
     other = backends.create("onnxruntime", write_net(seed=1), threads=1)
-    found = parity.measure(one.run, other.run, one.input_shape, columns)
+    found = parity.measure(one.run, other.run, one.card)
     assert parity.refusal(found.as_dict(), "int8") is not None
 
 
@@ -145,8 +146,7 @@ def test_a_crop_network_is_compared_too(write_crop_net):
 
     one = backends.create("onnxruntime", write_crop_net(seed=0), threads=1)
     other = backends.create("onnxruntime", write_crop_net(seed=1), threads=1)
-    columns = one.card.columns
     assert one.input_shape == ("batch", 32, 32, 3)
-    same = parity.measure(one.run, one.run, one.input_shape, columns)
+    same = parity.measure(one.run, one.run, one.card)
     assert same.rows == 16 and parity.refusal(same.as_dict(), "fp16") is None
-    assert parity.refusal(parity.measure(one.run, other.run, one.input_shape, columns).as_dict(), "int8")
+    assert parity.refusal(parity.measure(one.run, other.run, one.card).as_dict(), "int8")

@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt import backend as tensorrt
-from hpe_core.backends.tensorrt import builder, make, parity, sampler, sampling
+from hpe_core.backends.tensorrt import builder, make, parity, runner, sampler, sampling
 from hpe_core.backends.tensorrt.store import EngineStore
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
@@ -147,7 +147,7 @@ def test_a_graph_is_captured_once_for_each_image_size_and_number_of_crops_and_ol
     device = array_gpu()
     backend = tensorrt.Backend(CROP, threads=1)
     (memory,) = device.memories
-    prepared = len(tensorrt.batch_sizes(16))  # for finished crops
+    prepared = len(runner.batch_sizes(16))  # for finished crops
     for size in ((640, 480), (320, 240), (1280, 720)):
         asked = {(1, False), (1, True)} if size == (640, 480) else set()  # these were asked for while loading
         for _ in range(2):
@@ -190,7 +190,7 @@ def test_an_image_from_ever_new_places_does_not_fill_the_memory(array_gpu):
         preprocess.letterbox_call(head, source, 320, 256)[0]()
         rows = crop.run_on(source, nodes, spread)
         np.testing.assert_allclose(rows, crop.run(sampled(crop, source.array, nodes, spread)), atol=1e-3)
-        assert len(graphs) <= len(tensorrt.batch_sizes(16)) + 2 + 1  # its own place, from loading, and another one
+        assert len(graphs) <= len(runner.batch_sizes(16)) + 2 + 1  # its own place, from loading, and another one
         head.close()
 
 
@@ -259,14 +259,14 @@ def test_without_the_sampler_the_cpu_goes_on(array_gpu, empty_cache, caplog, mon
 
 def test_too_little_memory_for_the_sampler_is_told_while_loading(array_gpu, empty_cache, caplog, monkeypatch):
     array_gpu()
-    context = tensorrt.Runner.context
+    context = runner.Runner.context
 
     def limited(self, engine, shapes, addresses, scratch=None):
         if "nodes" in shapes:
             raise HpeError("TensorRT makes no execution context: too little GPU memory?")
         return context(self, engine, shapes, addresses, scratch)
 
-    monkeypatch.setattr(tensorrt.Runner, "context", limited)
+    monkeypatch.setattr(runner.Runner, "context", limited)
     backend = tensorrt.Backend(HEAD, threads=1)
     assert "stays on the CPU: TensorRT makes no execution context" in caplog.text
     assert not backend.samples((480, 640, 3))
@@ -279,7 +279,7 @@ def test_when_memory_lacks_for_another_image_size_that_image_fails_and_the_cpu_g
     def fail(*given):
         raise HpeError("TensorRT makes no execution context: too little GPU memory?")
 
-    monkeypatch.setattr(tensorrt.Runner, "context", fail)
+    monkeypatch.setattr(runner.Runner, "context", fail)
     source = SourceImage(frame(0, (1280, 720)))
     call, _ = preprocess.letterbox_call(backend, source, 320, 256)
     with pytest.raises(HpeError, match="too little GPU memory"):

@@ -113,7 +113,7 @@ def test_a_damaged_engine_is_built_anew_once_and_the_reason_is_told(store, key, 
     for _ in range(2):
         assert store.obtain(key, build, plan_of, said.append) == PLAN
     assert build.builds == 1
-    assert len(said) == 1 and "the stored one is no good" in said[0]
+    assert len(said) == 1 and "the stored one is invalid" in said[0]
 
 
 def test_a_plan_that_the_library_refuses_is_built_anew_once(store, key):

@@ -123,8 +123,7 @@ def test_every_shipped_network_keeps_its_poses_in_half_precision(name):
     found = parity.measure(
         reference.run,
         lambda image: half.run(None, {"image": image})[0],
-        reference.input_shape,
-        reference.card.columns,
+        reference.card,
     )
     assert found.rows >= 16
     assert parity.refusal(found.as_dict(), "fp16") is None, found
