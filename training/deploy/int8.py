@@ -40,7 +40,7 @@ def quantise(
         def __init__(self):
             self._feeds = ({name: image} for image in images)
 
-        def get_next(self):
+        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             return next(self._feeds, None)
 
     inner = {node.name for node in _inner_nodes(model.graph)}

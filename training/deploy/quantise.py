@@ -15,7 +15,9 @@ import argparse
 import json
 import time
 import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,14 +48,14 @@ HELD_OUT = 512  # crops that no ranges are taken from
 SEVERAL = 8  # crops per call in the second measurement of a crop network's latency
 
 
-def images_of_shards(folders, count, seed=0):
+def images_of_shards(folders: Sequence[str | Path], count: int, seed: int = 0) -> Iterator[np.ndarray]:
     """`count` images (H, W, 3) uint8 BGR drawn from training shards, each once."""
     shards = ShardSet(folders)
     for index in np.random.default_rng(seed).permutation(len(shards))[:count]:
         yield shards.read(index)[0]
 
 
-def crops_of_files(paths, count, seed=0):
+def crops_of_files(paths: Sequence[str | Path], count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`count` stored crops (192, 192, 3) uint8 BGR of training.data.crops, evenly from its files, and their labels.
 
     Returns crops (N, ...), R_local (N, 3, 3), weight (N,). Files of gigabytes are read in passing, not into memory.
@@ -71,8 +73,8 @@ def crops_of_files(paths, count, seed=0):
     return np.array(crops)[order], R_local, weight
 
 
-def rows_of_npz(path, key, indices):
-    """Rows (list of arrays) of one uncompressed array of an .npz at ascending indices."""
+def rows_of_npz(path: str | Path, key: str, indices: Iterable[int]) -> list[np.ndarray]:
+    """Rows of one uncompressed array of an .npz at ascending indices."""
     found = []
     with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
         np.lib.format.read_magic(file)
@@ -84,7 +86,7 @@ def rows_of_npz(path, key, indices):
     return found
 
 
-def views_of_crops(crops, side, crop_m, shift_m=0.012, seed=0):
+def views_of_crops(crops: np.ndarray, side: int, crop_m: float, shift_m: float = 0.012, seed: int = 0) -> np.ndarray:
     """The network's inputs (N, side, side, 3) uint8 from stored crops, as wide and as far off the middle as in use."""
     rng = np.random.default_rng(seed)
     px = side / crop_m
@@ -96,24 +98,24 @@ def views_of_crops(crops, side, crop_m, shift_m=0.012, seed=0):
     return np.array(views)
 
 
-def frames_of_bag(bag):
+def frames_of_bag(bag: str | Path) -> list[tuple[int, np.ndarray]]:
     """Pairs (stamp_ns, image (H, W, 3) uint8 BGR) of a bag's images."""
     with open_source(str(bag)) as source:
         return [(frame.stamp_ns, frame.image_bgr) for frame in source if frame.image_bgr is not None]
 
 
-def inputs_of(images, input_shape):
+def inputs_of(images: Iterable[np.ndarray], input_shape: Sequence[Any]) -> Iterator[np.ndarray]:
     """The network's inputs (H, W, 3) uint8 of images of any size; input_shape (1, H, W, 3)."""
     return (letterbox(image, input_shape[2], input_shape[1])[0] for image in images)
 
 
-def truth_of_bag(bag, topic="/truth/head_pose"):
-    """dict stamp_ns -> R_camera_head (3, 3) of a bag whose topic holds REP-155 face frames."""
+def truth_of_bag(bag: str | Path, topic: str = "/truth/head_pose") -> dict[int, np.ndarray]:
+    """stamp_ns -> R_camera_head (3, 3) of a bag whose topic holds REP-155 face frames."""
     truth = {}
     with AnyReader([Path(bag)]) as reader:
         connections = [c for c in reader.connections if c.topic == topic]
         for connection, _, data in reader.messages(connections):
-            message = reader.deserialize(data, connection.msgtype)
+            message: Any = reader.deserialize(data, connection.msgtype)
             q, stamp = message.pose.orientation, message.header.stamp
             R_camera_face = so3.matrix_from_quat(np.array([q.x, q.y, q.z, q.w]))
             truth[stamp.sec * 10**9 + stamp.nanosec] = head_from_face(R_camera_face)

@@ -4,20 +4,25 @@ GPTQ (Frantar et al., arXiv 2210.17323): the columns of a layer's weights are ro
 that are left make up for the error so far, by the second moments of the layer's inputs.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 import onnxruntime as ort
-from onnx import helper, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from hpe_core.backends.tensorrt.onnx_graph import copy_of
 
 PER_IMAGE = 64  # places of each convolution that its second moments are taken from, per image
 DAMPING = 0.01  # share of the mean second moment, added to all
 
 
-def with_compensated_rounding(model, reference, inputs):
+def with_compensated_rounding(model: ModelProto, reference: ModelProto, inputs: Iterable[np.ndarray]) -> ModelProto:
     """A copy of a model with Q/DQ (ModelProto) whose int8 weights are rounded again; scales and the rest stay.
 
     reference: the float model (ModelProto with initializers), nodes named alike; inputs: iterable of its inputs.
     """
-    model = type(model).FromString(model.SerializeToString())
+    model = copy_of(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     made_by = {name: node for node in model.graph.node for name in node.output}
     layers = {}  # node's name -> DequantizeLinear of its weights
@@ -37,7 +42,7 @@ def with_compensated_rounding(model, reference, inputs):
     return model
 
 
-def compensated(weights, scale, moments):
+def compensated(weights: np.ndarray, scale: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """int8 weights (N, D) for weights (N, D) on grids of scale (N,), second moments (D, D) of the layer's inputs."""
     left, rounded = np.array(weights, float), np.empty(weights.shape, np.int8)
     damped = moments + DAMPING * np.mean(np.diag(moments)) * np.eye(len(moments))
@@ -49,33 +54,42 @@ def compensated(weights, scale, moments):
     return rounded
 
 
-def second_moments(model, nodes, kernels, inputs, seed=0):
+def second_moments(
+    model: ModelProto,
+    nodes: Sequence[NodeProto],
+    kernels: Sequence[tuple[int, ...]],
+    inputs: Iterable[np.ndarray],
+    seed: int = 0,
+) -> list[np.ndarray]:
     """For each of some convolutions and dense layers (D, D): the mean of x x' over what its weights multiply.
 
     kernels: (height, width) of each node, of a dense layer ().
     """
-    probe = type(model).FromString(model.SerializeToString())
+    probe = copy_of(model)
     del probe.graph.output[:]
     names = list(dict.fromkeys(node.input[0] for node in nodes))
     probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = ort.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    rng, sums, counts = np.random.default_rng(seed), [0.0] * len(nodes), [0] * len(nodes)
+    rng, counts = np.random.default_rng(seed), [0] * len(nodes)
+    sums = [np.zeros(()) for _ in nodes]
     for image in inputs:
         values = dict(zip(names, session.run(None, {model.graph.input[0].name: image}), strict=True))
         for i, node in enumerate(nodes):
-            x = operands(node, values[node.input[0]], kernels[i], rng).astype(float)
+            x = operands(node, np.asarray(values[node.input[0]]), kernels[i], rng).astype(float)
             sums[i] = sums[i] + x.T @ x
             counts[i] += len(x)
     return [total / count for total, count in zip(sums, counts, strict=True)]
 
 
-def operands(node, x, kernel, rng, count=PER_IMAGE):
+def operands(
+    node: NodeProto, x: np.ndarray, kernel: tuple[int, ...], rng: np.random.Generator, count: int = PER_IMAGE
+) -> np.ndarray:
     """What a layer multiplies with a row of weights (M, D): all rows of a dense layer, `count` places of others."""
     if not kernel:
         return x
-    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    options: dict[str, Any] = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     top, left, bottom, right = options.get("pads", (0, 0, 0, 0))
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     down, across = options.get("strides", (1, 1))
