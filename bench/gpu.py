@@ -14,7 +14,6 @@ the crops made by TensorRT or by OpenCV; their floors are the network's alone.
 import argparse
 import importlib.util
 import itertools
-import subprocess
 import sys
 import time
 from datetime import date
@@ -23,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.latency import append
+from bench.rows import ROOT, append, commit
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt import gpu, network_file, parity
 from hpe_core.errors import HpeError
@@ -31,7 +30,6 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import CROP, WHOLE_IMAGE
 from hpe_core.pixels.canvas import SourceImage, crop_rows, letterbox_call
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results_gpu.csv"
 BATCHES = (1, 4, 16)
 PRECISIONS = ("fp32", "fp16")
@@ -127,7 +125,7 @@ class TorchNetwork:
         if precision == "fp16":
             net = net.half()
             net.net.stem.register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
-            if hasattr(net.net, "outputs"):
+            if card.kind == WHOLE_IMAGE:  # its last layers are convolutions, half, and decoded in float32
                 for output in net.net.outputs:
                     output.register_forward_hook(lambda _, inputs, out: out.float())
             else:  # its last layer is dense and stays float32
@@ -347,10 +345,9 @@ def main():
     described = ", ".join(f"{value / 1e12:.0f} TFLOP/s {precision}" for precision, value in flop_per_s.items())
     print(f"{device.name}, compute capability {device.compute_capability}, CUDA {device.cuda}")
     print(f"measured limits: {described}, {bytes_per_s / 1e9:.0f} GB/s; {versions()}")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
     where = {
         "date": date.today(),
-        "commit": commit.strip(),
+        "commit": commit(),
         "gpu": device.name,
         "cuda": device.cuda,
         "versions": versions(),

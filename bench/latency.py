@@ -14,9 +14,7 @@ bench/results_start.csv.
 """
 
 import argparse
-import csv
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -27,13 +25,14 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from bench.rows import ROOT, append, commit
 from hpe_core import config as cfg
 from hpe_core.backends.tensorrt import parity
+from hpe_core.cli.bench import cpu_name
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline.pipeline import Pipeline
 
-ROOT = Path(__file__).resolve().parent.parent
 OURS = "hpe_ros"
 RESULTS = ROOT / "bench" / "results.csv"
 WIDTH, HEIGHT = 640, 480
@@ -87,10 +86,16 @@ def with_faces(frame, faces):
     return np.ascontiguousarray(np.tile(small[y : y + side[1], x : x + side[0]], (rows, columns, 1)))
 
 
-def session(model, threads):
+def session(model: bytes | Path, threads: int) -> ort.InferenceSession:
+    """A network of a file, or of the bytes of one, on the CPU."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
     return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, ["CPUExecutionProvider"])
+
+
+def outputs_of(net: ort.InferenceSession, tensor: np.ndarray) -> list[np.ndarray]:
+    """All outputs of a network with one input."""
+    return [np.asarray(output) for output in net.run(None, {net.get_inputs()[0].name: tensor})]
 
 
 def square_crop(image, box, factor, size):
@@ -139,7 +144,7 @@ class YuNetFsa(Peer):
         for box in boxes:
             crop = square_crop(frame, box, 1.2, 64).astype(np.float32)
             tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
-            np.mean([net.run(None, {net.get_inputs()[0].name: tensor})[0] for net in self.nets], 0)
+            np.mean([outputs_of(net, tensor)[0] for net in self.nets], 0)
         return len(boxes), {"detection": detected - start, "pose": time.perf_counter() - detected}
 
 
@@ -155,7 +160,7 @@ class Rfb3ddfa(Peer):
         start = time.perf_counter()
         rgb = cv2.cvtColor(cv2.resize(frame, (320, 240)), cv2.COLOR_BGR2RGB)
         tensor = ((rgb.astype(np.float32) - 127.0) / 128.0).transpose(2, 0, 1)[None]
-        scores, boxes = self.detector.run(None, {self.detector.get_inputs()[0].name: tensor})
+        scores, boxes = outputs_of(self.detector, tensor)
         keep = scores[0, :, 1] > 0.7
         xyxy = boxes[0, keep] * [WIDTH, HEIGHT, WIDTH, HEIGHT]
         xywh = np.column_stack([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]])
@@ -164,7 +169,7 @@ class Rfb3ddfa(Peer):
         for i in chosen:
             crop = square_crop(frame, xyxy[i], 1.25, 120).astype(np.float32)
             tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
-            params = self.net.run(None, {self.net.get_inputs()[0].name: tensor})[0][0, :12] * self.std + self.mean
+            params = outputs_of(self.net, tensor)[0][0, :12] * self.std + self.mean
             np.linalg.svd(params.reshape(3, 4)[:, :3])
         return len(chosen), {"detection": detected - start, "pose": time.perf_counter() - detected}
 
@@ -236,23 +241,6 @@ def start_up(model):
     return {"start_up_s": round(wall_s, 2), "start_up_cpu_s": round(cpu_s, 2), "memory_mb": round(memory_mb, 1)}
 
 
-def append(path, rows):
-    """Write rows (dicts) to the end of a CSV, which is made if need be."""
-    new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
-def hardware():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
-
-
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
@@ -261,9 +249,8 @@ def main():
     p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
     frames = sample_frames(args.frames)
-    rows = []
+    rows, made = [], {}
     METHODS.update({f"{OURS} {model}": model for model in args.also})
     for threads in args.threads:
         cv2.setNumThreads(threads)
@@ -274,7 +261,7 @@ def main():
             for row in measured:
                 ratio = round(row["mean_ms"] / min(peers), 3) if peers and row["stage"] == "total" else ""
                 rows.append(
-                    {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "threads": threads}
+                    {"date": date.today(), "commit": commit(), "hardware": cpu_name(), "threads": threads}
                     | {"faces": faces}
                     | row
                     | {"ratio_to_fastest_peer": ratio}
@@ -295,7 +282,7 @@ def main():
     starts = []
     for name, model in METHODS.items():
         if name in made:
-            where = {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "pipeline": name}
+            where = {"date": date.today(), "commit": commit(), "hardware": cpu_name(), "pipeline": name}
             starts.append(where | start_up(model))
             row = starts[-1]
             print(f"{name}: first pose after {row['start_up_s']} s ({row['start_up_cpu_s']} s CPU), ", end="")

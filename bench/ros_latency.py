@@ -11,18 +11,17 @@ is the node's CPU time in a second.
 """
 
 import argparse
-import csv
 import itertools
 import os
-import subprocess
 import time
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from bench.latency import hardware
-from bench.ros_rig import GRIDS, ROOT, Rig
+from bench.ros_rig import GRIDS, Rig
+from bench.rows import ROOT, append, commit
+from hpe_core.cli.bench import cpu_name
 
 RESULTS = ROOT / "bench" / "results_ros.csv"
 SIZES = ((640, 480), (1280, 720))
@@ -81,7 +80,7 @@ def _told(row):
     case = "{width}x{height} {faces} face(s) {rate_hz:2} Hz".format(**row)
     times = "stamp to publish p50 {stamp_to_publish_p50_ms:6.2f} p95 {stamp_to_publish_p95_ms:6.2f} ms".format(**row)
     node = "node {node_p50_ms:5.2f} ms, {cpu_cores:.2f} cores".format(**row)
-    counts = "{sent} sent, {received} arrived, {processed} answered".format(**row)
+    counts = "{sent} sent, {received} arrived, {processed} processed".format(**row)
     parts = ", ".join(f"{name[6:]} {value:.0%}" for name, value in row.items() if name.startswith("share_"))
     return f"{case}: {times}, {node}; {counts}; {parts}"
 
@@ -106,26 +105,20 @@ def main():
 
     from rclpy.utilities import get_rmw_implementation_identifier
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
     ros = {"ros": os.environ.get("ROS_DISTRO", ""), "rmw": get_rmw_implementation_identifier()}
     if args.receive_buffer:
         os.environ["CYCLONEDDS_URI"] = CYCLONE_BUFFER.format(args.receive_buffer)
     parameters = {name: getattr(args, name) for name in ("model", "threads", "image_transport", "reliability")}
     rows = []
     for (width, height), faces, rate_hz in itertools.product(args.sizes, GRIDS, RATES_HZ):
-        where = {"date": date.today(), "commit": commit.strip(), "hardware": hardware(), "cores": os.cpu_count()}
+        where = {"date": date.today(), "commit": commit(), "hardware": cpu_name(), "cores": os.cpu_count()}
         where |= ros | {"load": round(os.getloadavg()[0], 1)} | parameters
         where["receive_buffer"] = args.receive_buffer
         row = measure(parameters, width, height, rate_hz, faces, args.frames)
         rows.append(where | row)
         print(_told(row), flush=True)
     if not args.no_append:
-        new = not args.out.exists()
-        with open(args.out, "a", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        append(args.out, rows)
 
 
 if __name__ == "__main__":

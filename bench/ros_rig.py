@@ -19,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.rows import ROOT
+
 NAMESPACE = "/bench"
 FRAME_ID = "camera_optical_frame"
 GRIDS = {1: (1, 1), 4: (2, 2)}
@@ -49,7 +50,8 @@ class Rig:
     def __init__(self, **parameters):
         self._parameters = {"autostart": True} | parameters
         self.health, self.delays_s, self.faces = {}, [], []
-        self._camera, self._manager = None, None
+        self._camera: subprocess.Popen | None = None
+        self._manager = None
 
     def __enter__(self):
         import rclpy
@@ -126,11 +128,13 @@ class Rig:
         command = [sys.executable, "-m", "bench.ros_rig", *given, "--ros-args", "-r", f"__ns:={NAMESPACE}"]
         self._camera = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
-    def camera_running(self):
-        return self._camera.poll() is None
+    def camera_running(self) -> bool:
+        return self._camera is not None and self._camera.poll() is None
 
     def sent(self):
         """Waits for the camera's end: how many images it published and how late the worst was, dict."""
+        if self._camera is None:
+            raise RuntimeError("the camera was not started")
         return json.loads(self._camera.communicate()[0])
 
     def settled_health(self):

@@ -9,13 +9,13 @@ images did not come through. With --cycles the lifecycle goes round instead, fro
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import numpy as np
 
-from bench.ros_rig import ROOT, Rig
+from bench.ros_rig import Rig
+from bench.rows import ROOT, append
 
 WARM_UP_S = 600.0  # or a third of a shorter run: allocators settle for some minutes
 WARM_CYCLES, ALLOWED_CYCLE_MB = 5, 0.5
@@ -83,20 +83,16 @@ def main():
         return cycles(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     frames, rows, start = round(args.minutes * 60 * args.rate), [], time.monotonic()
-    with Rig(model=args.model) as rig, open(args.out, "w", newline="") as file:
+    args.out.unlink(missing_ok=True)
+    with Rig(model=args.model) as rig:
         rig.start_camera(640, 480, args.rate, args.faces, frames)
-        writer = None
         while rig.camera_running() and rig.node.poll() is None:
             rows.append(sample(rig, start))
-            if writer is None:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-            writer.writerow(rows[-1])
-            file.flush()
+            append(args.out, rows[-1:])
             time.sleep(args.every)
         sent, values = rig.sent(), rig.settled_health()["input"]
         rows.append(sample(rig, start))
-        writer.writerow(rows[-1])
+        append(args.out, rows[-1:])
         alive, log = rig.node.poll() is None, rig.log
     received, processed = int(values["received"]), int(values["processed"])
     times, rss = [row["seconds"] for row in rows], [row["rss_mb"] for row in rows]

@@ -1,6 +1,6 @@
 """What of the GPU bench can be proven without a GPU: its arithmetic, its torch network, and how it ends."""
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +29,11 @@ SHIPPED = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("bench_gpu", ROOT / "bench" / "gpu.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT))  # the modules import each other as bench.<name>
+    try:
+        return importlib.import_module("bench.gpu")
+    finally:
+        sys.path.remove(str(ROOT))
 
 
 @pytest.mark.skipif(gpu_here.find()[0] is not None, reason="states what happens without a GPU")
