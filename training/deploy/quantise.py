@@ -48,7 +48,7 @@ HELD_OUT = 512  # crops that no ranges are taken from
 SEVERAL = 8  # crops per call in the second measurement of a crop network's latency
 
 
-def images_of_shards(folders: Sequence[str | Path], count: int, seed: int = 0) -> Iterator[np.ndarray]:
+def images_of_shards(folders: Sequence[str | Path], count: int, seed: int = 0) -> Iterator:
     """`count` images (H, W, 3) uint8 BGR drawn from training shards, each once."""
     shards = ShardSet(folders)
     for index in np.random.default_rng(seed).permutation(len(shards))[:count]:

@@ -1,5 +1,8 @@
 import argparse
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from hpe_core.backends.tensorrt.store import EngineStore
 from hpe_core.cli import engine
 from hpe_core.errors import HpeError
 
+ROOT = Path(__file__).parents[4]
 GOOD = {"rows": 40, "rotation_deg_median": 0.01, "rotation_deg_max": 0.1, "centre_px_median": 0.0, "score_median": 0.0}
 BAD = GOOD | {"rotation_deg_median": 0.25}
 
@@ -35,6 +39,15 @@ def test_an_empty_cache_is_no_error(hpe, own_cache, capsys):
     for command in ("list", "check", "prune"):
         assert hpe("engine", command) == 0
     assert capsys.readouterr().out.count(f"0 engines in {own_cache}") == 2
+
+
+def test_the_store_of_engines_loads_neither_opencv_nor_what_runs_them():
+    code = (
+        "import sys, hpe_core.backends.tensorrt.store\n"
+        "print([name for name in ('cv2', 'onnx', 'hpe_core.backends.tensorrt.backend') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_list_names_engine_gpu_library_and_verdict(hpe, store, key, key_with, capsys):

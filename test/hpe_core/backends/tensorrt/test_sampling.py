@@ -244,6 +244,20 @@ def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
         monkeypatch.setattr(sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
 
 
+def test_a_network_that_differs_is_refused_now_and_later_and_its_memory_given_back(
+    array_gpu, empty_cache, write_net, monkeypatch
+):
+    device = array_gpu()
+    monkeypatch.setattr(parity, "measure", lambda *given: parity.Parity(40, 0.25, 1.0))
+    told = r"^engine net-fp16-.* is refused: rotation differs by 0\.25 deg .*"
+    told += r"; use another precision or backend \(`hpe engine prune --refused` forgets the verdict\)$"
+    for _ in range(2):
+        with pytest.raises(HpeError, match=told):
+            tensorrt.Backend(write_net(), precision="fp16", threads=1)
+        assert device.arrays == {}
+        monkeypatch.setattr(parity, "measure", None)  # the verdict is in the cache
+
+
 def test_without_the_sampler_the_cpu_goes_on(array_gpu, empty_cache, caplog, monkeypatch):
     array_gpu()
 
