@@ -77,7 +77,7 @@ def _build(args):
 def _build_ahead(trt, store, model_path, capability, args):
     from hpe_core.backends.tensorrt import builder, make, network_file, sampler
 
-    builder.capability_value(trt, capability)  # a typing error is told before anything is built
+    builder.capability_value(trt, capability)  # before anything is built
     network = network_file.read(model_path)
     key = make.key_for(trt, network, None, capability, args.precision, args.max_batch)
     with _Progress() as progress:

@@ -112,7 +112,7 @@ class Backend:
         )
         usual = SourceImage(np.zeros((*sampler.IMAGE_SIZES[1], 3), np.uint8))
         try:
-            for spread in (0.0, 1.0):  # too little memory is told here
+            for spread in (0.0, 1.0):  # too little memory shows here
                 sampling.run(usual, np.zeros((1, GRID, GRID, 2)), np.array([spread]))
         except BaseException:
             sampling.close()

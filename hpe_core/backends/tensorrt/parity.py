@@ -157,8 +157,8 @@ def refusal(parity: dict[str, Any], precision: str) -> str | None:
     """Why an engine of this precision may not be used, or None. parity: Parity.as_dict(), or of `measure_sampler`."""
     if "grey_levels" in parity:
         worst = parity["grey_levels"]
-        told = f"a canvas differs by {worst:.3g} grey levels in the mean, allowed {GREY_LIMIT:g}"
-        return None if worst <= GREY_LIMIT else told
+        problem = f"a canvas differs by {worst:.3g} grey levels in the mean, allowed {GREY_LIMIT:g}"
+        return None if worst <= GREY_LIMIT else problem
     limits = (
         ("rotation", "rotation_deg_median", ROTATION_LIMIT_DEG[precision], "deg"),
         ("face centre", "centre_px_median", CENTRE_LIMIT_PX[precision], "px"),

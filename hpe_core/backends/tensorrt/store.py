@@ -184,11 +184,11 @@ class EngineStore:
             except OSError as error:
                 raise HpeError(self._no_room(error, 0)) from error
             with file:
-                told = False
+                reported = False
                 while not try_lock(file):
-                    if not told:
+                    if not reported:
                         progress(f"waiting for another process that builds {key.stem}")
-                        told = True
+                        reported = True
                     time.sleep(LOCK_POLL_S)
                 if is_the_file(file, path):  # else `prune` deleted it meanwhile: lock the new one
                     yield
@@ -210,7 +210,7 @@ class EngineStore:
         """Raises HpeError when others than this user and root could put an engine into the folder."""
         try:
             status = os.stat(self.folder)
-        except (FileNotFoundError, NotADirectoryError):  # nothing to read; that it cannot be made is told when it is
+        except (FileNotFoundError, NotADirectoryError):  # nothing to read; `_make_folder` raises where it cannot be made
             return
         except (OSError, ValueError) as error:
             raise HpeError(f"cannot use {self.folder} for engines: {getattr(error, 'strerror', error)}") from error
