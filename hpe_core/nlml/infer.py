@@ -19,7 +19,7 @@ _CHUNK = 64  # faces whose projections are in memory at once
 _MAX_LOG_SCALE = 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Estimates:
     """N faces. Rows that are not `converged` carry the rigid alignment with the mean face, or NaN where there is none.
 
@@ -59,8 +59,10 @@ def infer(model, points, visible=None, max_iterations=MAX_ITERATIONS):
         for i in range(0, max(len(points), 1), _CHUNK)
     ]
     if len(parts) == 1:
-        return Estimates(*parts[0])
-    return Estimates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return parts[0]
+    return Estimates(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Estimates.__dataclass_fields__}
+    )
 
 
 def _infer_chunk(model, points, visible, max_iterations):
@@ -193,7 +195,7 @@ class _Problem:
         return 0.5 * cost, H, g
 
     def estimates(self, state, cost, H, R_start, usable, converged, iterations):
-        """The columns of Estimates."""
+        """Estimates of the chunk at the end of the search."""
         model = self.model
         parameters, z, log_scale = state
         R = model.basis.rotation(parameters)
@@ -221,16 +223,16 @@ class _Problem:
         dead = ~usable
         for array in (R, rotation_covariance, z, scale, offset, size_covariance, residual):
             array[dead] = np.nan
-        return (
-            so3.project_to_rotation(np.where(dead[:, None, None], np.eye(3), R))
-            + np.where(dead, np.nan, 0.0)[:, None, None],
-            rotation_covariance,
-            z,
-            scale,
-            offset,
-            size_covariance,
-            residual,
-            iterations,
-            converged,
-            in_range,
+        rotations = so3.project_to_rotation(np.where(dead[:, None, None], np.eye(3), R))
+        return Estimates(
+            R_local=rotations + np.where(dead, np.nan, 0.0)[:, None, None],
+            covariance_rad2=rotation_covariance,
+            identity=z,
+            scale=scale,
+            offset=offset,
+            size_covariance=size_covariance,
+            residual=residual,
+            iterations=iterations,
+            converged=converged,
+            in_range=in_range,
         )
