@@ -30,6 +30,7 @@ from scipy.spatial import Delaunay
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
+from hpe_core.geometry.rigid import rigid_fit
 from training.label.shards import UNKNOWN, FaceLabel, FaceLandmarks
 
 MEAN_MESH_FILE = Path(__file__).with_name("mean_mesh.json")
@@ -63,17 +64,6 @@ def landmarks68(mesh: np.ndarray) -> np.ndarray:
     return MEAN_OF_VERTICES @ mesh
 
 
-def rigid_fit(model: np.ndarray, points: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """R (..., 3, 3), of the best points ~ s R model + t: model (N, 3), points (..., N, 3), weight (N,). Kabsch."""
-    weight = weight / weight.sum()
-    model = model - weight @ model
-    points = points - (weight @ points)[..., None, :]
-    U, _, Vt = np.linalg.svd(np.swapaxes(points, -1, -2) @ (weight[:, None] * model))
-    flip = np.ones((*U.shape[:-2], 3))
-    flip[..., 2] = np.sign(np.linalg.det(U @ Vt))
-    return (U * flip[..., None, :]) @ Vt
-
-
 @dataclass(frozen=True, eq=False)
 class MeanMesh:
     """The mean face mesh (468, 3) in the head frame, metres."""
@@ -103,7 +93,7 @@ class MeanMesh:
         scale = points[:, :2].std() / model[:, :2].std()
         if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
             return None, "face mesh of another size than the label"
-        R = rigid_fit(landmarks68(self.points_m), landmarks68(points), FIT_WEIGHT)
+        R = rigid_fit(landmarks68(self.points_m), landmarks68(points), FIT_WEIGHT).R
         if np.trace(R @ label.R_local.T) < 1 + 2 * np.cos(np.radians(MAX_ROTATION_DEG)):
             return None, f"face mesh turned by more than {MAX_ROTATION_DEG} deg from the label"
         return with_consistent_depth(points, model), ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hpe_core.geometry.rigid import rigid_fit
 from training.render import assets
 from training.render.assets import Surface
 
@@ -70,11 +71,8 @@ class IctModel:
         """identity (100,) in standard deviations -> vertices (V, 3), and the map (R, scale, origin) that laid it there:
         the face is turned and scaled onto the mean face, the sellion is at the origin."""
         v = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
-        a, b = v[:FACE_VERTICES], self.reference
-        a0, b0 = a - a.mean(0), b - b.mean(0)
-        U, s, Vt = np.linalg.svd(b0.T @ a0)
-        R = U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
-        M = size * s.sum() / (a0**2).sum() * R
+        fit = rigid_fit(v[:FACE_VERTICES], self.reference)
+        M = (size * fit.scale * fit.R).astype(v.dtype)
         return (v - v[LANDMARKS[SELLION]]) @ M.T, M
 
     def face(self, identity, expression, size=1.0) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hpe_core.geometry.rigid import rigid_fit
 from training.render import assets
 from training.render.assets import Proxy, Surface
 from training.render.heads import landmarks
@@ -156,12 +157,8 @@ class HeadModel:
         The sellion goes exactly to the origin. Aligning rotation and size on the whole face keeps the canonical
         orientation the same for all identities, whatever their targets do to the skull.
         """
-        a, b = shape[self.face], self.reference[self.face]
-        a0, b0 = a - a.mean(0), b - b.mean(0)
-        U, s, Vt = np.linalg.svd(b0.T @ a0)
-        R = U @ np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))]) @ Vt
-        scale = 0.1 * size * s.sum() / (a0**2).sum()
-        M, origin = scale * R_HEAD_MESH @ FLIP @ R, shape[SELLION].mean(0)
+        fit = rigid_fit(shape[self.face], self.reference[self.face])
+        M, origin = 0.1 * size * fit.scale * R_HEAD_MESH @ FLIP @ fit.R, shape[SELLION].mean(0)
         return lambda v: (v - origin) @ M.T
 
     def build(self, look: Look) -> Head:
