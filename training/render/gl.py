@@ -14,7 +14,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from training.render.assets import load_texture
-from training.render.heads.makehuman import Part
+from training.render.heads.head import Part
 
 NEAR_M, FAR_M, SUPERSAMPLE = 0.05, 30.0, 2
 MAX_PHOTOS = 12  # textures of photos kept in memory

@@ -10,8 +10,10 @@ import numpy as np
 from hpe_core.geometry.head import FACE_CENTRE_M
 from training.render import assets, post
 from training.render.gl import Renderer, Scene
-from training.render.heads.makehuman import Head, HeadModel, Look, mean_shape
+from training.render.heads.head import Head, Look
+from training.render.heads.makehuman import HeadModel
 from training.render.heads.occlusion import ambient_occlusion
+from training.render.heads.people import mean_shape
 from training.render.heads.photo_head import PhotoHeads
 from training.render.light import encode, load_environments
 from training.render.sample import Label, sample_body, sample_group, sample_label, sample_scene

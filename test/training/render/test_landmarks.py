@@ -11,7 +11,7 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M
 from training.render import assets, sample
 from training.render.heads import landmarks
-from training.render.heads.makehuman import mean_shape
+from training.render.heads.people import mean_shape
 
 UNIT = "expression/units/caucasian/"
 UPPER_LID, LOWER_LID = [37, 38, 43, 44], [41, 40, 47, 46]

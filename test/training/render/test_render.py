@@ -34,7 +34,7 @@ def draw(studio, look, scene):
 def mean_look(studio, **changes):
     from dataclasses import replace
 
-    from training.render.heads.makehuman import mean_shape
+    from training.render.heads.people import mean_shape
 
     look = studio.model.sample(np.random.default_rng(3))
     plain = {"shape": mean_shape(), "expression": {}, "hair": None, "extras": (), "beard": 0.0, "size": 1.0}

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from training.render.assets import Surface
-from training.render.heads.makehuman import Part
+from training.render.heads.head import Look, Part
 
 
 @lru_cache
@@ -185,3 +185,19 @@ def hand(rng, face: np.ndarray, colour) -> list[Part]:
         finger.vertices = (path + offset * width[:, None]).reshape(-1, 3)
         parts.append(finger)
     return parts
+
+
+def wear(look: Look, skin: np.ndarray, eyes: np.ndarray) -> tuple[list[Part], np.ndarray]:
+    """What covers the head: skin (V, 3) vertices, eyes (2, 3) centres, left first -> parts, hat plane (4,)."""
+    rng, parts, plane = np.random.default_rng(look.extras_seed), [], np.array([0.0, 0.0, 0.0, 1.0])
+    if "glasses" in look.extras:
+        parts += glasses(rng, skin, eyes)
+    if "mask" in look.extras:
+        parts += mask(rng, skin)
+    if "hat" in look.extras:
+        cap, plane = hat(rng, skin, 0.008 if look.hair else 0.0)
+        parts += cap
+    if "hand" in look.extras:
+        colour = np.array([0.5, 0.3, 0.22]) * look.skin_tint * (0.2 if "dark" in look.skin else 1.0)
+        parts += hand(rng, skin, np.clip(colour, 0, 1))
+    return parts, plane

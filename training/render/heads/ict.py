@@ -72,7 +72,7 @@ class IctModel:
         the face is turned and scaled onto the mean face, the sellion is at the origin."""
         v = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
         fit = rigid_fit(v[:FACE_VERTICES], self.reference)
-        M = (size * fit.scale * fit.R).astype(v.dtype)
+        M = size * fit.scale * fit.R
         return (v - v[LANDMARKS[SELLION]]) @ M.T, M
 
     def face(self, identity, expression, size=1.0) -> np.ndarray:

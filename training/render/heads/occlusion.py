@@ -7,7 +7,7 @@ import numpy as np
 
 from hpe_core.geometry.lookat import lookat_rotation
 from training.render.gl import Renderer
-from training.render.heads.makehuman import Part
+from training.render.heads.head import Part
 from training.render.light import _DIRECTIONS
 
 MAP_PX, HALF_WIDTH_M, CENTRE_M, BIAS_M = 192, 0.24, np.array([0.0, 0.02, 0.08]), 0.004

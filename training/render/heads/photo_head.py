@@ -11,8 +11,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from training.render import assets
+from training.render.heads.extras import wear
+from training.render.heads.head import Head, Look, Part
 from training.render.heads.ict import LANDMARKS, IctModel
-from training.render.heads.makehuman import Head, HeadModel, Look, Part, mean_shape, proxy_part, wear
+from training.render.heads.makehuman import HeadModel, proxy_part
+from training.render.heads.people import mean_shape
 
 HEAD_VERTICES = 11248  # face, head and neck
 SKULL_CENTRE_M, HAIR_LIFT_M = np.array([0.0, -0.01, 0.09]), 0.003

@@ -1,0 +1,60 @@
+"""What a head is made of, and everything random about a person; head frame (metres; x left, y down, z back)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.render.assets import Surface
+
+
+@dataclass
+class Part:
+    """One draw call. kind: skin, eye, hair, flat (textured, own colour), solid, lens."""
+
+    name: str
+    kind: str
+    surface: Surface
+    vertices: np.ndarray  # (V, 3) head frame, metres
+    texture: str | None = None  # key of the renderer's texture table
+    colour: tuple = (1.0, 1.0, 1.0)
+    ao: np.ndarray | None = None  # (V,)
+    opacity: float = 1.0
+    cloth: np.ndarray | None = None  # (V,) > 0 where the surface is clothing
+    rest: np.ndarray | None = None  # (V,) height in the rest pose, dm, for stripes
+    beard: np.ndarray | None = None  # (V,) 0..1
+
+
+@dataclass
+class Head:
+    parts: list[Part]
+    hat_plane: np.ndarray  # (4,) head frame: hair with plane[:3] . v > plane[3] is hidden under a hat
+    landmarks: np.ndarray  # (68, 3) head frame
+
+
+@dataclass
+class Look:
+    """Everything random about a person except pose and light."""
+
+    shape: dict[str, float]
+    expression: dict[str, float]
+    skin: str
+    skin_tint: np.ndarray  # (3,) linear gain
+    skin_saturation: float
+    hair: str | None
+    hair_colour: np.ndarray  # (3,) linear
+    hair_keep: float  # share of the hair texture's own colour
+    brow: str
+    brow_colour: np.ndarray
+    lash: str
+    eye: str
+    collar: np.ndarray  # (3,) dm: height, slope along |x|, slope along z
+    cloth_colours: np.ndarray  # (2, 3) linear
+    stripe_dm: float
+    size: float  # head size relative to the reference
+    beard: float  # 0 none, 1 full
+    extras: tuple[str, ...]  # of glasses, mask, hat, hand
+    extras_seed: int
+    identity: np.ndarray | None = None  # (100,) of ICT-FaceKit instead of MakeHuman's shape
+    ict_expression: np.ndarray | None = None  # (57,)
