@@ -1,6 +1,7 @@
 """One package for pip and for colcon (ament_python); neither imports it to learn its version."""
 
 import re
+import sys
 from glob import glob
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 NAME = "hpe_ros"
+# an editable install is of a checkout, where the training tools are at hand; a wheel leaves them out
+EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
+PACKAGES = ["hpe_core", "hpe_ros", *(["training"] if EDITABLE else [])]
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hpe_core" / "__init__.py").read_text()).group(1)
 
 
@@ -18,7 +22,7 @@ setup(
     license="Apache-2.0",
     maintainer="hpe_ros maintainers",
     maintainer_email="maintainers@example.com",
-    packages=find_packages(include=["hpe_core", "hpe_core.*", "hpe_ros", "hpe_ros.*"]),
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "hpe_core": [
             "weights/*.onnx",
@@ -67,7 +71,11 @@ setup(
             "pose_node = hpe_ros.nodes.pose_node:main",
             "attention_node = hpe_ros.nodes.attention_node:main",
             "camera_node = hpe_ros.nodes.camera_node:main",
-        ]
+        ],
+        # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
+        "hpe_ros.nlml_tools": [
+            f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")
+        ],
     },
     zip_safe=False,
 )

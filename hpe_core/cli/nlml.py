@@ -1,10 +1,13 @@
-"""`hpe nlml build|fit|train|infer|evaluate`: parsing only; the tools in `training` are imported when they run."""
+"""`hpe nlml build|fit|train|infer|evaluate`: parsing, and infer; the others are entry points."""
 
 import argparse
-import importlib
+from collections.abc import Callable
 
 from hpe_core.cli.arguments import whole
 from hpe_core.errors import HpeError
+
+TOOLS = "hpe_ros.nlml_tools"  # group of entry points, functions (parsed arguments) -> exit code
+INSTALL = "pip install -e '.[train]'"
 
 DESCRIPTION = """\
 NLML: head pose from landmarks by a tensor manifold (docs/nlml.md). From 3D heads to a model in three commands:
@@ -13,10 +16,10 @@ NLML: head pose from landmarks by a tensor manifold (docs/nlml.md). From 3D head
   hpe nlml fit nlml/tensor --config config/nlml/default.yaml --out nlml/model
   hpe nlml evaluate nlml/model/nlml.npz --out nlml/evaluation
 
-build, fit, train and evaluate run in the source tree with `pip install -e '.[train]'`; infer runs everywhere."""
+build, fit, train and evaluate need a source checkout with `pip install -e '.[train]'`; infer runs everywhere."""
 
 
-def add_parsers(subparsers):
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `nlml` and its commands under an argparse subparsers object; each sets `command`."""
     formatter = argparse.RawDescriptionHelpFormatter
     nlml = subparsers.add_parser(
@@ -41,7 +44,7 @@ def add_parsers(subparsers):
     )
     build.add_argument("--images", metavar="DIR", help="measure labelled images (labels.csv and images) instead")
     build.add_argument("--limit", metavar="N", type=whole(1), help="with --shards: at most N faces of each")
-    build.set_defaults(command=_later("build"))
+    build.set_defaults(command=_tool("build"))
 
     fit = commands.add_parser("fit", help="decompose the tensor, fit the basis, write the model, a report and plots")
     fit.add_argument("tensor", metavar="TENSOR", help="folder that `build` made")
@@ -54,7 +57,7 @@ def add_parsers(subparsers):
     )
     fit.add_argument("--out", metavar="DIR", required=True, help="output folder")
     fit.add_argument("--overwrite", action="store_true", help="replace the results of an earlier fit in DIR")
-    fit.set_defaults(command=_later("fit"))
+    fit.set_defaults(command=_tool("fit"))
 
     train = commands.add_parser("train", help="train the feed-forward network of the paper and write it as ONNX")
     train.add_argument("model", metavar="MODEL.npz", help="model that `fit` made: it generates the training faces")
@@ -63,7 +66,7 @@ def add_parsers(subparsers):
     train.add_argument(
         "--out", metavar="DIR", required=True, help="output folder; a run that was stopped goes on from it"
     )
-    train.set_defaults(command=_later("train"))
+    train.set_defaults(command=_tool("train"))
 
     infer = commands.add_parser("infer", help="poses of landmarks in a file")
     infer.add_argument("landmarks", metavar="FILE.npz", help="points (N, M, 3) and, if known, visible (N, M)")
@@ -90,34 +93,39 @@ def add_parsers(subparsers):
     evaluate.add_argument("--data", metavar="DIR", help="folder with heads/ for synthetic test faces")
     evaluate.add_argument("--out", metavar="DIR", help="folder for results.json and plots")
     evaluate.add_argument("--overwrite", action="store_true", help="replace earlier results in DIR")
-    evaluate.set_defaults(command=_later("evaluate"))
+    evaluate.set_defaults(command=_tool("evaluate"))
 
 
-def _settings(parser):
+def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults (config/nlml/)")
     parser.add_argument(
         "--set", metavar="GROUP.NAME=VALUE", action="append", default=[], help="one setting, e.g. tensor.identities=40"
     )
 
 
-def _later(name):
-    """The function of that name in training.nlml.actions, imported when it is called, as is what it needs."""
+def _tool(name: str) -> Callable[[argparse.Namespace], int]:
+    """The entry point of that name, looked up and imported when it is called."""
 
-    def call(args):
+    def call(args: argparse.Namespace) -> int:
+        from importlib.metadata import entry_points
+
+        found = next(iter(entry_points(group=TOOLS, name=name)), None)
+        outside = f"hpe nlml {name} is not part of this installation: it is in the source checkout; run there {INSTALL}"
+        if found is None:
+            raise HpeError(outside)
         try:
-            return getattr(importlib.import_module("training.nlml.actions"), name)(args)
+            tool = found.load()
+            return tool(args)
         except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == "training":
-                raise HpeError(
-                    f"hpe nlml {name} needs the folder `training`: run it in the source tree, installed with "
-                    "pip install -e '.[train]'"
-                ) from error
-            raise HpeError(f"hpe nlml {name} needs {error.name}: pip install -e '.[train]'") from error
+            missing = error.name or ""
+            if missing.split(".")[0] == found.module.split(".")[0]:
+                raise HpeError(outside) from error
+            raise HpeError(f"hpe nlml {name} needs {missing}: in the source checkout, {INSTALL}") from error
 
     return call
 
 
-def _infer(args):
+def _infer(args: argparse.Namespace) -> int:
     import contextlib
     import csv
     import sys
