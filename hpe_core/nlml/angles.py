@@ -17,21 +17,21 @@ ORDERS = {
 }
 
 
-def check_order(order):
-    """Raises HpeError for an unknown order."""
+def check_order(order: str) -> str:
+    """The order. Raises HpeError for an unknown order."""
     if order not in ORDERS:
         raise HpeError(f"angle order '{order}' is unknown, known: {', '.join(ORDERS)}")
     return order
 
 
-def matrix_from_angles(angles_rad, order):
+def matrix_from_angles(angles_rad: np.ndarray, order: str) -> np.ndarray:
     """Rotations (..., 3, 3) from (..., 3) yaw, pitch, roll in radians."""
     angles = np.asarray(angles_rad, float)
     A, B, C = (axis_turn(axis, sign * angles[..., which]) for axis, sign, which in ORDERS[order])
     return A @ B @ C
 
 
-def angles_from_matrix(R, order):
+def angles_from_matrix(R: np.ndarray, order: str) -> np.ndarray:
     """Yaw, pitch, roll (..., 3) in radians of rotations (..., 3, 3); the middle turn lies in [-pi/2, pi/2]."""
     R = np.asarray(R, float)
     (i, sign_i, first), (j, sign_j, second), (k, sign_k, third) = ORDERS[order]
@@ -45,7 +45,7 @@ def angles_from_matrix(R, order):
     return angles
 
 
-def tangent_from_angles(angles_rad, order):
+def tangent_from_angles(angles_rad: np.ndarray, order: str) -> np.ndarray:
     """T (..., 3, 3): a small change d of yaw, pitch, roll turns the head by the rotation vector T d, left of R."""
     angles = np.asarray(angles_rad, float)
     T = np.empty(angles.shape + (3,))
@@ -56,7 +56,7 @@ def tangent_from_angles(angles_rad, order):
     return T
 
 
-def excess_deg(angles_rad, limits_deg):
+def excess_deg(angles_rad: np.ndarray, limits_deg: np.ndarray) -> np.ndarray:
     """How far (...,) the worst of yaw, pitch, roll (..., 3) rad lies beyond limits (3, 2) degrees; <= 0 inside."""
     degrees = np.degrees(angles_rad)
     limits = np.asarray(limits_deg, float)

@@ -1,16 +1,13 @@
 """Functions of the head's rotation that span the manifold: curves per Euler angle, or a basis on SO(3).
 
-Every basis has one small interface; N faces at once:
-  size                     number K of functions
-  from_rotation(R)         parameters (N, ...) of rotations (N, 3, 3)
-  rotation(parameters)     the way back
-  evaluate(parameters)     values (N, 1 + 3, K): the functions, then their derivatives by the three steps
-  step(parameters, delta)  parameters after a step (N, 3)
-  tangent(parameters)      T (N, 3, 3): a small step d turns the head by the rotation vector T d, left of R
-  arrays(), from_arrays()  what a model file stores
+`Basis` is the interface of both; N faces at once.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
@@ -20,6 +17,37 @@ MAX_DEGREE = 3
 MARGIN_RAD = np.radians(10.0)  # curves are not asked farther than this beyond their grid: they may go anywhere
 
 
+class Basis(Protocol):
+    """Functions of N rotations and their derivatives by small steps (N, 3)."""
+
+    kind: str  # by which a model file names it
+    size: int  # number K of functions
+
+    def from_rotation(self, R: np.ndarray) -> np.ndarray:
+        """Parameters (N, ...) of rotations (N, 3, 3)."""
+        ...
+
+    def rotation(self, parameters: np.ndarray) -> np.ndarray:
+        """Rotations (N, 3, 3) of parameters."""
+        ...
+
+    def evaluate(self, parameters: np.ndarray) -> np.ndarray:
+        """Values (N, 1 + 3, K): the functions, then their derivatives by the three steps."""
+        ...
+
+    def step(self, parameters: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Parameters after a step (N, 3)."""
+        ...
+
+    def tangent(self, parameters: np.ndarray) -> np.ndarray:
+        """T (N, 3, 3): a small step d turns the head by the rotation vector T d, left of R."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a model file stores; the class method `from_arrays` takes it."""
+        ...
+
+
 class RotationBasis:
     """Harmonics on SO(3) up to a degree: 1, the 9 entries of R, 25 of its action on quadrupoles, 49 of degree 3.
 
@@ -27,9 +55,9 @@ class RotationBasis:
     D_l(exp(e) R) = D_l(exp(e)) D_l(R): derivatives are products with constant matrices, everywhere regular.
     """
 
-    kind = "so3"
+    kind: str = "so3"
 
-    def __init__(self, degree):
+    def __init__(self, degree: int):
         if not 1 <= degree <= MAX_DEGREE:
             raise HpeError(f"degree of the basis on SO(3) must be 1 to {MAX_DEGREE}, got {degree}")
         self.degree = int(degree)
@@ -37,19 +65,19 @@ class RotationBasis:
         self._tensors = [_symmetric_traceless(n) for n in range(2, self.degree + 1)]
         self._generators = [_generators(n, Q) for n, Q in enumerate(self._tensors, 2)]
 
-    def from_rotation(self, R):
+    def from_rotation(self, R: np.ndarray) -> np.ndarray:
         return np.asarray(R, float)
 
-    def rotation(self, parameters):
+    def rotation(self, parameters: np.ndarray) -> np.ndarray:
         return parameters
 
-    def step(self, parameters, delta):
+    def step(self, parameters: np.ndarray, delta: np.ndarray) -> np.ndarray:
         return so3.matrix_from_rotvec(delta) @ parameters
 
-    def tangent(self, parameters):
+    def tangent(self, parameters: np.ndarray) -> np.ndarray:
         return np.broadcast_to(np.eye(3), (len(parameters), 3, 3))
 
-    def evaluate(self, parameters):
+    def evaluate(self, parameters: np.ndarray) -> np.ndarray:
         R = parameters
         n = len(R)
         out = np.zeros((n, 4, self.size))
@@ -67,12 +95,12 @@ class RotationBasis:
             start = stop
         return out
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         return {"degree": np.array(self.degree)}
 
     @classmethod
-    def from_arrays(cls, arrays):
-        return cls(int(_array(arrays, "degree", ())))
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "RotationBasis":
+        return cls(int(stored_array(arrays, "degree", ())))
 
 
 def _symmetric_traceless(rank):
@@ -118,9 +146,9 @@ class CurveBasis:
     s_n sin(n w) per row (c0, c1, s1, c2, s2, ...). Angles are kept within 10 degrees of the grid.
     """
 
-    kind = "curves"
+    kind: str = "curves"
 
-    def __init__(self, curves, order, coefficients, limits_deg):
+    def __init__(self, curves: str, order: str, coefficients: Sequence[np.ndarray], limits_deg: np.ndarray):
         if curves not in CURVES:
             raise HpeError(f"curves '{curves}' are unknown, known: {', '.join(CURVES)}")
         self.curves, self.order = curves, euler.check_order(order)
@@ -130,19 +158,19 @@ class CurveBasis:
         self._low = np.radians(self.limits_deg[:, 0]) - MARGIN_RAD
         self._high = np.radians(self.limits_deg[:, 1]) + MARGIN_RAD
 
-    def from_rotation(self, R):
+    def from_rotation(self, R: np.ndarray) -> np.ndarray:
         return np.clip(euler.angles_from_matrix(R, self.order), self._low, self._high)
 
-    def rotation(self, parameters):
+    def rotation(self, parameters: np.ndarray) -> np.ndarray:
         return euler.matrix_from_angles(parameters, self.order)
 
-    def step(self, parameters, delta):
+    def step(self, parameters: np.ndarray, delta: np.ndarray) -> np.ndarray:
         return np.clip(parameters + delta, self._low, self._high)
 
-    def tangent(self, parameters):
+    def tangent(self, parameters: np.ndarray) -> np.ndarray:
         return euler.tangent_from_angles(parameters, self.order)
 
-    def evaluate(self, parameters):
+    def evaluate(self, parameters: np.ndarray) -> np.ndarray:
         values = [CURVES[self.curves](parameters[:, a], self.coefficients[a]) for a in range(3)]
         out = []
         for derived in (None, 0, 1, 2):
@@ -150,28 +178,28 @@ class CurveBasis:
             out.append((f[:, :, None, None] * g[:, None, :, None] * h[:, None, None, :]).reshape(len(f), -1))
         return np.stack(out, 1)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         named = dict(zip(("yaw_curves", "pitch_curves", "roll_curves"), self.coefficients, strict=True))
         return named | {"curves": np.array(self.curves), "order": np.array(self.order), "limits_deg": self.limits_deg}
 
     @classmethod
-    def from_arrays(cls, arrays):
-        coefficients = [_array(arrays, f"{axis}_curves", (None, None)) for axis in ("yaw", "pitch", "roll")]
-        curves, order = str(_array(arrays, "curves", ())), str(_array(arrays, "order", ()))
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "CurveBasis":
+        coefficients = [stored_array(arrays, f"{axis}_curves", (None, None)) for axis in ("yaw", "pitch", "roll")]
+        curves, order = str(stored_array(arrays, "curves", ())), str(stored_array(arrays, "order", ()))
         for c in coefficients:
             if (curves == "cosine" and c.shape[1] != 4) or c.shape[1] % 2 != curves.startswith("fourier"):
                 raise HpeError(f"{curves} curves cannot have {c.shape[1]} coefficients")
-        return cls(curves, order, coefficients, _array(arrays, "limits_deg", (3, 2)))
+        return cls(curves, order, coefficients, stored_array(arrays, "limits_deg", (3, 2)))
 
 
-def cosine(angle_rad, coefficients):
+def cosine(angle_rad: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values and derivatives, each (N, r), of a cos(b w + c) + d at angles (N,) rad; coefficients (r, 4)."""
     a, b, c, d = coefficients.T
     phase = b * angle_rad[:, None] + c
     return a * np.cos(phase) + d, -a * b * np.sin(phase)
 
 
-def fourier(angle_rad, coefficients):
+def fourier(angle_rad: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values and derivatives, each (N, r), of a Fourier series at angles (N,) rad; coefficients (r, 1 + 2 n)."""
     n = np.arange(1, coefficients.shape[1] // 2 + 1)
     phase = n * angle_rad[:, None]
@@ -182,10 +210,10 @@ def fourier(angle_rad, coefficients):
 
 
 CURVES = {"cosine": cosine, "fourier": fourier}
-BASES = {basis.kind: basis for basis in (RotationBasis, CurveBasis)}
+BASES: dict[str, type[RotationBasis] | type[CurveBasis]] = {basis.kind: basis for basis in (RotationBasis, CurveBasis)}
 
 
-def _array(arrays, name, shape):
+def stored_array(arrays: Mapping[str, ArrayLike], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """The array of that name with a shape in which None stands for any number; raises HpeError."""
     if name not in arrays:
         raise HpeError(f"the NLML model lacks '{name}'")

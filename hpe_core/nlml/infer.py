@@ -5,6 +5,7 @@ form. The model's features are projected once per face on its P directions, so t
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.rigid import rigid_fit
 from hpe_core.nlml import angles as euler
 from hpe_core.nlml.landmarks import LEAST_SEEN, checked, original_normalised
+from hpe_core.nlml.model import Model
 
 MAX_ITERATIONS = 15
 BEYOND_DEG = 15.0  # a solution farther than this beyond the grid is not the manifold's to tell
@@ -43,11 +45,21 @@ class Estimates:
     converged: np.ndarray
     in_range: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.R_local)
 
 
-def infer(model, points, visible=None, max_iterations=MAX_ITERATIONS):
+class State(NamedTuple):
+    """Where the search of N faces stands."""
+
+    parameters: np.ndarray  # (N, ...) of the model's basis
+    identity: np.ndarray  # (N, r) in standard deviations
+    log_scale: np.ndarray  # (N,)
+
+
+def infer(
+    model: Model, points: np.ndarray, visible: np.ndarray | None = None, max_iterations: int = MAX_ITERATIONS
+) -> Estimates:
     """Estimates of faces with landmarks (N, M, 3), x right, y down, z away from the look-at camera, any origin.
 
     visible: (N, M) 0..1, None for all seen. Points are in metres for a model of normalisation "free" and in any unit
@@ -67,7 +79,7 @@ def infer(model, points, visible=None, max_iterations=MAX_ITERATIONS):
     )
 
 
-def _infer_chunk(model, points, visible, max_iterations):
+def _infer_chunk(model: Model, points: np.ndarray, visible: np.ndarray, max_iterations: int) -> Estimates:
     n, q = len(points), 4 + model.identities
     usable = np.isfinite(points).all((1, 2)) & np.isfinite(visible).all(1)
     usable &= np.where(usable, visible.sum(1), 0.0) >= LEAST_SEEN
@@ -96,7 +108,7 @@ def _infer_chunk(model, points, visible, max_iterations):
         noise_floor = 1e-12 * np.abs(cost)
         better = active & (cost - new_cost > -noise_floor)
         small = active & (np.abs(delta).max(-1) < STEP_TOLERANCE)
-        state = tuple(_where(better, a, b) for a, b in zip(trial, state, strict=True))
+        state = State(*(_where(better, new, old) for new, old in zip(trial, state, strict=True)))
         cost, H, g = _where(better, new_cost, cost), _where(better, new_H, H), _where(better, new_g, g)
         shrunk = damping * np.maximum(1.0 / 9.0, 1.0 - (2.0 * np.clip(gain, -1.0, 2.0) - 1.0) ** 3)
         damping = np.clip(np.where(better, shrunk, damping * growth), 1e-9, 1e9)
@@ -104,17 +116,17 @@ def _infer_chunk(model, points, visible, max_iterations):
         iterations += active
         converged |= small
         active &= ~small
-    return problem.estimates(state, cost, H, R_start, usable, converged, iterations)
+    return problem.estimates(state, cost, H, R_start=R_start, usable=usable, converged=converged, iterations=iterations)
 
 
-def _where(mask, a, b):
+def _where(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(mask.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
 
 
 class _Problem:
     """The misfit of a chunk of faces as a quadratic form in the model's P directions."""
 
-    def __init__(self, model, points, visible):
+    def __init__(self, model: Model, points: np.ndarray, visible: np.ndarray):
         self.model, self.points = model, points
         self.free = model.normalisation == "free"
         n, m = visible.shape
@@ -136,27 +148,27 @@ class _Problem:
         self.D, self.x = D, x
         self.effective = 3.0 * share.sum(1)
 
-    def rigid_alignment(self):
+    def rigid_alignment(self) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (N, 3, 3) that lay the mean frontal face on the points, and where they are determined (N,) bool."""
         mean = self.model.points(np.eye(3)[None])[0]
         fit = rigid_fit(mean, self.points, self.D.mean(2))
         return fit.R, fit.determinacy > LEAST_DETERMINACY
 
-    def start(self, R):
+    def start(self, R: np.ndarray) -> State:
         """Parameters, identity and ln(size) from rotations: the mean identity at unit size."""
         n = len(R)
-        return self.model.basis.from_rotation(R), np.zeros((n, self.model.identities)), np.zeros(n)
+        return State(self.model.basis.from_rotation(R), np.zeros((n, self.model.identities)), np.zeros(n))
 
-    def moved(self, state, delta):
+    def moved(self, state: State, delta: np.ndarray) -> State:
         parameters, z, log_scale = state
         turn = np.clip(delta[:, :3], -0.5, 0.5)  # no step beyond where the linear model means anything
-        return (
+        return State(
             self.model.basis.step(parameters, turn),
             z + delta[:, 3:-1],
             np.clip(log_scale + delta[:, -1], -_MAX_LOG_SCALE, _MAX_LOG_SCALE),
         )
 
-    def directions(self, state):
+    def directions(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """c (N, P) of s x(z, R) and its derivatives (N, 4 + r, P) by the step of rotation, identity and ln(size)."""
         model = self.model
         parameters, z, log_scale = state
@@ -169,7 +181,7 @@ class _Problem:
         last = both[:, :1] if self.free else np.zeros_like(both[:, :1])
         return both[:, 0], np.concatenate([both[:, 1:], s * parts[:, 0, 1:], last], 1)
 
-    def linearise(self, state):
+    def linearise(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cost (N,), Gauss-Newton matrix (N, q, q) and gradient (N, q)."""
         c, J = self.directions(state)
         _, z, log_scale = state
@@ -189,7 +201,17 @@ class _Problem:
             H[:, axis, axis] += tiny + 1e-12
         return 0.5 * cost, H, g
 
-    def estimates(self, state, cost, H, R_start, usable, converged, iterations):
+    def estimates(
+        self,
+        state: State,
+        cost: np.ndarray,
+        H: np.ndarray,
+        *,
+        R_start: np.ndarray,
+        usable: np.ndarray,
+        converged: np.ndarray,
+        iterations: np.ndarray,
+    ) -> Estimates:
         """Estimates of the chunk at the end of the search."""
         model = self.model
         parameters, z, log_scale = state

@@ -9,7 +9,7 @@ NOSE_AND_EYES = {68: (30, 36, 45), 468: (1, 33, 263), 478: (1, 33, 263)}
 LEAST_SEEN = 4.0  # a rotation needs at least this many landmarks' worth of weight
 
 
-def checked(points, visible, count):
+def checked(points: np.ndarray, visible: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Points (N, count, 3) and visibilities (N, count) in 0..1 as float64; visible None means all seen.
 
     Raises HpeError when the shapes are others. Values that are not finite are the caller's to reject.
@@ -23,7 +23,7 @@ def checked(points, visible, count):
     return points, np.clip(visible, 0.0, 1.0)
 
 
-def isotropic(normalised, width, height):
+def isotropic(normalised: np.ndarray, width: float, height: float) -> np.ndarray:
     """Pixels (..., 3) of landmarks (..., 3) that a detector gives as fractions of the image, z in units of the width.
 
     Without it a landmark set from an image that is not square is stretched and its pose is wrong.
@@ -31,7 +31,7 @@ def isotropic(normalised, width, height):
     return np.asarray(normalised, float) * [width, height, width]
 
 
-def original_normalised(points):
+def original_normalised(points: np.ndarray) -> np.ndarray:
     """The paper's normalisation of points (N, M, 3): nose tip at 0, unit distance of the outer eye corners.
 
     Rows whose eye corners coincide become NaN. Raises HpeError when M is not a known topology.
@@ -46,7 +46,7 @@ def original_normalised(points):
         return (points - points[..., nose, None, :]) / np.where(distance > 0, distance, np.nan)
 
 
-def centred_and_scaled(points, visible):
+def centred_and_scaled(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Points (N, M, 3) with weighted mean 0 and weighted root mean square radius 1: needs no particular landmark."""
     w = visible[..., None] / np.maximum(visible.sum(-1), 1e-9)[..., None, None]
     centred = points - (w * points).sum(-2, keepdims=True)

@@ -11,7 +11,7 @@ from hpe_core import model_store
 from hpe_core.errors import HpeError
 from hpe_core.network_card import parsed
 from hpe_core.nlml import angles as euler
-from hpe_core.nlml.bases import BASES, _array
+from hpe_core.nlml.bases import BASES, Basis, stored_array
 
 FORMAT = 1
 STORED = {"weights": np.float16}  # metres, up to 0.3: off by less than 0.1 mm, a twentieth of the landmarks' noise
@@ -27,7 +27,7 @@ _NUMBERS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Model:
     """x(z, R) = features @ sum_k basis_k(R) (weights_0k + sum_i z_i weights_ik), identity z ~ N(0, 1) per entry.
 
@@ -38,7 +38,7 @@ class Model:
     `order` that the training grid covers; covariance_scale: measured ratio of squared error to predicted variance.
     """
 
-    basis: object
+    basis: Basis
     weights: np.ndarray
     features: np.ndarray
     noise_std: np.ndarray
@@ -48,12 +48,12 @@ class Model:
     hidden_noise: float = 3.0
     log_scale_std: float = 0.1
     covariance_scale: float = 1.0
-    card: dict = field(default_factory=dict)
+    card: dict[str, object] = field(default_factory=dict)
     folded: np.ndarray = field(init=False, repr=False)  # (K, (1 + identities) P): one product per evaluation
 
     def __post_init__(self):
         for name, shape in _NUMBERS.items():
-            value = np.array(_array({name: getattr(self, name)}, name, shape), float)
+            value = np.array(stored_array({name: getattr(self, name)}, name, shape), float)
             if not np.all(np.isfinite(value)):
                 raise HpeError(f"'{name}' of the NLML model is not finite")
             object.__setattr__(self, name, value if shape else float(value))
@@ -74,16 +74,16 @@ class Model:
         object.__setattr__(self, "folded", np.ascontiguousarray(self.weights.transpose(1, 0, 2)).reshape(k, i * p))
 
     @property
-    def landmarks(self):
+    def landmarks(self) -> int:
         """Number M of landmarks."""
         return len(self.noise_std) // 3
 
     @property
-    def identities(self):
+    def identities(self) -> int:
         """Number of identity directions."""
         return len(self.weights) - 1
 
-    def points(self, R, identity=None):
+    def points(self, R: np.ndarray, identity: np.ndarray | None = None) -> np.ndarray:
         """Landmarks (N, M, 3) of rotations (N, 3, 3) with identities (N, r), the mean identity by default."""
         phi = self.basis.evaluate(self.basis.from_rotation(np.asarray(R, float)))[:, 0]
         parts = np.einsum("nk,ikp->nip", phi, self.weights)
@@ -91,7 +91,7 @@ class Model:
         c = parts[:, 0] + np.einsum("ni,nip->np", identity, parts[:, 1:])
         return (c @ self.features.T).reshape(len(phi), -1, 3)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the model and, beside it, its card as JSON. Numbers are kept as float32, weights as float16."""
         arrays = {name: np.asarray(getattr(self, name), STORED.get(name, np.float32)) for name in _NUMBERS}
         arrays |= {f"basis_{name}": value for name, value in self.basis.arrays().items()}
@@ -100,11 +100,11 @@ class Model:
         arrays["card"] = np.array(json.dumps(self.card))
         path = Path(path)
         with open(path, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
         path.with_suffix(".json").write_text(json.dumps(self.card, indent=1) + "\n")
 
 
-def load(path):
+def load(path: str | Path) -> Model:
     """The Model in a file that `Model.save` wrote. Raises HpeError, in one line, when it is none."""
     model_store.verify(path, model_store.sha256_of(model_store.read(path)))
     arrays = read_npz(path)
@@ -116,22 +116,40 @@ def load(path):
         raise HpeError(f"{path} is not an NLML model: {' '.join(str(error).split())}") from error
 
 
-def _from_arrays(arrays):
-    if int(_array(arrays, "format", ())) != FORMAT:
+def _from_arrays(arrays: dict[str, np.ndarray]) -> Model:
+    if int(stored_array(arrays, "format", ())) != FORMAT:
         raise HpeError(f"its format is {arrays['format']}, this version reads {FORMAT}")
-    kind = str(_array(arrays, "basis", ()))
+    kind = str(stored_array(arrays, "basis", ()))
     if kind not in BASES:
         raise HpeError(f"basis '{kind}' is unknown, known: {', '.join(BASES)}")
     own = {name.removeprefix("basis_"): value for name, value in arrays.items() if name.startswith("basis_")}
-    numbers = {name: np.array(_array(arrays, name, shape), float) for name, shape in _NUMBERS.items()}
-    texts = {name: str(_array(arrays, name, ())) for name in ("order", "normalisation")}
-    card = parsed(str(_array(arrays, "card", ())), "its card")
+
+    def numbers(name: str) -> np.ndarray:
+        return np.array(stored_array(arrays, name, _NUMBERS[name]), float)
+
+    return Model(
+        basis=BASES[kind].from_arrays(own),
+        weights=numbers("weights"),
+        features=numbers("features"),
+        noise_std=numbers("noise_std"),
+        limits_deg=numbers("limits_deg"),
+        hidden_noise=float(numbers("hidden_noise")),
+        log_scale_std=float(numbers("log_scale_std")),
+        covariance_scale=float(numbers("covariance_scale")),
+        order=str(stored_array(arrays, "order", ())),
+        normalisation=str(stored_array(arrays, "normalisation", ())),
+        card=_card_of(arrays),
+    )
+
+
+def _card_of(arrays: dict[str, np.ndarray]) -> dict[str, object]:
+    card = parsed(str(stored_array(arrays, "card", ())), "its card")
     if not isinstance(card, dict):
         raise HpeError("its card must be a JSON object")
-    return Model(basis=BASES[kind].from_arrays(own), card=card, **numbers, **texts)
+    return card
 
 
-def read_npz(path):
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """dict of the arrays in a .npz file; objects that would need pickle are refused. Raises HpeError."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -152,7 +170,7 @@ def read_npz(path):
     return arrays
 
 
-def shipped():
+def shipped() -> Path:
     """Path of the model that comes with the package. Raises HpeError when there is none."""
     path = model_store.WEIGHTS / "nlml.npz"
     if not path.is_file():

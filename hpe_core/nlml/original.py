@@ -1,5 +1,8 @@
 """Reads the original's `Factor_Matrices.npz` (U_id, U_yaw, U_pitch, U_roll) and `Trained_data.npz` (cosines, W)."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from hpe_core.errors import HpeError
@@ -18,7 +21,9 @@ SIGNS = (
 )
 
 
-def load_original(factors_path, trained_path, grids_deg=GRIDS_DEG):
+def load_original(
+    factors_path: str | Path, trained_path: str | Path, grids_deg: Sequence[np.ndarray] = GRIDS_DEG
+) -> Model:
     """A Model (normalisation "original", the paper's cosines) from the two files of one run.
 
     Identity prior: mean and covariance of the rows of U_id. Angles are turned to AFLW2000's signs by looking at what
@@ -83,18 +88,18 @@ def _folded(basis, U_id, W, limits):
     features = Vt[:kept].T
     noise = np.full(len(features), NOISE_EYE_DISTANCES)
     return Model(
-        basis,
-        weights @ features,
-        features,
-        noise,
-        limits,
+        basis=basis,
+        weights=weights @ features,
+        features=features,
+        noise_std=noise,
+        limits_deg=limits,
         order="aflw2000",
         normalisation="original",
         card={"name": "nlml_original", "source": "Factor_Matrices.npz and Trained_data.npz of the original"},
     )
 
 
-def axis_signs(model, step_deg=15.0):
+def axis_signs(model: Model, step_deg: float = 15.0) -> np.ndarray:
     """(3,) +1 where yaw, pitch and roll of a CurveBasis model turn its landmarks as AFLW2000 has them, -1 else.
 
     Measured by the rigid rotation between the landmarks at -step and +step.
