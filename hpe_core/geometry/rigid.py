@@ -1,42 +1,22 @@
-"""The rotation that lays one set of points on another (Kabsch 1976; with a scale: Umeyama 1991)."""
-
-from dataclasses import dataclass
+"""Rigid alignment of point sets (Kabsch, Acta Cryst. 1976)."""
 
 import numpy as np
 
-_LEAST_SPREAD = 1e-30  # of points_a, squared: below it they are one point
 
+def rotation_between_points(
+    model: np.ndarray, points: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations R (..., 3, 3) of the best points ~ s R model + t, and the singular values (..., 3) of what they share.
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RigidFit:
-    """points_b ~ scale R points_a + translation, in the least squares of the weighted points.
-
-    R: (..., 3, 3) in SO(3), whatever the points; scale: (...,), of the best similarity with that R; determinacy: (...,)
-    second singular value of the weighted covariance over the spread of points_a: 0 when all points of a set lie on one
-    line, where R is any of many.
+    model: (..., N, 3); points: (..., N, 3); weights: (..., N) of any sum, None for equal ones. Where the second singular
+    value is 0 the points lie on a line and R is one of many. The best s is the sum of the singular values over that of
+    the squares of the centred model, each by its weight (over the sum of weights).
     """
-
-    R: np.ndarray
-    scale: np.ndarray
-    determinacy: np.ndarray
-
-
-def rigid_fit(points_a: np.ndarray, points_b: np.ndarray, weights: np.ndarray | None = None) -> RigidFit:
-    """RigidFit of corresponding points (..., N, 3), finite, with weights (..., N) >= 0 of positive sum, None for equal.
-
-    The leading dimensions are broadcast: one set may be laid on many.
-    """
-    a, b = np.asarray(points_a, float), np.asarray(points_b, float)
-    w = np.ones(a.shape[-2]) if weights is None else np.asarray(weights, float)
-    w = w / w.sum(-1, keepdims=True)
-    a = a - w[..., None, :] @ a
-    b = b - w[..., None, :] @ b
-    U, s, Vt = np.linalg.svd(np.swapaxes(b * w[..., None], -1, -2) @ a)
-    sign = np.where(np.linalg.det(U @ Vt) < 0, -1.0, 1.0)  # never a mirror image
+    weights = np.ones(points.shape[:-1]) if weights is None else weights
+    share = (weights / weights.sum(-1, keepdims=True))[..., None]
+    model = model - (share * model).sum(-2, keepdims=True)
+    points = points - (share * points).sum(-2, keepdims=True)
+    U, s, Vt = np.linalg.svd(np.swapaxes(points * share, -1, -2) @ model)
+    sign = np.linalg.det(U @ Vt)
     U = np.concatenate([U[..., :2], U[..., 2:] * sign[..., None, None]], -1)
-    spread = np.maximum((w[..., None] * a**2).sum((-2, -1)), _LEAST_SPREAD)
-    return RigidFit(
-        R=U @ Vt,
-        scale=(s[..., 0] + s[..., 1] + sign * s[..., 2]) / spread,
-        determinacy=s[..., 1] / spread,
-    )
+    return U @ Vt, s

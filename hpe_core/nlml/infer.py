@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from hpe_core.geometry import so3
-from hpe_core.geometry.rigid import rigid_fit
+from hpe_core.geometry.rigid import rotation_between_points
 from hpe_core.nlml import angles as euler
 from hpe_core.nlml.landmarks import LEAST_SEEN, checked, original_normalised
 from hpe_core.nlml.model import Model
 
 MAX_ITERATIONS = 15
 BEYOND_DEG = 15.0  # a solution farther than this beyond the grid is not the manifold's to tell
-LEAST_DETERMINACY = 1e-6  # of the rigid alignment; landmarks on one line have none
 STEP_TOLERANCE = 1e-4  # rad and standard deviations
 _CHUNK = 64  # faces whose projections are in memory at once
 _MAX_LOG_SCALE = 1.0
@@ -151,8 +150,11 @@ class _Problem:
     def rigid_alignment(self) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (N, 3, 3) that lay the mean frontal face on the points, and where they are determined (N,) bool."""
         mean = self.model.points(np.eye(3)[None])[0]
-        fit = rigid_fit(mean, self.points, self.D.mean(2))
-        return fit.R, fit.determinacy > LEAST_DETERMINACY
+        w = self.D.mean(2)
+        w = w / w.sum(1, keepdims=True)
+        face = mean - np.einsum("nm,ma->na", w, mean)[:, None]
+        R, s = rotation_between_points(mean, self.points, w)
+        return R, s[:, 1] > 1e-6 * np.maximum((w[..., None] * face**2).sum((1, 2)), 1e-30)
 
     def start(self, R: np.ndarray) -> State:
         """Parameters, identity and ln(size) from rotations: the mean identity at unit size."""

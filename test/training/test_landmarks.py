@@ -10,7 +10,7 @@ pytest.importorskip("cv2")
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.landmarks68 import FLIP_68, REFERENCE_LANDMARKS_M
-from hpe_core.geometry.rigid import rigid_fit
+from hpe_core.geometry.rigid import rotation_between_points
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec
 from training.label import landmarks as lm
 from training.label.shards import FaceLabel, FaceLandmarks, ShardWriter, encode
@@ -60,7 +60,7 @@ def test_depth_is_turned_until_the_rigid_fit_gives_the_label_back():
     label = label_of(turn("y", 30))
     mesh = mesh_seen(label_of(turn("x", 6) @ turn("y", 24)))
     points, _ = MEAN.local_points(mesh, label)
-    R = rigid_fit(lm.landmarks68(MEAN.points_m), lm.landmarks68(points), lm.FIT_WEIGHT).R
+    R = rotation_between_points(lm.landmarks68(MEAN.points_m), lm.landmarks68(points), lm.FIT_WEIGHT)[0]
     assert np.degrees(geodesic_angle(R, label.R_local)) < 1  # what is left is roll
     np.testing.assert_allclose(points[:, :2] * 500 + label.centre_px, mesh[:, :2])  # the image positions stay
 

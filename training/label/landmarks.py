@@ -30,7 +30,7 @@ from scipy.spatial import Delaunay
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
-from hpe_core.geometry.rigid import rigid_fit
+from hpe_core.geometry.rigid import rotation_between_points
 from training.label.shards import UNKNOWN, FaceLabel, FaceLandmarks
 
 MEAN_MESH_FILE = Path(__file__).with_name("mean_mesh.json")
@@ -93,7 +93,7 @@ class MeanMesh:
         scale = points[:, :2].std() / model[:, :2].std()
         if not SCALE_RANGE[0] < scale < SCALE_RANGE[1]:
             return None, "face mesh of another size than the label"
-        R = rigid_fit(landmarks68(self.points_m), landmarks68(points), FIT_WEIGHT).R
+        R = rotation_between_points(landmarks68(self.points_m), landmarks68(points), FIT_WEIGHT)[0]
         if np.trace(R @ label.R_local.T) < 1 + 2 * np.cos(np.radians(MAX_ROTATION_DEG)):
             return None, f"face mesh turned by more than {MAX_ROTATION_DEG} deg from the label"
         return with_consistent_depth(points, model), ""

@@ -9,7 +9,7 @@ import numpy as np
 from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import OWN_DETECTION, Absent
 from hpe_core.geometry.lookat import global_from_local
-from hpe_core.geometry.rigid import rigid_fit
+from hpe_core.geometry.rigid import rotation_between_points
 from training.label.landmarks import FIT_WEIGHT, MeanMesh, landmarks68
 
 MAX_FACES = 8
@@ -51,7 +51,7 @@ class MediaPipePeer:
             if index is None:
                 out.append(Answer(sample, reason=OTHER_FACES if len(boxes) else NO_FACE, false=false))
                 continue
-            R = rigid_fit(self._head, landmarks68(points[index]), FIT_WEIGHT).R
+            R = rotation_between_points(self._head, landmarks68(points[index]), FIT_WEIGHT)[0]
             if not sample.local:
                 R = global_from_local(R, camera.rays(0.5 * (boxes[index, :2] + boxes[index, 2:])), 1.0)[0]
             out.append(Answer(sample, R, false=false))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpe_core.geometry.rigid import rotation_between_points
 from training.render.assets import Surface
 
 
@@ -58,3 +59,9 @@ class Look:
     extras_seed: int
     identity: np.ndarray | None = None  # (100,) of ICT-FaceKit instead of MakeHuman's shape
     ict_expression: np.ndarray | None = None  # (57,)
+
+
+def scaled_rotation(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """s R (3, 3) of the best reference (N, 3) ~ s R points (N, 3) + t."""
+    R, singular = rotation_between_points(points, reference)
+    return singular.sum() / points.var(0).sum() * R

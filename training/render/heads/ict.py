@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hpe_core.geometry.rigid import rigid_fit
 from training.render import assets
 from training.render.assets import Surface
+from training.render.heads.head import scaled_rotation
 
 # v_head = R_HEAD_ICT @ diag(1, -1, -1) @ v_ict. At this tilt labels of renders agree with those of photos:
 # ICT's neutral landmarks on the mean face of 14,607 labelled photos give +2 (1 to 3) deg, three teachers on 120
@@ -71,8 +71,7 @@ class IctModel:
         """identity (100,) in standard deviations -> vertices (V, 3), and the map (R, scale, origin) that laid it there:
         the face is turned and scaled onto the mean face, the sellion is at the origin."""
         v = self.neutral + np.tensordot(identity.astype(np.float32), self.identity, 1)
-        fit = rigid_fit(v[:FACE_VERTICES], self.reference)
-        M = size * fit.scale * fit.R
+        M = size * scaled_rotation(v[:FACE_VERTICES], self.reference)
         return (v - v[LANDMARKS[SELLION]]) @ M.T, M
 
     def face(self, identity, expression, size=1.0) -> np.ndarray:

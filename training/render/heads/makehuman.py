@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hpe_core.geometry.rigid import rigid_fit
 from training.render import assets
 from training.render.assets import Proxy
 from training.render.heads import extras, landmarks, people
-from training.render.heads.head import Head, Look, Part
+from training.render.heads.head import Head, Look, Part, scaled_rotation
 
 # Turns MakeHuman's axes (after the flip to y down, z back) into the canonical orientation of 300W-LP / BFM:
 # v_head = R_HEAD_MESH @ v_mesh. Measured with calibrate.py: consensus of three teachers trained on 300W-LP (3DDFA_V2,
@@ -88,8 +87,8 @@ class HeadModel:
         The sellion goes exactly to the origin. Aligning rotation and size on the whole face keeps the canonical
         orientation the same for all identities, whatever their targets do to the skull.
         """
-        fit = rigid_fit(shape[self.face], self.reference[self.face])
-        M, origin = 0.1 * size * fit.scale * R_HEAD_MESH @ FLIP @ fit.R, shape[SELLION].mean(0)
+        onto_reference = scaled_rotation(shape[self.face], self.reference[self.face])
+        M, origin = 0.1 * size * R_HEAD_MESH @ FLIP @ onto_reference, shape[SELLION].mean(0)
         return lambda v: (v - origin) @ M.T
 
     def build(self, look: Look) -> Head:
