@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import torch
 
+from hpe_core.io.shards import LABEL
 from training import fit
+from training.data.labels import FaceLabel
 from training.data.scenes import SceneMaker
-from training.data.shards import Labels, ShardSet
+from training.data.shards import ShardSet
 from training.losses.head6dof import loss_terms
 from training.networks import head6dof
 
@@ -46,12 +48,9 @@ class Scenes(torch.utils.data.Dataset):
         return torch.from_numpy(np.ascontiguousarray(image)), faces_from(labels)
 
 
-def faces_from(labels):
-    """Labels as float32 tensors by name."""
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(getattr(labels, name))).float()
-        for name in Labels.__dataclass_fields__
-    }
+def faces_from(labels: FaceLabel) -> dict[str, torch.Tensor]:
+    """A FaceLabel as float32 tensors by name."""
+    return {name: torch.from_numpy(np.ascontiguousarray(getattr(labels, name))).float() for name in LABEL}
 
 
 def collate(samples):

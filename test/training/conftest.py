@@ -61,7 +61,13 @@ def rigid_model():
             for b in range(3):
                 weights[:, 1 + 3 * a + b, :, a] = shapes[:, :, b]
         limits = [[-90.0, 90.0], [-60.0, 60.0], [-60.0, 60.0]]
-        return Model(RotationBasis(1), weights.reshape(3, 10, -1), np.eye(3 * m), np.full(3 * m, noise_std), limits)
+        return Model(
+            basis=RotationBasis(1),
+            weights=weights.reshape(3, 10, -1),
+            features=np.eye(3 * m),
+            noise_std=np.full(3 * m, noise_std),
+            limits_deg=limits,
+        )
 
     return make
 

@@ -12,8 +12,9 @@ from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.landmarks68 import FLIP_68, REFERENCE_LANDMARKS_M
 from hpe_core.geometry.rigid import rotation_between_points
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec
+from training.data.labels import FaceLabel, FaceLandmarks
+from training.data.shards import ShardWriter, encode
 from training.label import landmarks as lm
-from training.label.shards import FaceLabel, FaceLandmarks, ShardWriter, encode
 
 MEAN = lm.MeanMesh.load()
 
@@ -23,7 +24,7 @@ def turn(axis, degrees):
 
 
 def label_of(R, size_px=100.0):
-    return FaceLabel(R, np.array([60.0, 70.0]), size_px, 1.0, 1.0)
+    return FaceLabel(R_local=R, centre_px=np.array([60.0, 70.0]), size_px=size_px, rot_std_deg=1.0, weight=1.0)
 
 
 def mesh_seen(label, points_m=None):
@@ -97,7 +98,7 @@ def test_a_frontal_face_shows_all_landmarks_and_a_profile_one_side():
 def test_shards_get_three_arrays_and_keep_the_rest(tmp_path):
     label = label_of(turn("y", 20))
     writer = ShardWriter(tmp_path)
-    unlabelled = FaceLabel(np.eye(3), np.array([5.0, 5.0]), 30.0, 180.0, 0.0)
+    unlabelled = FaceLabel.unknown(np.array([5.0, 5.0]), 30.0)
     writer.add(encode(np.zeros((130, 120, 3), np.uint8)), "p", "s", [unlabelled, label, label])
     writer.flush()
     shard = dict(np.load(tmp_path / "shard_0000.npz"))

@@ -14,7 +14,9 @@ cv2 = pytest.importorskip("cv2")
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec  # noqa: E402
-from training.label import consensus, detect, profile, shards, sources, teachers  # noqa: E402
+from training.data import shards  # noqa: E402
+from training.data.labels import FaceLabel  # noqa: E402
+from training.label import consensus, detect, profile, sources, teachers  # noqa: E402
 from training.label.bfm_frame import BfmFrame  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -23,6 +25,10 @@ needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason=f"no dat
 
 def turn(axis, degrees):
     return matrix_from_rotvec(np.radians(degrees) * np.eye(3)["xyz".index(axis)])
+
+
+def face_label(R, centre_px, size_px):
+    return FaceLabel(R_local=R, centre_px=centre_px, size_px=size_px, rot_std_deg=1.0, weight=1.0)
 
 
 def camera_3ddfa(R, scale, x, y):
@@ -134,7 +140,7 @@ def test_iou_of_half_shifted_squares_is_a_third():
 
 def test_shards_return_what_was_written(tmp_path):
     writer = shards.ShardWriter(tmp_path, images_per_shard=2)
-    label = shards.FaceLabel(turn("y", 10), np.array([4.0, 5.0]), 30.0, 2.0, 1.0)
+    label = face_label(turn("y", 10), np.array([4.0, 5.0]), 30.0)
     for i in range(3):
         writer.add(shards.encode(np.full((8, 8, 3), 40 * i, np.uint8)), f"p{i}", f"s{i}", [label] * i)
     writer.flush()
@@ -173,7 +179,7 @@ def test_identity_mesh_paints_the_image_and_near_triangles_cover_far_ones():
 
 
 def test_skull_rim_of_a_frontal_head_is_its_radii():
-    label = shards.FaceLabel(np.eye(3), np.zeros(2), 100.0, 1.0, 1.0)
+    label = face_label(np.eye(3), np.zeros(2), 100.0)
     distance, depth = profile.skull_rim(label, np.array([[1.0, 0], [0, 1.0]]))
     np.testing.assert_allclose(distance, profile.SKULL_RADII_M[:2])
     np.testing.assert_allclose(depth, 0, atol=1e-12)

@@ -3,7 +3,9 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
-from training.data.shards import Labels, ShardSet
+from training.data import shards
+from training.data.labels import FaceLabel, FaceLandmarks
+from training.data.shards import ShardSet
 
 
 def grey(value, height=40, width=60):
@@ -66,9 +68,45 @@ def test_a_folder_without_shards_is_refused_by_name(tmp_path):
 
 
 def test_labels_are_selected_and_joined_row_by_row():
-    labels = Labels(np.zeros((3, 3, 3)), np.arange(6.0).reshape(3, 2), np.arange(3.0), np.zeros(3), np.ones(3))
+    labels = FaceLabel(
+        R_local=np.zeros((3, 3, 3)),
+        centre_px=np.arange(6.0).reshape(3, 2),
+        size_px=np.arange(3.0),
+        rot_std_deg=np.zeros(3),
+        weight=np.ones(3),
+    )
     picked = labels.where(np.array([True, False, True]))
     assert len(picked) == 2 and picked.size_px.tolist() == [0, 2]
-    joined = Labels.concatenate([Labels.empty(), picked, labels])
+    joined = FaceLabel.concatenate([FaceLabel.empty(), picked, labels])
     assert joined.size_px.tolist() == [0, 2, 0, 1, 2]
     assert joined.R_local.shape == (5, 3, 3)
+
+
+def test_a_label_comes_back_from_a_shard_with_its_landmarks_and_its_exact_pose(tmp_path):
+    rng = np.random.default_rng(0)
+    marks = FaceLandmarks(rng.normal(size=(68, 2)), rng.normal(size=68), np.ones(68))
+    label = FaceLabel(
+        R_local=aflw2000.to_matrix(EulerDeg(10.0, 20.0, 30.0)),
+        centre_px=np.array([3.0, 4.0]),
+        size_px=50.0,
+        rot_std_deg=0.5,
+        weight=1.0,
+        landmarks=marks,
+        K=np.diag([500.0, 500.0, 1.0]),
+        R_camera_head=np.eye(3),
+        t_camera_head_m=np.array([0.0, 0.0, 1.0]),
+    )
+    images = shards.packed([shards.encode(grey(90))]) | {"person": np.array(["p"]), "source": np.array(["s"])}
+    shards.write(tmp_path / "shard_0000.npz", images, FaceLabel.stack([label, label]), [0, 0])
+    back = FaceLabel.of_columns(shards.read(tmp_path / "shard_0000.npz"))
+    for key, value in label.columns().items():
+        np.testing.assert_allclose(back.columns()[key], [value, value], atol=1e-5)
+    assert ShardSet([tmp_path]).landmarks(0)[1].dtype == np.uint8
+
+
+def test_a_shard_without_faces_has_landmarks_of_none(tmp_path):
+    writer = shards.ShardWriter(tmp_path)
+    writer.add(shards.encode(grey(90)), "p", "s", [])
+    writer.flush()
+    points, visible = ShardSet([tmp_path]).landmarks(0)
+    assert points.shape == (0, 68, 3) and visible.shape == (0, 68)

@@ -9,7 +9,8 @@ from hpe_core.backends import create  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.pixels.canvas import letterbox  # noqa: E402
 from training import train_head6dof  # noqa: E402
-from training.data.shards import Labels, ShardSet  # noqa: E402
+from training.data.labels import FaceLabel  # noqa: E402
+from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
 from training.networks import head6dof  # noqa: E402
@@ -65,7 +66,7 @@ def test_a_batch_keeps_each_images_faces(shard_folder):
 
 
 def test_label_tensors_are_single_precision_even_without_faces():
-    tensors = faces_from(Labels.empty())
+    tensors = faces_from(FaceLabel.empty())
     assert tensors["R_local"].shape == (0, 3, 3)
     assert {t.dtype for t in tensors.values()} == {torch.float32}
 

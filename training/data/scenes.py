@@ -4,14 +4,14 @@ An image turned by an angle, scaled and mirrored turns, scales and mirrors the l
 size_px <- k size_px; flip: M R M), so every scene is as well labelled as its parts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.frames import mirrored
-from training.data.shards import Labels
+from training.data.labels import FaceLabel
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,21 @@ def similarity(scale, angle_rad, from_px, to_px):
 
 
 def transformed(labels, M, angle_rad, scale):
-    """Labels under the similarity M."""
+    """FaceLabel under the similarity M (2, 3), which turns by the angle and scales."""
     centre = labels.centre_px @ M[:, :2].T + M[:, 2]
-    return Labels(
-        axis_turn(2, angle_rad) @ labels.R_local, centre, labels.size_px * scale, labels.rot_std_deg, labels.weight
-    )
+    R = axis_turn(2, angle_rad) @ labels.R_local
+    return replace(labels, R_local=R, centre_px=centre, size_px=labels.size_px * scale)
 
 
 def flipped(image, labels, alpha):
     """Mirror image, labels and mask."""
     centre = labels.centre_px * [-1, 1] + [image.shape[1] - 1, 0]
-    labels = Labels(mirrored(labels.R_local), centre, labels.size_px, labels.rot_std_deg, labels.weight)
+    labels = replace(labels, R_local=mirrored(labels.R_local), centre_px=centre)
     return image[:, ::-1], labels, None if alpha is None else alpha[:, ::-1]
 
 
 class SceneMaker:
-    """Draws scenes from a ShardSet: `scene(rng)` -> canvas (H, W, 3) uint8 BGR and Labels on it.
+    """Draws scenes from a ShardSet: `scene(rng)` -> canvas (H, W, 3) uint8 BGR and the FaceLabel of its faces.
 
     weights: (images,) probability weights, so that rare poses can be seen more often.
     """
@@ -61,7 +60,7 @@ class SceneMaker:
     def scene(self, rng):
         """One scene; all randomness from `rng` (numpy Generator)."""
         cfg = self.config
-        canvas, labels = self._background(rng), Labels.empty()
+        canvas, labels = self._background(rng), FaceLabel.empty()
         parts = 1 if rng.random() < cfg.single_fraction else rng.integers(2, cfg.max_parts + 1)
         for part in range(parts):
             canvas, labels = self._paste(rng, canvas, labels, parts, may_fill=part == 0)
@@ -100,7 +99,7 @@ class SceneMaker:
             border = cv2.BORDER_REPLICATE
             if scale * min(image.shape[:2]) > 0.5 * cfg.width and rng.random() < 0.5:
                 border = cv2.BORDER_REFLECT  # one repeat to each side, no more
-                moved = Labels.concatenate([moved, _reflections(own, image.shape, M, scale)])
+                moved = FaceLabel.concatenate([moved, _reflections(own, image.shape, M, scale)])
         size = (cfg.width, cfg.height)
         if scale < 0.6:
             side = int(1 / scale) | 1  # an even kernel would shift the image by half a pixel
@@ -111,7 +110,7 @@ class SceneMaker:
             coverage = cv2.warpAffine(mask, M, size, flags=cv2.INTER_LINEAR)
         else:
             coverage = np.full((cfg.height, cfg.width), 255, np.uint8)
-        labels = Labels.concatenate([_hide_covered(labels, coverage), _inside(moved, cfg)])
+        labels = FaceLabel.concatenate([_hide_covered(labels, coverage), _inside(moved, cfg)])
         return _blend(warped, canvas, coverage, soft=alpha is not None), labels
 
     def _placement(self, rng, shape, own, parts):
@@ -144,10 +143,9 @@ def _reflections(own, shape, M, scale):
     x, y = own.centre_px[:, 0], own.centre_px[:, 1]
     xs, ys = (-1 - x, x, 2 * shape[1] - 1 - x), (-1 - y, y, 2 * shape[0] - 1 - y)
     copies = [np.stack([xs[i], ys[j]], -1) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    n = len(copies) * len(own)
     size = np.tile(own.size_px * scale, len(copies))
     centre = np.concatenate(copies) @ M[:, :2].T + M[:, 2]
-    return Labels(np.broadcast_to(np.eye(3), (n, 3, 3)), centre, size, np.zeros(n), np.zeros(n))
+    return FaceLabel.unknown(centre, size)
 
 
 def _inside(labels, cfg):
@@ -156,8 +154,7 @@ def _inside(labels, cfg):
     out = np.maximum.reduce([-x, -y, x - (cfg.width - 1), y - (cfg.height - 1)])
     cut = (out > -0.1 * labels.size_px) | (labels.size_px < 0.7 * cfg.size_px[0])
     weight = np.where(cut, 0.0, labels.weight)
-    labels = Labels(labels.R_local, labels.centre_px, labels.size_px, labels.rot_std_deg, weight)
-    return labels.where(out < 0.5 * labels.size_px)
+    return replace(labels, weight=weight).where(out < 0.5 * labels.size_px)
 
 
 def _hide_covered(labels, coverage):
@@ -166,8 +163,7 @@ def _hide_covered(labels, coverage):
         return labels
     share = np.array([_covered_share(coverage, c, s) for c, s in zip(labels.centre_px, labels.size_px, strict=True)])
     weight = np.where(share > 0.15, 0.0, labels.weight)
-    labels = Labels(labels.R_local, labels.centre_px, labels.size_px, labels.rot_std_deg, weight)
-    return labels.where(share < 0.7)
+    return replace(labels, weight=weight).where(share < 0.7)
 
 
 def _covered_share(coverage, centre, size):

@@ -13,10 +13,10 @@ import numpy as np
 
 from hpe_core.geometry.euler import aflw2000
 from hpe_core.geometry.so3 import rotvec_from_matrix
+from training.data.shards import read_shards
 from training.label.bfm_frame import BfmFrame
 from training.label.consensus import outline_box, position_and_size
 from training.label.make_shards import SIZE_PER_BOX
-from training.label.shards import read_shards
 from training.label.teachers import Teachers, geodesic_deg, mean_camera
 
 

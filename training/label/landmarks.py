@@ -31,7 +31,9 @@ from scipy.spatial import Delaunay
 from hpe_core.errors import HpeError
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.geometry.rigid import rotation_between_points
-from training.label.shards import UNKNOWN, FaceLabel, FaceLandmarks
+from hpe_core.io import shards as files
+from training.data import shards
+from training.data.labels import FaceLabel, FaceLandmarks
 
 MEAN_MESH_FILE = Path(__file__).with_name("mean_mesh.json")
 # Vertices of the face mesh whose mean is each of the 68 landmarks
@@ -189,44 +191,33 @@ def projected(mean: MeanMesh, points: np.ndarray, label: FaceLabel, image_shape)
     px = label.centre_px + p[:, :2] * label.size_px / REFERENCE_LENGTH_M
     h, w = image_shape[:2]
     inside = ((px >= -0.5) & (px < [w - 0.5, h - 0.5])).all(1)
-    return FaceLandmarks(px, p[:, 2], np.where(inside, mean.visible(points, label.R_local), UNKNOWN))
+    return FaceLandmarks(px, p[:, 2], np.where(inside, mean.visible(points, label.R_local), files.UNKNOWN))
 
 
 def labelled_meshes(shard: dict, mesh_of: FaceMesh):
     """(face index, image, FaceLabel, mesh or None) of every face of a shard with weight."""
     for j in np.flatnonzero(shard["weight"] > 0):
-        i = shard["face_image"][j]
-        image = cv2.imdecode(shard["blob"][shard["offset"][i] : shard["offset"][i + 1]], cv2.IMREAD_COLOR)
-        label = FaceLabel(
-            shard["R_local"][j].astype(float),
-            shard["centre_px"][j].astype(float),
-            float(shard["size_px"][j]),
-            float(shard["rot_std_deg"][j]),
-            float(shard["weight"][j]),
-        )
+        image, label = shards.decoded(shard, shard["face_image"][j]), shards.labels_of(shard, j)
         yield j, image, label, mesh_of(image, label)
 
 
 def add_landmarks(shard: dict, mesh_of: FaceMesh, mean: MeanMesh, counts: Counter) -> dict:
     """A copy of the shard with landmarks; `counts` learns what became of each face."""
-    n = len(shard["weight"])
-    px = np.full((n, 68, 2), np.nan, np.float32)
-    z = np.full((n, 68), np.nan, np.float32)
-    seen = np.full((n, 68), UNKNOWN, np.uint8)
+    known = FaceLandmarks.unknown(len(shard["weight"]))
     for j, image, label, mesh in labelled_meshes(shard, mesh_of):
         points, reason = (None, "no face mesh") if mesh is None else mean.local_points(mesh, label)
         counts[f"NaN: {reason}" if points is None else "landmarks"] += 1
         if points is not None:
             found = projected(mean, points, label, image.shape)
-            px[j], z[j], seen[j] = found.px, found.z_m, found.visible
-    return shard | {"landmarks_px": px, "landmarks_z_m": z, "landmarks_visible": seen}
+            known.px[j], known.z_m[j], known.visible[j] = found.px, found.z_m, found.visible
+    return shard | shards.stored(known.columns())
 
 
 def fit_mean(paths: list[Path], mesh_of: FaceMesh):
     """Write mean_mesh.json."""
     R, points = [], []
     for path in track(paths, "meshes"):
-        for _, _, label, mesh in labelled_meshes(dict(np.load(path)), mesh_of):
+        for _, _, label, mesh in labelled_meshes(shards.read(path), mesh_of):
             if mesh is not None:
                 R.append(label.R_local)
                 points.append((mesh[:, :2] - label.centre_px) * REFERENCE_LENGTH_M / label.size_px)
@@ -243,9 +234,7 @@ def main():
     parser.add_argument("--fit-mean", action="store_true", help="find the mean mesh instead")
     args = parser.parse_args()
 
-    paths = sorted(args.photos.glob("shard_*.npz"))
-    if not paths:
-        raise HpeError(f"no shard_*.npz in {args.photos}")
+    paths = shards.shard_paths(args.photos)
     mesh_of = FaceMesh()
     if args.fit_mean:
         return fit_mean(paths, mesh_of)
@@ -254,12 +243,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     mean, counts = MeanMesh.load(), Counter()
     for path in track(paths, "landmarks"):
-        with np.load(path) as data:
-            shard = add_landmarks({key: data[key] for key in data.files}, mesh_of, mean, counts)
-        partial = (args.out / path.name).with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **shard)
-        partial.rename(args.out / path.name)
+        shards.save(args.out / path.name, add_landmarks(shards.read(path), mesh_of, mean, counts))
     print(*(f"{n:6d} {what}" for what, n in sorted(counts.items())), sep="\n")
 
 

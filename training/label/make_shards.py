@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from training.data.labels import FaceLabel
+from training.data.shards import ShardWriter, encode
 from training.label.bfm_frame import BfmFrame
 from training.label.consensus import SPREAD_FLOOR_DEG, consensus, estimate, outline_box, position_and_size
 from training.label.detect import Detector, iou
-from training.label.shards import FaceLabel, ShardWriter, encode
 from training.label.sources import Photo, archive_names, choose_test_photos, read_photos
 from training.label.teachers import Teachers
 
@@ -38,7 +39,8 @@ def in_chunks(items: Iterable, n: int) -> Iterator[list]:
 
 def unknown_face(box: np.ndarray) -> FaceLabel:
     """Weight-0 record for a detector box (4,) x, y, w, h."""
-    return FaceLabel(np.eye(3), box[:2] + box[2:] / 2 - 0.5, SIZE_PER_BOX * float(np.sqrt(box[2:].prod())), 180.0, 0.0)
+    size_px = SIZE_PER_BOX * float(np.sqrt(box[2:].prod()))
+    return FaceLabel.unknown(box[:2] + box[2:] / 2 - 0.5, size_px)
 
 
 def label_photos(
@@ -66,8 +68,17 @@ def label_photos(
         elif iou(outline[k : k + 1], boxes[k : k + 1])[0, 0] < MIN_OUTLINE_IOU:
             reason = "mb05 outline off the detected box"
         counts[f"weight 0: {reason}" if reason else "kept"] += 1
-        std = max(SPREAD_FLOOR_DEG, float(spread[k]))
-        labels[i].append(unknown_face(boxes[k]) if reason else FaceLabel(mean[k], centre[k], float(size[k]), std, 1.0))
+        if reason:
+            labels[i].append(unknown_face(boxes[k]))
+            continue
+        known = FaceLabel(
+            R_local=mean[k],
+            centre_px=centre[k],
+            size_px=float(size[k]),
+            rot_std_deg=max(SPREAD_FLOOR_DEG, float(spread[k])),
+            weight=1.0,
+        )
+        labels[i].append(known)
     return labels
 
 

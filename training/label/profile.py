@@ -22,8 +22,9 @@ from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
+from training.data.labels import FaceLabel
+from training.data.shards import ShardWriter, encode, read_shards
 from training.label.landmarks import SELLION, FaceMesh, MeanMesh, projected
-from training.label.shards import FaceLabel, ShardWriter, encode, read_shards
 from training.label.sources import pad_blurred
 
 OUTPUT_PX = 256
@@ -201,7 +202,7 @@ def profile_photo(image, face_local_m, label, others, view: View, mean: MeanMesh
     R_delta = view.R_delta
     margin = (round(0.5 * image.shape[1]), round(0.5 * image.shape[0]))
     padded = pad_blurred(image, 0.5)
-    label = FaceLabel(label.R_local, label.centre_px + margin, label.size_px, label.rot_std_deg, label.weight)
+    label = replace(label, centre_px=label.centre_px + margin)
     lifted = lift(padded.shape, face_local_m, label)
 
     px = label.size_px / REFERENCE_LENGTH_M
@@ -218,12 +219,18 @@ def profile_photo(image, face_local_m, label, others, view: View, mean: MeanMesh
 
     angle = np.degrees(Rotation.from_matrix(R_delta).magnitude())
     std = float(np.hypot(label.rot_std_deg, 0.05 * angle))  # depth errors of the mesh turn into angle errors
-    label = FaceLabel(R_delta @ label.R_local, zoom * centre[:2] + shift, view.size_px, std, 1.0)
+    label = FaceLabel(
+        R_local=R_delta @ label.R_local,
+        centre_px=zoom * centre[:2] + shift,
+        size_px=view.size_px,
+        rot_std_deg=std,
+        weight=1.0,
+    )
     labels = [replace(label, landmarks=projected(mean, face_local_m @ R_delta.T, label, out.shape))]
     for f in others:
         at = zoom * (f.centre_px + margin) + shift
         if (at > 0).all() and (at < OUTPUT_PX).all():
-            labels.append(FaceLabel(np.eye(3), at, 1.3 * zoom * f.size_px, 180.0, 0.0))
+            labels.append(FaceLabel.unknown(at, 1.3 * zoom * f.size_px))
     return out, labels
 
 

@@ -16,6 +16,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.nlml import angles as euler
 from hpe_core.nlml.model import read_npz
+from training.data.shards import ShardSet, shard_paths
 from training.nlml import heads
 from training.nlml.sources import random_distance
 
@@ -90,8 +91,6 @@ def from_shards(folders, detector, limit=None):
 
     limit: most faces per folder, spread evenly over its images.
     """
-    from training.data.shards import ShardSet
-
     rows = []
     for folder in folders:
         shards, people = ShardSet([folder]), _people(folder)
@@ -115,7 +114,7 @@ def from_shards(folders, detector, limit=None):
 def _people(folder):
     """Person of every image of a folder of shards."""
     parts = []
-    for path in sorted(Path(folder).glob("shard_*.npz")):
+    for path in shard_paths(folder):
         with np.load(path) as shard:
             parts.append(shard["person"])
     return np.concatenate(parts)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import Progress
 
+from hpe_core.io.shards import name as shard_name
+from training.data import shards
+from training.data.labels import FaceLabel
 from training.render import assets
 
 _studio = None
@@ -38,41 +42,17 @@ def render_shard(job) -> int:
     return len(pictures)
 
 
-def write_shard(path: Path, pictures: list, sources: list[str]):
-    """Keys: see the training README; those of renders: alpha_*, landmarks_*, K, R_camera_head, t_camera_head_m."""
+def write_shard(path: Path, pictures: list, sources: list[str]) -> None:
+    """A shard (hpe_core.io.shards) of pictures, with masks, landmarks and exact poses."""
     from training.render.post import encode_jpeg
 
-    jpegs = [encode_jpeg(p.image, 93) for p in pictures]
-    alphas = [cv2.imencode(".png", p.alpha)[1].tobytes() for p in pictures]
-    faces = [face for p in pictures for face in p.faces]
-    labels, landmarks = [f.label for f in faces], [f.landmarks for f in faces]
-
-    def column(objects, name, kind=np.float32):
-        return np.array([getattr(o, name) for o in objects], kind)
-
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.savez(
-            file,
-            blob=np.frombuffer(b"".join(jpegs), np.uint8),
-            offset=offsets(jpegs),
-            alpha_blob=np.frombuffer(b"".join(alphas), np.uint8),
-            alpha_offset=offsets(alphas),
-            person=np.array(["+".join(f.person for f in p.faces) for p in pictures]),
-            source=np.array(sources),
-            face_image=np.repeat(np.arange(len(pictures), dtype=np.int32), [len(p.faces) for p in pictures]),
-            rot_std_deg=np.full(len(faces), 0.5, np.float32),
-            **{n: column(labels, n) for n in ("R_local", "centre_px", "size_px", "weight")},
-            **{n: column(labels, n) for n in ("K", "R_camera_head", "t_camera_head_m")},
-            landmarks_px=column(landmarks, "px"),
-            landmarks_z_m=column(landmarks, "z_m"),
-            landmarks_visible=column(landmarks, "visible", np.uint8),
-        )
-    part.rename(path)  # a shard is complete or absent
-
-
-def offsets(chunks: list[bytes]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(c) for c in chunks])]).astype(np.int64)
+    faces = [face for picture in pictures for face in picture.faces]
+    images = shards.packed([encode_jpeg(picture.image, 93) for picture in pictures])
+    images |= shards.packed([cv2.imencode(".png", picture.alpha)[1].tobytes() for picture in pictures], "alpha_")
+    images["person"] = np.array(["+".join(face.person for face in picture.faces) for picture in pictures])
+    images["source"] = np.array(sources)
+    labels = FaceLabel.stack([replace(face.label, landmarks=face.landmarks) for face in faces])
+    shards.write(path, images, labels, np.repeat(np.arange(len(pictures)), [len(p.faces) for p in pictures]))
 
 
 def main():
@@ -94,7 +74,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     starts = range(0, args.images, args.shard)
     jobs = [
-        (args.out / f"shard_{args.first_shard + k:04d}.npz", args.seed, i, min(i + args.shard, args.images), args.size)
+        (args.out / shard_name(args.first_shard + k), args.seed, i, min(i + args.shard, args.images), args.size)
         + (args.view, tuple(args.people))
         for k, i in enumerate(starts)
     ]

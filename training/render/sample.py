@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.geometry.lookat import lookat_rotation
+from training.data.labels import FaceLabel
 from training.render.gl import Scene
 
 APART_M, MIN_SIZE_PX = 0.4, 14.0  # of test views: distance between face centres, smallest face
+EXACT_STD_DEG = 0.5
 BACK_OF_HEAD = 0.08  # share of images that show the back of a head; weight 0
-
-
-@dataclass(frozen=True)
-class Label:
-    R_local: np.ndarray  # (3, 3)
-    centre_px: np.ndarray  # (2,)
-    size_px: float
-    weight: float
-    R_camera_head: np.ndarray
-    t_camera_head_m: np.ndarray
-    K: np.ndarray
 
 
 def pinhole(hfov_deg: float, width: int, height: int) -> np.ndarray:
@@ -53,19 +42,26 @@ def sample_angles(rng) -> tuple[EulerDeg, float]:
     return EulerDeg(yaw=yaw, pitch=heavy_tail(rng, 15, 60), roll=heavy_tail(rng, 12, 60)), weight
 
 
-def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> Label:
+def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     """Exact label of a pose seen through a pinhole K."""
     centre = R_camera_head @ FACE_CENTRE_M + t_camera_head_m
     d = np.linalg.norm(centre)
     cos = centre[2] / d
     size = K[0, 0] * REFERENCE_LENGTH_M / d * cos**-1.5
     pixel = (K @ centre)[:2] / centre[2]
-    return Label(
-        lookat_rotation(centre / d) @ R_camera_head, pixel, float(size), weight, R_camera_head, t_camera_head_m, K
+    return FaceLabel(
+        R_local=lookat_rotation(centre / d) @ R_camera_head,
+        centre_px=pixel,
+        size_px=float(size),
+        rot_std_deg=EXACT_STD_DEG,
+        weight=weight,
+        R_camera_head=R_camera_head,
+        t_camera_head_m=t_camera_head_m,
+        K=K,
     )
 
 
-def sample_label(rng, size: int) -> Label:
+def sample_label(rng, size: int) -> FaceLabel:
     """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image; its centre keeps inside."""
     while True:
         K = pinhole(rng.uniform(35, 110), size, size)
@@ -84,7 +80,7 @@ def sample_label(rng, size: int) -> Label:
     return label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M, weight)
 
 
-def sample_group(rng, width: int, height: int, count: int) -> list[Label]:
+def sample_group(rng, width: int, height: int, count: int) -> list[FaceLabel]:
     """Faces of a test view: one camera of 35 to 110 degrees, 0.4 to 2 m (a fifth up to 5 m), |yaw| <= 90, apart."""
     K, labels = pinhole(rng.uniform(35, 110), width, height), []
     for _ in range(2000):
@@ -107,7 +103,7 @@ def sample_group(rng, width: int, height: int, count: int) -> list[Label]:
     return labels
 
 
-def _centre(lab: Label) -> np.ndarray:
+def _centre(lab: FaceLabel) -> np.ndarray:
     return lab.R_camera_head @ FACE_CENTRE_M + lab.t_camera_head_m
 
 
@@ -138,7 +134,7 @@ def sample_light(rng, environment):
     return environment.rotated_sh(R_world_camera), exposure, direction, strength * warm, R_world_camera
 
 
-def sample_scene(rng, lab: Label, size: int, environment, pivot_m) -> tuple[Scene, np.ndarray]:
+def sample_scene(rng, lab: FaceLabel, size: int, environment, pivot_m) -> tuple[Scene, np.ndarray]:
     """-> (scene, R_world_camera)."""
     sh, exposure, direction, lights, R_world_camera = sample_light(rng, environment)
     scene = Scene(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.geometry.head import FACE_CENTRE_M
+from training.data.labels import FaceLabel, FaceLandmarks
 from training.render import assets, post
 from training.render.gl import Renderer, Scene
 from training.render.heads.head import Head, Look
@@ -16,7 +17,7 @@ from training.render.heads.occlusion import ambient_occlusion
 from training.render.heads.people import mean_shape
 from training.render.heads.photo_head import PhotoHeads
 from training.render.light import encode, load_environments
-from training.render.sample import Label, sample_body, sample_group, sample_label, sample_scene
+from training.render.sample import sample_body, sample_group, sample_label, sample_scene
 
 IMAGES_PER_PERSON = 4
 MAX_PEOPLE = 8
@@ -24,18 +25,9 @@ MIN_SEEN = 0.25  # of the landmarks; a face that is covered more gets weight 0
 
 
 @dataclass
-class Landmarks:
-    """The 68 points of one face."""
-
-    px: np.ndarray  # (68, 2) pixel centres at integers
-    z_m: np.ndarray  # (68,) depth in the look-at camera minus that of the face centre
-    visible: np.ndarray  # (68,) bool
-
-
-@dataclass
 class Face:
-    label: Label
-    landmarks: Landmarks
+    label: FaceLabel
+    landmarks: FaceLandmarks
     person: str
 
 
@@ -97,14 +89,14 @@ class Studio:
         rgba = self.renderer.draw(head.parts, look, replace(scene, hat_plane=head.hat_plane))
         return before_background(rgba, scene, environment, R_world_camera)
 
-    def landmarks(self, head: Head, scene: Scene, label: Label) -> Landmarks:
+    def landmarks(self, head: Head, scene: Scene, label: FaceLabel) -> FaceLandmarks:
         """Of a face in the last drawing."""
         camera = head.landmarks @ label.R_camera_head.T + label.t_camera_head_m
         pixel = camera @ label.K.T
         z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
-        return Landmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
+        return FaceLandmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
 
-    def face(self, head: Head, scene: Scene, label: Label, person: str) -> Face:
+    def face(self, head: Head, scene: Scene, label: FaceLabel, person: str) -> Face:
         """A face in the last drawing; its weight is 0 where too little of it is seen."""
         landmarks = self.landmarks(head, scene, label)
         seen = float(landmarks.visible.mean() >= MIN_SEEN)

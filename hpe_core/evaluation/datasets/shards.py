@@ -1,11 +1,10 @@
-"""The project's own labelled images: <folder>/shard_0000.npz ..., as training reads them (training.data.shards).
+"""The project's own labelled images: <folder>/shard_0000.npz ..., as training reads them (hpe_core.io.shards).
 
 A face of weight 0 has an unknown label: it is no Sample, but a detection there is not false either. Rendered sets add
 K, R_camera_head and t_camera_head_m, which make positions comparable.
 """
 
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +12,12 @@ from hpe_core.errors import HpeError
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
+from hpe_core.io.shards import EXACT, LABEL, LANDMARKS, PATTERN, encoded, paths
 from hpe_core.pixels.encodings import bgr_from_compressed
 
 NEEDED = ("blob", "offset", "face_image", "R_local", "centre_px", "size_px", "weight")
-EXACT = ("K", "R_camera_head", "t_camera_head_m")
+SHAPES = {key: LABEL[key] for key in ("R_local", "centre_px", "weight")} | EXACT
+SHAPES |= {"face_image": (), "landmarks_px": LANDMARKS["landmarks_px"]}
 # what bounds the 68 landmarks of a mean adult, head frame: jaw, chin, brows, tip of the nose
 OUTLINE_M = np.array(
     [
@@ -30,10 +31,10 @@ OUTLINE_M = np.array(
 
 def samples(folder):
     """Sample of every face of known label, image by image. Raises HpeError when there is no shard, or a broken one."""
-    paths = sorted(Path(folder).glob("shard_*.npz"))
-    if not paths:
-        raise HpeError(f"{folder} holds no shard_*.npz")
-    for path in paths:
+    shards = paths(folder)
+    if not shards:
+        raise HpeError(f"{folder} holds no {PATTERN}")
+    for path in shards:
         yield from _samples(path, _read(path))
 
 
@@ -47,9 +48,7 @@ def _read(path):
     if missing:
         raise HpeError(f"{path} has no {', '.join(missing)}")
     count, images = len(shard["size_px"]), len(shard["offset"]) - 1
-    shapes = {"R_local": (3, 3), "centre_px": (2,), "weight": (), "face_image": (), "landmarks_px": (68, 2)}
-    shapes |= {"K": (3, 3), "R_camera_head": (3, 3), "t_camera_head_m": (3,)}
-    for key, shape in shapes.items():
+    for key, shape in SHAPES.items():
         if key in shard and shard[key].shape != (count, *shape):
             raise HpeError(f"{path}: {key} must be {(count, *shape)}, got {shard[key].shape}")
     if count and not 0 <= shard["face_image"].min() <= shard["face_image"].max() < images:
@@ -65,15 +64,15 @@ def _samples(path, shard):
         known = faces[shard["weight"][faces] > 0]
         if not len(known):
             continue
-        encoded = shard["blob"][shard["offset"][i] : shard["offset"][i + 1]].tobytes()
+        jpeg = encoded(shard, i).tobytes()
         image_id = f"{path.stem}/{i}"
-        size = bgr_from_compressed(encoded).shape[:2] if exact else None
+        size = bgr_from_compressed(jpeg).shape[:2] if exact else None
         for number, face in enumerate(known):
             common = {
                 "box_px": boxes[face],
                 "size_px": float(shard["size_px"][face]),
                 "image_id": image_id,
-                "encoded": encoded,
+                "encoded": jpeg,
                 "others_px": boxes[faces[faces != face]],
             }
             name, index = f"{image_id}/{number}", len(boxes)

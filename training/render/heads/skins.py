@@ -20,7 +20,7 @@ import numpy as np
 from rich.progress import track
 from scipy.spatial.transform import Rotation
 
-from training.label.shards import read_shards
+from training.data.shards import packed, read_shards
 from training.render import assets
 from training.render.heads.ict import LANDMARKS, PITCH_ICT_DEG, IctModel
 
@@ -181,8 +181,7 @@ def main():
             continue
         people.append(person)
         jpegs.append(cv2.imencode(".jpg", texture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
-    offset = np.cumsum([0] + [len(j) for j in jpegs]).astype(np.int64)
-    np.savez(args.out, blob=np.frombuffer(b"".join(jpegs), np.uint8), offset=offset, person=np.array(people))
+    np.savez(args.out, **packed(jpegs), person=np.array(people))
     print(f"{len(jpegs)} textures of {tried} photos")
 
 
