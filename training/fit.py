@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 
-def commit():
+def commit() -> str:
     """Current git commit, with `+` when the tree has changes; `unknown` outside git."""
     options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
     try:
@@ -27,13 +27,13 @@ def commit():
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 
 
-def learning_rate(step, steps, peak):
+def learning_rate(step: int, steps: int, peak: float) -> float:
     """Linear warm-up over 200 steps, then a cosine to 1 % of the peak."""
     warm = min(1.0, (step + 1) / 200)
     return peak * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps))))
 
 
-def device():
+def device() -> str:
     """`cuda` where there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -105,12 +105,11 @@ def _restore(args, net, average, optimiser):
     return saved["step"]
 
 
-def parser(description, steps, batch):
-    """Options that every training script has."""
-    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(p: argparse.ArgumentParser, steps: int) -> None:
+    """Options that every network has; `steps` is the default of --steps."""
     p.add_argument("--out", required=True)
     p.add_argument("--steps", type=int, default=steps)
-    p.add_argument("--batch", type=int, default=batch)
+    p.add_argument("--batch", type=int, default=32)
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--ema", type=float, default=0.998)
     p.add_argument("--seed", type=int, default=0)
@@ -119,10 +118,9 @@ def parser(description, steps, batch):
     p.add_argument("--save-every", type=int, default=250)
     p.add_argument("--resume", help="checkpoint to go on from")
     p.add_argument("--restart-schedule", action="store_true", help="keep the weights of --resume, start at step 0")
-    return p
 
 
-def prepare(args):
+def prepare(args: argparse.Namespace) -> None:
     """Seed and thread count, before the network is built."""
     torch.manual_seed(args.seed)
     if args.threads:

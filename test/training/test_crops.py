@@ -11,12 +11,13 @@ from hpe_core.geometry import so3  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.landmarks68 import FLIP_68  # noqa: E402
+from training.batches.crops import Views, collate  # noqa: E402
 from training.data import crops  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.losses import crop6dof as crop_losses  # noqa: E402
 from training.networks import crop6dof  # noqa: E402
-from training.train_crop6dof import Views, collate, parser, train  # noqa: E402
+from training.train import parser, train  # noqa: E402
 
 torch.set_num_threads(1)
 SIDE, CROP_M = 128, 0.28
@@ -95,7 +96,7 @@ def test_two_views_of_a_face_lie_side_by_side(crop_file):
     data = Views([crop_file], crop6dof.Config(), seed=1, length=4)
     images, labels = collate([data[0], data[1]])
     assert images.shape == (4, SIDE, SIDE, 3) and images.dtype == torch.uint8
-    terms = crop_losses.loss_terms(perfect_rows(labels), labels)
+    terms = crop_losses.loss_terms(perfect_rows(labels), labels, crop6dof.Config())
     assert set(terms) == set(crop_losses.WEIGHTS)
     torch.testing.assert_close(collate([data[0]])[0], images[:2])
 
@@ -129,7 +130,7 @@ def labels_of(n=4):
 
 def test_the_truth_costs_nothing_but_what_is_said_about_uncertainty():
     labels = labels_of()
-    terms = crop_losses.loss_terms(perfect_rows(labels), labels)
+    terms = crop_losses.loss_terms(perfect_rows(labels), labels, crop6dof.Config())
     for name in ("rotation", "points", "consistency", "centre", "size", "landmarks"):
         assert terms[name].item() == pytest.approx(0.0, abs=2e-5)
     assert terms["visibility"].item() == pytest.approx(np.log(2.0))
@@ -138,7 +139,7 @@ def test_the_truth_costs_nothing_but_what_is_said_about_uncertainty():
 def test_a_turn_of_ten_degrees_costs_ten_degrees():
     labels = labels_of()
     turn = so3.matrix_from_rotvec(np.radians([0.0, 10.0, 0.0]))
-    terms = crop_losses.loss_terms(perfect_rows(labels, turn), labels)
+    terms = crop_losses.loss_terms(perfect_rows(labels, turn), labels, crop6dof.Config())
     assert np.degrees(terms["rotation"].item()) == pytest.approx(10.0, rel=1e-4)
     assert terms["consistency"].item() == pytest.approx(0.0, abs=2e-5)  # both views are wrong alike
 
@@ -147,7 +148,7 @@ def test_views_that_differ_cost_consistency_without_a_label():
     labels = labels_of() | {"weight": torch.zeros(4)}
     rows = perfect_rows(labels)
     rows[1] = perfect_rows(labels, so3.matrix_from_rotvec([0.0, 0.0, 0.3]))[1]
-    terms = crop_losses.loss_terms(rows, labels)
+    terms = crop_losses.loss_terms(rows, labels, crop6dof.Config())
     assert terms["consistency"].item() == pytest.approx(0.15, rel=1e-3)  # one pair of two
     assert terms["rotation"].item() == 0.0
 
@@ -158,7 +159,7 @@ def test_unknown_landmarks_cost_nothing_and_hidden_ones_half():
     labels["landmarks_m"][:, 0], labels["visible"][2:] = 0.0, 0.0
     rows = perfect_rows(labels)
     rows[:2, 17] = 0.2  # one reference length, where the landmark is seen
-    terms = crop_losses.loss_terms(rows, labels)
+    terms = crop_losses.loss_terms(rows, labels, crop6dof.Config())
     assert terms["landmarks"].item() == pytest.approx((1 + 1) / (1 + 1 + 0.5 + 0.5))
 
 
@@ -177,7 +178,7 @@ def test_rotation_nll_is_that_of_a_gaussian():
 
 @pytest.mark.train_smoke
 def test_two_steps_make_a_checkpoint_that_resumes_and_exports(crop_file, tmp_path):
-    options = ["--crops", str(crop_file), "--out", str(tmp_path / "run"), "--batch", "2"]
+    options = ["crop6dof", "--crops", str(crop_file), "--out", str(tmp_path / "run"), "--batch", "2"]
     options += ["--workers", "0", "--threads", "1"]
     train(parser().parse_args([*options, "--steps", "2"]))
     train(parser().parse_args([*options, "--steps", "3", "--resume", str(tmp_path / "run" / "last.pt")]))

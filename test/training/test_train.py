@@ -8,13 +8,14 @@ torch = pytest.importorskip("torch")
 from hpe_core.backends import create  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.pixels.canvas import letterbox  # noqa: E402
-from training import train_head6dof  # noqa: E402
+from training.batches.scenes import Scenes, collate, faces_from  # noqa: E402
 from training.data.labels import FaceLabel  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.fit import learning_rate  # noqa: E402
+from training.losses.head6dof import WEIGHTS, loss_terms  # noqa: E402
 from training.networks import head6dof  # noqa: E402
-from training.train_head6dof import Scenes, collate, faces_from, parser, train  # noqa: E402
+from training.train import parser, train  # noqa: E402
 
 torch.set_num_threads(1)  # waiting threads would cost more than they bring
 
@@ -79,18 +80,17 @@ def test_learning_rate_warms_up_over_200_steps_and_ends_at_one_percent():
 
 
 def test_every_loss_has_a_weight(shard_folder):
-    from training.losses.head6dof import loss_terms
-
     scenes = Scenes(ShardSet([shard_folder]), head6dof.Config(), seed=0, length=8)
     _, faces = collate([scenes[i] for i in range(8)])
     maps = [torch.zeros(8, 13, 256 // s, 320 // s) for s in (8, 16, 32)]
-    assert set(loss_terms(maps, faces, head6dof.Config())) == set(train_head6dof.LOSS_WEIGHTS)
+    assert set(loss_terms(maps, faces, head6dof.Config())) == set(WEIGHTS)
 
 
 @pytest.mark.train_smoke
 def test_two_steps_make_a_checkpoint_that_resumes_and_exports(shard_folder, tmp_path):
     out = tmp_path / "run"
     options = [
+        "head6dof",
         "--shards",
         str(shard_folder),
         "--out",

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from training.losses.head6dof import geodesic, matrix_from_sixd, scalar_nll
-from training.networks.crop6dof import LANDMARKS, SPEC
+from training.networks.crop6dof import LANDMARKS
 
 WEIGHTS = {
     "rotation": 4.0,
@@ -25,13 +25,13 @@ _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch
 _EYE = torch.eye(3)
 
 
-def loss_terms(rows, labels):
-    """Dict of scalars from rows (N, 289) and label tensors of `training.data.crops.random_view`.
+def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> dict[str, torch.Tensor]:
+    """Dict of scalars from rows (N, C), in `config.columns`, and label tensors of `training.data.crops.random_view`.
 
     Views 2k and 2k + 1 show one face.
     """
     rows = rows.cpu()
-    out = {name: rows[:, a:b] for name, (a, b) in SPEC["columns"].items()}
+    out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
     R = matrix_from_sixd(out["sixd"])
     share = labels["weight"] / (1.0 + (labels["rot_std_deg"] / LABEL_STD_DEG) ** 2)
     share = share / share.sum().clamp(min=1e-6)

@@ -6,6 +6,16 @@ from torch.nn import functional as F
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from training.networks.head6dof import cell_centres
 
+WEIGHTS = {
+    "score": 1.0,
+    "centre": 2.0,
+    "size": 1.0,
+    "rotation": 4.0,
+    "points": 2.0,
+    "rotation_nll": 0.1,
+    "size_nll": 0.1,
+    "centre_nll": 0.1,
+}
 POSITIVE_RADIUS = 0.22  # of size_px
 IGNORE_RADIUS = 0.45
 LEVEL_RANGE_PX = ((0.0, 44.0), (36.0, 110.0), (90.0, 1e9))
@@ -48,12 +58,14 @@ def assign(faces, config):
     return torch.cat(owner), torch.cat(counts)
 
 
-def loss_terms(raw_maps, faces_batch, config):
+def loss_terms(
+    raw_maps: list[torch.Tensor], faces_batch: list[dict[str, torch.Tensor]], config
+) -> dict[str, torch.Tensor]:
     """Dict of scalar losses: score, centre, size, rotation, points, and the three uncertainty terms.
 
     raw_maps: network output; faces_batch: list of face dicts per image, as in `assign` with R_local, rot_std_deg too.
     """
-    flat = torch.cat([m.flatten(2).transpose(1, 2) for m in raw_maps], 1).float()  # B L 13
+    flat = torch.cat([m.flatten(2).transpose(1, 2) for m in raw_maps], 1).float().cpu()  # B L 13
     assigned = [assign(faces, config) for faces in faces_batch]
     owner = torch.stack([a[0] for a in assigned])
     counts = torch.stack([a[1] for a in assigned])

@@ -30,6 +30,7 @@ SPEC = {
 }
 ROW = 289
 FREE_BATCH = True  # any number of crops
+BATCHES, LOSS, STEPS = "crops", "crop6dof", 20000  # of training.train: training/batches, training/losses
 SCALE_M = 0.1  # the network's own unit of length
 
 
@@ -44,9 +45,19 @@ class Config:
     hidden: int = 128
 
     @property
-    def input_hwc(self):
+    def input_hwc(self) -> tuple[int, int, int]:
         """Shape of one input crop."""
         return self.side, self.side, 3
+
+    @property
+    def crop_m(self) -> float:
+        """Width of a crop, as the batches cut it."""
+        return SPEC["crop_m"]
+
+    @property
+    def columns(self) -> dict[str, list[int]]:
+        """Columns of an output row, as the loss reads them."""
+        return SPEC["columns"]
 
 
 class Crop6DoF(nn.Module):

@@ -30,6 +30,7 @@ SPEC = {
 }
 RAW_CHANNELS = 13
 FREE_BATCH = False  # one image at a time
+BATCHES, LOSS, STEPS = "scenes", "head6dof", 6000  # of training.train: training/batches, training/losses
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Config:
     level_size_px: tuple = (24.0, 60.0, 150.0)
 
     @property
-    def input_hwc(self):
+    def input_hwc(self) -> tuple[int, int, int]:
         """Shape of one input image."""
         return self.height, self.width, 3
 

@@ -1,30 +1,29 @@
-"""Train crop6dof on stored face crops (training.data.crops).
+"""Batches of a crop network: stored face crops (training.data.crops), each shown as two random views at a time.
 
-    python -m training.train_crop6dof --crops CROPS.npz [CROPS.npz ...] --out runs/crop6dof --steps 20000
-
-Every face is shown as two random views at a time, for the consistency loss. The result is one file, `<out>/last.pt`,
-which training.deploy.export turns into the ONNX that ships (training.fit).
+The views of one face lie side by side, for the consistency loss.
 """
+
+import argparse
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
 
-from training import fit
 from training.data.crops import KEYS, random_view
-from training.losses.crop6dof import WEIGHTS, loss_terms
-from training.networks import crop6dof
 
 VIEWS = 2
 
 
 class Views(torch.utils.data.Dataset):
-    """Sample `index` of an endless seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
+    """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
+
+    config: of the network, with `side` and `crop_m`.
 
     Rare yaws are drawn more often: probability falls with the root of their number.
     """
 
-    def __init__(self, paths, config, seed, length):
+    def __init__(self, paths: Sequence[str], config, seed: int, length: int):
         stores = [np.load(path) for path in paths]
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
@@ -35,20 +34,20 @@ class Views(torch.utils.data.Dataset):
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int):
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, index])
         face = min(int(np.searchsorted(self.cumulative, rng.random(), side="right")), self.starts[-1] - 1)
         store = int(np.searchsorted(self.starts, face, side="right")) - 1
         crop = self.crops[store][face - self.starts[store]]
         label = {key: values[face] for key, values in self.labels.items()}
-        return [random_view(rng, crop, label, self.config.side, crop6dof.SPEC["crop_m"]) for _ in range(VIEWS)]
+        return [random_view(rng, crop, label, self.config.side, self.config.crop_m) for _ in range(VIEWS)]
 
 
-def collate(samples):
+def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Crops (2 B, S, S, 3) uint8 and a dict of label tensors (2 B, ...) float32."""
     views = [view for sample in samples for view in sample]
     crops = torch.from_numpy(np.stack([crop for crop, _ in views]))
@@ -56,19 +55,11 @@ def collate(samples):
     return crops, labels
 
 
-def train(args):
-    """Train, as `parser` says."""
-    fit.prepare(args)
-    config = crop6dof.Config()
-    data = Views(args.crops, config, args.seed, args.steps * args.batch)
-    fit.fit(crop6dof.build(config), config, data, collate, loss_terms, WEIGHTS, args)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `python -m training.train` for networks that learn from these batches."""
+    parser.add_argument("--crops", nargs="+", required=True, help="files that training.data.crops wrote")
 
 
-def parser():
-    p = fit.parser(__doc__, steps=20000, batch=32)
-    p.add_argument("--crops", nargs="+", required=True, help="files that training.data.crops wrote")
-    return p
-
-
-if __name__ == "__main__":
-    train(parser().parse_args())
+def dataset(args: argparse.Namespace, config) -> Views:
+    """The whole sequence of a run: steps * batch samples."""
+    return Views(args.crops, config, args.seed, args.steps * args.batch)
