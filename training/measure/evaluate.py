@@ -10,11 +10,8 @@ of LFW's test people also fit the one constant rotation per method with which al
 import argparse
 import json
 import sys
-import time
-from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import Progress
 
@@ -29,27 +26,18 @@ from hpe_core.evaluation.images.evaluate import (
 )
 from hpe_core.evaluation.images.scores import fitted_offset
 from hpe_core.evaluation.images.tables import markdown
-from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from training.measure import targets
+from training.measure.card import card_metrics
 from training.measure.conditions import conditions
+from training.measure.cost import cost_of
 from training.measure.peers import YUNET, peers
-from training.measure.video import evaluate_video, frames_of, video_methods
+from training.measure.sets import DEV, GIMBAL_LOCK, main_faces
+from training.measure.video import evaluate_video, video_methods
 
-DEV, GIMBAL_LOCK = "aflw2000_dev16", "image02773.jpg"
 FILES = (*NAMES, "targets.md")
 MIN_CONDITION_PX = 80  # smaller faces would be enlarged by a condition
-
-
-def main_faces(samples):
-    """Of every image the Sample of the largest face; the others are still known faces."""
-    groups = groupby(samples, key=lambda sample: sample.image_id or sample.name)
-    return [max(group, key=lambda s: np.prod(s.box_px[2:] - s.box_px[:2])) for _, group in map(_listed, groups)]
-
-
-def _listed(item):
-    return item[0], list(item[1])
 
 
 class Run:
@@ -127,128 +115,6 @@ def video_table(results):
             ]
         )
     return header, rows
-
-
-def cost_of(ours, data):
-    """dict weights_mb, cpu_ms, peers_cpu_ms (name -> number), fastest_peer_cpu_ms: one face in 640x480, one thread.
-
-    Processor time, so that other work on the machine does not count; frames and turns are those of bench.latency.
-    """
-    from bench import latency
-
-    cv2.setNumThreads(1)
-    frames = [latency.with_faces(frame, 1) for frame in latency.sample_frames(60)]
-    made = {n: p for n, p in latency.pipelines(data, 1).items() if not n.startswith(latency.OURS)}
-    present = {name: method.pipeline for name, method in ours.items() if not isinstance(method, Absent)}
-    made |= {name: _Timed(pipeline) for name, pipeline in present.items()}
-    times = {name: [] for name in made}
-    for first in range(0, len(frames), latency.BLOCK):
-        block = frames[first : first + latency.BLOCK]
-        for name, pipeline in made.items():
-            for number, frame in enumerate(block[: latency.WARM_UP] + block):
-                start = time.process_time()
-                pipeline.run(frame)
-                if number >= latency.WARM_UP:
-                    times[name].append(1e3 * (time.process_time() - start))
-    cpu_ms = {name: float(np.median(values)) for name, values in times.items()}
-    peers_ms = {name: ms for name, ms in cpu_ms.items() if name not in ours}
-    return {
-        "weights_mb": {name: _weights_mb(pipeline) for name, pipeline in present.items()},
-        "cpu_ms": {name: cpu_ms[name] for name in present},
-        "peers_cpu_ms": peers_ms,
-        "fastest_peer_cpu_ms": min(peers_ms.values(), default=None),
-    }
-
-
-class _Timed:
-    """A Pipeline as bench.latency times it."""
-
-    def __init__(self, pipeline):
-        self._pipeline, self._stamp_ns = pipeline, 0
-        pipeline.reset()
-
-    def run(self, frame):
-        self._stamp_ns += 66_666_667
-        camera = CameraModel.from_hfov(frame.shape[1], frame.shape[0], DEFAULT_HFOV_DEG)
-        result = self._pipeline.process(frame, camera, self._stamp_ns)
-        return len(result.faces), result.stage_s
-
-
-def _weights_mb(pipeline):
-    """Megabytes of every model file that a Pipeline uses."""
-    return sum(path.stat().st_size for path, _ in pipeline.models) / 1e6
-
-
-# --- the model card ------------------------------------------------------------------------------------------------
-
-
-def card_metrics(model, data, lfw_test=None, shards=(), limit=1000, video=True):
-    """dict of the numbers that a model's card carries: one model, no peers."""
-    methods = our_methods([model])
-    ((name, method),) = methods.items()
-    dev = labelled_images(data / "real_labelled" / DEV)
-    answers = answers_of(methods, dev, DEFAULT_HFOV_DEG)
-    everything = scored(methods, answers)[name]
-    regular = scored(methods, answers, without=[GIMBAL_LOCK])[name]
-    rows = everything.rows
-    euler, found = regular.summary["rotation"]["euler_mae_deg"], rows["status"] == "matched"
-    per_image = np.stack([np.abs(rows[f"{axis}_error_deg"]) for axis in ("yaw", "pitch", "roll")], -1)
-    out = {
-        DEV: {
-            "images": len(rows["image"]),
-            "found": int(found.sum()),
-            "missed": rows["image"][~found].tolist(),
-            "compared": "in the look-at camera",
-            "euler_mae_deg": [_two(euler[key]) for key in ("yaw", "pitch", "roll", "mean")],
-            "euler_mae_failures_counted_deg": _two(euler["mean_failures_as_mean_pose"]),
-            "geodesic_mean_deg": _two(regular.summary["rotation"]["geodesic_deg"]["mean"]),
-            "geodesic_all_mean_deg": _two(everything.summary["rotation"]["geodesic_deg"]["mean"]),
-            "per_image_deg": {
-                str(image): np.round(error, 1).tolist()
-                for image, error in zip(rows["image"][found], per_image[found], strict=True)
-            },
-        }
-    }
-    for key, folder in [("lfw_test", lfw_test)] * bool(lfw_test) + [(Path(f).name, f) for f in shards]:
-        samples = main_faces(labelled_images(folder, limit))
-        out[key] = _shard_metrics(scored(methods, answers_of(methods, samples, DEFAULT_HFOV_DEG))[name].summary)
-    if video:
-        out["video_headmove"] = _one_face(method.pipeline, data / "video_headmove" / "demo.mp4")
-    return out
-
-
-def _shard_metrics(summary):
-    counts, geodesic = summary["detection"], summary["rotation"]["geodesic_deg"]
-    nees = ((summary["uncertainty"] or {}).get("rotation") or {}).get("nees_over_dof")
-    return {
-        "images": counts["images"],
-        "found": counts["matched"],
-        "found_percent": _two(100.0 * counts["recall"]),
-        "false_faces_per_image_percent": _two(100.0 * counts["false_per_image"]),
-        "geodesic_to_label_median_deg": _two(geodesic["median"]),
-        "geodesic_to_label_p95_deg": _two(geodesic["p95"]),
-        "rms_error_over_published_std": None if nees is None else _two(np.sqrt(nees)),
-    }
-
-
-def _one_face(pipeline, path):
-    """Frames with exactly one face under the id most often seen."""
-    pipeline.reset()
-    ids = []
-    for stamp_ns, image in frames_of(path):
-        camera = CameraModel.from_hfov(image.shape[1], image.shape[0], DEFAULT_HFOV_DEG)
-        faces = pipeline.process(image, camera, stamp_ns).faces
-        ids.append(faces[0].face_id if len(faces) == 1 else None)
-    named = [i for i in ids if i]
-    most = max((named.count(i) for i in set(named)), default=0)
-    return {"frames": len(ids), "exactly_one_face_same_id": most, "ids": sorted(set(named))}
-
-
-def _two(value):
-    return None if value is None else round(float(value), 2)
-
-
-# --- the command -----------------------------------------------------------------------------------------------------
 
 
 def main(argv=None):
@@ -340,17 +206,16 @@ def save(out, run, ours):
     """Write everything that was measured so far (a long run that is broken off has its results); returns the text of
     what is no table of a set."""
     present = tuple(name for name, method in ours.items() if not isinstance(method, Absent))
-    rows = targets.targets(
-        targets.Measurements(
-            present,
-            run.tables[DEV],
-            run.tables[f"{DEV} without {GIMBAL_LOCK}"],
-            run.tables.get("render_test", {}),
-            run.conditions,
-            run.video,
-            run.cost,
-        )
+    measured = targets.Measurements(
+        ours=present,
+        dev_all=run.tables[DEV],
+        dev=run.tables[f"{DEV} without {GIMBAL_LOCK}"],
+        rendered=run.tables.get("render_test", {}),
+        conditions=run.conditions,
+        video=run.video,
+        cost=run.cost,
     )
+    rows = targets.targets(measured)
     plain = {name: {c: _medians(r) for c, r in by.items()} for name, by in run.conditions.items()}
     extra = {"conditions": plain, "video": run.video, "cost": run.cost, "targets": _plain(rows)}
     write_tables(out, run.tables, extra=extra)

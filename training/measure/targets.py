@@ -33,7 +33,7 @@ class Got:
 NOT_MEASURED = Got("not measured", None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurements:
     """Everything that was measured. Each name -> ImageResult or Absent of the same methods.
 

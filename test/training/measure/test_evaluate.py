@@ -17,7 +17,7 @@ from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
 from training.measure import conditions as evaluate_conditions
-from training.measure import evaluate, targets
+from training.measure import cost, evaluate, sets, targets
 from training.measure import video as evaluate_video
 from training.measure.conditions import conditions, off_axis, shrunk, with_jitter, without_lookat
 from training.measure.peers import LANDMARKS, NETWORKS, YUNET, Peer, peers
@@ -264,7 +264,7 @@ def results_of(error_deg, missed=0, R_true=None, **more):
 
 def measured(**more):
     empty = {"dev_all": {}, "dev": {}, "rendered": {}, "conditions": {}, "video": {}, "cost": {}}
-    return targets.Measurements(("ours",), **(empty | more))
+    return targets.Measurements(ours=("ours",), **(empty | more))
 
 
 def verdicts(measurements):
@@ -334,7 +334,7 @@ def test_jitter_is_compared_with_the_best_peer_that_is_as_late():
 
 def test_the_main_face_is_the_largest_of_its_image():
     faces = [sample((0.0, 0, 10, 10), name="a", image_id="i"), sample((0.0, 0, 20, 20), name="b", image_id="i")]
-    assert [s.name for s in evaluate.main_faces([*faces, sample(name="c", image_id="j")])] == ["b", "c"]
+    assert [s.name for s in sets.main_faces([*faces, sample(name="c", image_id="j")])] == ["b", "c"]
 
 
 @pytest.fixture
@@ -422,7 +422,7 @@ def test_cost_is_the_size_of_all_files_and_a_time_beside_the_peers(frontal_model
     monkeypatch.setattr(latency, "sample_frames", lambda count: [np.full((48, 64, 3), 90, np.uint8)] * 4)
     monkeypatch.setattr(latency, "with_faces", lambda frame, faces: frame)
     monkeypatch.setattr(latency, "pipelines", lambda data, threads: {"hpe_ros": None, "some peer": Peer()})
-    found = evaluate.cost_of(our_methods([frontal_model]) | {"gone": Absent("x", "y")}, tmp_path)
+    found = cost.cost_of(our_methods([frontal_model]) | {"gone": Absent("x", "y")}, tmp_path)
     assert found["weights_mb"] == {"fixed": Path(frontal_model).stat().st_size / 1e6}
     assert found["cpu_ms"]["fixed"] > 0 and set(found["peers_cpu_ms"]) == {"some peer"}
     assert found["fastest_peer_cpu_ms"] == found["peers_cpu_ms"]["some peer"]

@@ -19,7 +19,7 @@ from training.data.labels import FaceLabel  # noqa: E402
 from training.label import consensus, detect, profile, sources, teachers  # noqa: E402
 from training.label.bfm_frame import BfmFrame  # noqa: E402
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason=f"no data at {DATA}")
 
 

@@ -1,0 +1,19 @@
+"""The labelled images that are measured on."""
+
+from itertools import groupby
+
+import numpy as np
+
+from hpe_core.evaluation.images.sample import Sample
+
+DEV, GIMBAL_LOCK = "aflw2000_dev16", "image02773.jpg"
+
+
+def main_faces(samples: list[Sample]) -> list[Sample]:
+    """Of every image the Sample of the largest face; the others are still known faces."""
+    groups = groupby(samples, key=lambda sample: sample.image_id or sample.name)
+    return [max(group, key=_area_px2) for _, group in groups]
+
+
+def _area_px2(sample: Sample) -> float:
+    return float(np.prod(sample.box_px[2:] - sample.box_px[:2]))
