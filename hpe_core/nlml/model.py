@@ -48,7 +48,7 @@ class Model:
     hidden_noise: float = 3.0
     log_scale_std: float = 0.1
     covariance_scale: float = 1.0
-    card: dict[str, object] = field(default_factory=dict)
+    card: dict = field(default_factory=dict)
     folded: np.ndarray = field(init=False, repr=False)  # (K, (1 + identities) P): one product per evaluation
 
     def __post_init__(self):
@@ -142,7 +142,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Model:
     )
 
 
-def _card_of(arrays: dict[str, np.ndarray]) -> dict[str, object]:
+def _card_of(arrays: dict[str, np.ndarray]) -> dict:
     card = parsed(str(stored_array(arrays, "card", ())), "its card")
     if not isinstance(card, dict):
         raise HpeError("its card must be a JSON object")

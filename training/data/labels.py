@@ -48,7 +48,7 @@ class FaceLabel:
     t_camera_head_m: np.ndarray | None = None  # (..., 3)
 
     def __len__(self) -> int:
-        return len(self.size_px)
+        return int(np.size(self.size_px))
 
     def columns(self) -> dict[str, np.ndarray]:
         """What is known, by the keys of a shard."""
@@ -88,7 +88,7 @@ class FaceLabel:
     @staticmethod
     def empty() -> FaceLabel:
         """No faces."""
-        return FaceLabel(**{key: np.zeros((0, *shape)) for key, shape in LABEL.items()})
+        return FaceLabel.of_columns({key: np.zeros((0, *shape)) for key, shape in LABEL.items()})
 
 
 def _joined(join, labels: Sequence[FaceLabel]) -> FaceLabel:

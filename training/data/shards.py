@@ -18,15 +18,16 @@ class ShardSet:
     """All images of the shards in some folders, by index. Raises HpeError when a folder holds no shard."""
 
     def __init__(self, folders: Sequence[str | Path]):
-        self._shards: list[dict] = []
+        self._shards: list[dict[str, np.ndarray]] = []
+        self._faces: list[list[np.ndarray]] = []  # of each shard and image: the numbers of its faces
         self._index: list[tuple[int, int]] = []
         for folder in folders:
             for path in shard_paths(folder):
                 shard = read(path)
                 order = np.argsort(shard["face_image"], kind="stable")
                 images = np.arange(len(shard["offset"]) - 1)
-                shard["faces"] = np.split(order, np.searchsorted(shard["face_image"][order], images[1:]))
-                self._index += [(len(self._shards), i) for i in images]
+                self._faces.append(np.split(order, np.searchsorted(shard["face_image"][order], images[1:])))
+                self._index += [(len(self._shards), i) for i in range(len(images))]
                 self._shards.append(shard)
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class ShardSet:
         alpha = None
         if "alpha_blob" in shard:
             alpha = cv2.imdecode(files.encoded(shard, i, "alpha_"), cv2.IMREAD_GRAYSCALE)
-        return decoded(shard, i), labels_of(shard, shard["faces"][i]), alpha
+        return decoded(shard, i), labels_of(shard, self._faces[s][i]), alpha
 
     def landmarks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks (F, 68, 3) of the faces of one image, x and y in px, z in metres from the face centre's depth, NaN
@@ -47,7 +48,7 @@ class ShardSet:
         """
         s, i = self._index[index]
         shard = self._shards[s]
-        faces = shard["faces"][i]
+        faces = self._faces[s][i]
         points = shard["landmarks_px"][faces].astype(float)
         if "landmarks_z_m" not in shard:
             unknown = np.full(points.shape[:2], files.UNKNOWN, np.uint8)
@@ -58,7 +59,7 @@ class ShardSet:
         """Largest |yaw| (images,) of the labelled faces of each image; 0 where there is none."""
         yaws = np.zeros(len(self))
         for n, (s, i) in enumerate(self._index):
-            faces = self._shards[s]["faces"][i]
+            faces = self._faces[s][i]
             faces = faces[self._shards[s]["weight"][faces] > 0]
             if len(faces):
                 sine = np.clip(self._shards[s]["R_local"][faces, 0, 2], -1, 1)
@@ -81,8 +82,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def decoded(shard: dict[str, np.ndarray], image: int) -> np.ndarray:
-    """An image (H, W, 3) uint8 BGR of a shard."""
-    return cv2.imdecode(files.encoded(shard, image), cv2.IMREAD_COLOR)
+    """An image (H, W, 3) uint8 BGR of a shard. Raises HpeError when it is none."""
+    pixels = cv2.imdecode(files.encoded(shard, image), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise HpeError(f"image {image} of a shard cannot be decoded")
+    return pixels
 
 
 def labels_of(shard: dict[str, np.ndarray], faces: np.ndarray | int) -> FaceLabel:

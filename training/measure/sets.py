@@ -16,4 +16,4 @@ def main_faces(samples: list[Sample]) -> list[Sample]:
 
 
 def _area_px2(sample: Sample) -> float:
-    return float(np.prod(sample.box_px[2:] - sample.box_px[:2]))
+    return 0.0 if sample.box_px is None else float(np.prod(sample.box_px[2:] - sample.box_px[:2]))

@@ -1,5 +1,6 @@
 """What `hpe nlml build|fit|train|evaluate` do."""
 
+import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ FIT_NAMES = ("nlml.npz", "nlml.json", "report.json")
 FIT_NAMES += ("singular_values.png", "identity_directions.png", "factor_curves.png")
 
 
-def build(args):
+def build(args: argparse.Namespace) -> int:
     """A tensor, or samples of shards or labelled images."""
     if args.shards or args.images:
         return _build_samples(args)
@@ -58,9 +59,10 @@ def _build_samples(args):
         raise HpeError("measuring images needs --detector FILE.onnx, the crop network")
     check_new_file(args.out, args.overwrite, [args.detector])
     detector = CropDetector(args.detector)
-    made = samples.from_images(args.images, detector) if args.images else None
     if args.shards:
         made = samples.from_shards(args.shards, detector, args.limit)
+    else:
+        made = samples.from_images(args.images, detector)
     with new_file(args.out, args.overwrite, [args.detector]) as path:
         made.save(path)
     print(
@@ -69,7 +71,7 @@ def _build_samples(args):
     return 0
 
 
-def fit(args):
+def fit(args: argparse.Namespace) -> int:
     """Model, report.json and plots in the output folder."""
     settings, built = _settings(args).fit, tensor.load(args.tensor)
     read = [path for path in (args.samples, args.config) if path]
@@ -119,7 +121,7 @@ def _fit(args, settings, built, folder):
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def train(args):
+def train(args: argparse.Namespace) -> int:
     """ff.onnx in the output folder, compared with the model it was made from."""
     from training.nlml import train_ff
 
@@ -130,7 +132,7 @@ def train(args):
     return 0
 
 
-def evaluate(args):
+def evaluate(args: argparse.Namespace) -> int:
     """Errors on samples, or on synthetic faces when none are given; the study of identity numbers with --tensor."""
     if args.original:
         from hpe_core.nlml.original import load_original
