@@ -36,7 +36,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--out", metavar="PATH", required=True, help="folder of the tensor; .npz file with --shards, --images"
     )
     build.add_argument("--overwrite", action="store_true", help="replace the .npz file; a tensor is never replaced")
-    build.add_argument("--data", metavar="DIR", help="folder with heads/ (default: ../shared/data beside the project)")
+    build.add_argument("--data", metavar="DIR", help="folder with heads/ (default: shared/data beside the checkout)")
     build.add_argument("--detector", metavar="FILE.onnx", help="crop network that measures landmarks")
     build.add_argument("--folder", metavar="DIR", help="images named by angles: DIR/identity/..._(yaw_pitch_roll).jpg")
     build.add_argument(

@@ -16,7 +16,7 @@ from hpe_core.nlml.landmarks import LEAST_SEEN, checked, original_normalised
 from hpe_core.nlml.model import Model
 
 MAX_ITERATIONS = 15
-BEYOND_DEG = 15.0  # a solution farther than this beyond the grid is not the manifold's to tell
+BEYOND_DEG = 15.0  # a solution farther than this beyond the grid is outside the model's range
 STEP_TOLERANCE = 1e-4  # rad and standard deviations
 _CHUNK = 64  # faces whose projections are in memory at once
 _MAX_LOG_SCALE = 1.0
@@ -26,7 +26,8 @@ _MAX_LOG_SCALE = 1.0
 class Estimates:
     """N faces. Rows that are not `converged` carry the rigid alignment with the mean face, or NaN where there is none.
 
-    R_local: (N, 3, 3); covariance_rad2: (N, 3, 3) of the left error e, truth = exp(e) R_local, look-at axes;
+    R_local: (N, 3, 3); covariance_rad2: (N, 3, 3) of the left error e, ground truth = exp(e) R_local, in the axes of
+    the face-centred camera;
     identity: (N, r) in standard deviations; scale: (N,) size of the landmarks in the model's unit size;
     offset: (N, 3) where the model's origin (the face centre C) lies among the landmarks, in their unit;
     size_covariance: (N, 4, 4) of offset and ln(scale); residual: (N,) root mean square of the weighted misfit, 1 is
@@ -59,7 +60,7 @@ class State(NamedTuple):
 def infer(
     model: Model, points: np.ndarray, visible: np.ndarray | None = None, max_iterations: int = MAX_ITERATIONS
 ) -> Estimates:
-    """Estimates of faces with landmarks (N, M, 3), x right, y down, z away from the look-at camera, any origin.
+    """Estimates of faces with landmarks (N, M, 3), x right, y down, z away from the face-centred camera, any origin.
 
     visible: (N, M) 0..1, None for all seen. Points are in metres for a model of normalisation "free" and in any unit
     for "original". Raises HpeError when the shapes are not the model's.

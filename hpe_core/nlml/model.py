@@ -33,8 +33,8 @@ class Model:
 
     basis: see bases.py; weights: (1 + identities, K, P); features: (3 M, P), orthonormal columns, rows in the order
     x, y, z of each of M landmarks; noise_std: (3 M,) of one seen landmark coordinate; hidden_noise: factor >= 1 on it
-    where a landmark is hidden; normalisation: "free" (metres, size and place are solved for) or "original" (nose at 0,
-    unit distance of the eyes); log_scale_std: prior of ln(size); limits_deg: (3, 2) range of yaw, pitch, roll in
+    where a landmark is hidden; normalisation: "free" (metres, scale and translation are solved for) or "original" (nose
+    at 0, unit distance of the eyes); log_scale_std: prior of ln(size); limits_deg: (3, 2) range of yaw, pitch, roll in
     `order` that the training grid covers; covariance_scale: measured ratio of squared error to predicted variance.
     """
 

@@ -1,6 +1,6 @@
 """Write the pictures of a head that turns once around, with its true poses, for the tests.
 
-python -m training.bags.make_full_turn [--data ../shared/data] [--out test/hpe_core/full_turn]
+python -m training.bags.make_full_turn [--data ../shared/data] [--out test/hpe_core/pipeline/full_turn]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.render import assets, sample
 from training.render.studio import Studio
 
 WIDTH, HEIGHT, HFOV_DEG, COLUMNS, STEP_DEG, JPEG_QUALITY = 240, 180, 40.0, 10, 6, 72
-OUT = Path(__file__).resolve().parents[2] / "test" / "hpe_core" / "full_turn"
+OUT = Path(__file__).resolve().parents[2] / "test" / "hpe_core" / "pipeline" / "full_turn"
 
 
 def render_turn(studio: Studio, seed: int):

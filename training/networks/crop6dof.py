@@ -1,4 +1,4 @@
-"""crop6dof: one face in a look-at crop -> rotation with uncertainty, 68 visible or hidden landmarks, place and size.
+"""crop6dof: a face-centred crop -> rotation with uncertainty, 68 visible or hidden landmarks, translation and scale.
 
 Source: direct rotation as six numbers (Zhou et al., CVPR 2019), tangent-space Gaussian by a Cholesky factor as in
 OpNet (arXiv 2407.05357). Trunk: 3x3 convolutions with an identity branch, fused into one for inference (RepVGG).
@@ -14,7 +14,7 @@ from training.networks._blocks import RepConv, fuse, stage
 LANDMARKS = 68
 SPEC = {
     "name": "crop6dof",
-    "input": "uint8 BGR look-at crops (N, side, side, 3), centred on the face centre, `crop_m` metres wide",
+    "input": "uint8 BGR face-centred crops (N, side, side, 3), `crop_m` metres wide",
     "output": "float32 (N, 289): one row per crop, see `columns`",
     "crop_m": 0.28,
     "columns": {
