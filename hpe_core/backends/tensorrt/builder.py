@@ -180,7 +180,7 @@ def scratch_size(engine: Any) -> int:
 def new_context(trt: ModuleType, engine: Any, scratch: tuple[int, int] | None = None) -> Context:
     """An execution context. scratch: (address, bytes) to work in, shared with others that never run at the same time.
 
-    TensorRT for RTX is told to compile its kernels for a shape before it runs: a CUDA graph keeps those it captured.
+    TensorRT for RTX has to compile its kernels for a shape before it runs: a CUDA graph keeps those it captured.
     Raises HpeError when TensorRT makes none.
     """
     strategies: Any = getattr(trt, "ExecutionContextAllocationStrategy", None)  # since TensorRT 10.0

@@ -79,7 +79,7 @@ class EngineStore:
         """use(Entry) of the engine `key`, built now if it is not there.
 
         build() returns (plan bytes, facts dict); use(entry) returns anything and raises UnusableEngine when TensorRT
-        refuses the plan, which is then built anew, once. progress(text) hears what takes time.
+        refuses the plan, which is then built again, once. progress(text) hears what takes time.
         """
         entry, problem = self._read_or_problem(key)
         if entry is not None:
@@ -210,7 +210,7 @@ class EngineStore:
         """Raises HpeError when others than this user and root could put an engine into the folder."""
         try:
             status = os.stat(self.folder)
-        except (FileNotFoundError, NotADirectoryError):  # nothing to read; `_make_folder` raises where it cannot be made
+        except (FileNotFoundError, NotADirectoryError):  # nothing to read yet
             return
         except (OSError, ValueError) as error:
             raise HpeError(f"cannot use {self.folder} for engines: {getattr(error, 'strerror', error)}") from error
