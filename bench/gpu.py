@@ -28,7 +28,8 @@ from hpe_core.backends.tensorrt import gpu, network_file, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import CROP, WHOLE_IMAGE
-from hpe_core.pixels.canvas import SourceImage, crop_rows, letterbox_call
+from hpe_core.networks.network import prepared
+from hpe_core.pixels.canvas import SourceImage, crop_canvases, letterbox_canvas
 
 RESULTS = ROOT / "bench" / "results_gpu.csv"
 BATCHES = (1, 4, 16)
@@ -274,10 +275,10 @@ def path_of(backend, width, height, faces):
     image, middles, side = face_image(width, height)
     if backend.card.kind == WHOLE_IMAGE:
         _, canvas_height, canvas_width, _ = backend.input_shape
-        return lambda: letterbox_call(backend, SourceImage(image), canvas_width, canvas_height)[0]()
-    camera, crop_m = CameraModel.from_hfov(width, height, 60.0), backend.card.crop_m
+        return lambda: prepared(backend, letterbox_canvas(SourceImage(image), canvas_width, canvas_height)[0])()
+    camera, crop_m, crop_side = CameraModel.from_hfov(width, height, 60.0), backend.card.crop_m, backend.input_shape[1]
     rays, range_m = camera.rays(middles[:faces]), np.full(faces, camera.K[0, 0] * crop_m / side)
-    return lambda: crop_rows(backend, SourceImage(image), camera, rays, range_m, crop_m)
+    return lambda: prepared(backend, crop_canvases(SourceImage(image), camera, rays, range_m, crop_side, crop_m))()
 
 
 class WithoutSampler:
@@ -285,6 +286,9 @@ class WithoutSampler:
 
     def __init__(self, backend):
         self.card, self.input_shape, self.run = backend.card, backend.input_shape, backend.run
+
+    def samples(self, image_shape):
+        return False
 
 
 def measure_paths(path, seconds, flop_per_s, bytes_per_s, make_backend=tensorrt_engine):

@@ -31,7 +31,7 @@ from hpe_core.backends.tensorrt import parity
 from hpe_core.cli.bench import cpu_name
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 
 OURS = "hpe_ros"
 RESULTS = ROOT / "bench" / "results.csv"
@@ -51,7 +51,7 @@ start = time.perf_counter()
 import cv2
 from hpe_core.config import EstimatorConfig, PipelineConfig
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 cv2.setNumThreads(1)
 pipeline = Pipeline(PipelineConfig(EstimatorConfig(model=sys.argv[1], backend="onnxruntime")))
 image = cv2.resize(cv2.imread(sys.argv[2]), (640, 480))

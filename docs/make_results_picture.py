@@ -15,7 +15,7 @@ import numpy as np
 from hpe_core.config import PipelineConfig
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.output.overlay import draw
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 
 OUT = Path(__file__).with_name("results.jpg")
 COLUMNS, ROWS, TILE_PX = 5, 2, 240

@@ -15,35 +15,6 @@ MOST_COLUMNS, MOST_PIXELS = 10_000, 4096
 CROP_M = (0.05, 2.0)  # a face and what is around it, metres
 FACTOR = (1e-3, 1e3)  # of a calibration
 
-# what the estimators that come with the package read: kind, and columns with their widths
-ROWS = {
-    "head6dof": (
-        WHOLE_IMAGE,
-        {
-            "score": 1,
-            "centre_px": 2,
-            "size_px": 1,
-            "sixd": 6,
-            "rotation_std_rad": 1,
-            "size_rel_std": 1,
-            "centre_rel_std": 1,
-        },
-    ),
-    "crop6dof": (
-        CROP,
-        {
-            "sixd": 6,
-            "precision_factor": 6,
-            "centre_m": 2,
-            "log_size": 1,
-            "log_centre_std_m": 1,
-            "log_size_std": 1,
-            "landmarks_m": 3 * 68,
-            "visibility": 68,
-        },
-    ),
-}
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -56,9 +27,10 @@ class Calibration:
     correlation: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkCard:
-    """One network. kind: WHOLE_IMAGE or CROP; estimator: module of hpe_core.networks that reads its rows.
+    """One network. kind: WHOLE_IMAGE or CROP; estimator: module of hpe_core.networks that decodes its rows; quantised:
+    INT8.
 
     columns: name -> (first, end) of a row; row: how many columns a row has; crop_m: metres that a crop shows, None for
     whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes; raw:
@@ -80,6 +52,12 @@ class NetworkCard:
     def free_batch(self) -> bool:
         """Whether one call takes any number of images."""
         return isinstance(self.input_shape[0], str)
+
+
+def kind_of(card: dict[str, Any]) -> str:
+    """WHOLE_IMAGE or CROP, of the JSON object of a card: those of crops say how much they show."""
+    spec = card.get("spec")
+    return CROP if isinstance(spec, dict) and "crop_m" in spec else WHOLE_IMAGE
 
 
 def parsed(text: str, where: str) -> Any:
@@ -112,25 +90,26 @@ def _checked(values, input_shape):
     name, estimator = _text(card, "name"), _text(card, "estimator")
     spec = _group(card.get("spec"), "spec")
     columns = _columns(_group(spec.get("columns"), "spec.columns"))
-    kind, needed = ROWS.get(estimator, (CROP if "crop_m" in spec else WHOLE_IMAGE, {}))
-    for column, width in needed.items():
-        if column not in columns:
-            raise HpeError(f"spec.columns lacks '{column}', which {estimator} needs")
-        first, end = columns[column]
-        if end - first != width:
-            raise HpeError(f"column '{column}' of {estimator} must be {width} wide, got [{first}, {end}]")
-    crop_m = None
-    if kind == CROP:
-        crop_m = _number(spec.get("crop_m"), "spec.crop_m", *CROP_M)
-    elif "crop_m" in spec:
-        raise HpeError(f"spec.crop_m is for crops, {estimator} takes whole images")
+    kind = kind_of(card)
+    crop_m = _number(spec["crop_m"], "spec.crop_m", *CROP_M) if kind == CROP else None
     calibration = _calibration(_group(card.get("calibration", {}), "calibration"))
     precision = card.get("precision", "fp32")
     if precision not in PRECISIONS:
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got {_shown(precision)}")
     shape = _input_shape(input_shape, kind)
     row = max(end for _, end in columns.values())
-    return NetworkCard(name, kind, estimator, columns, row, crop_m, calibration, precision == "int8", shape, raw=values)
+    return NetworkCard(
+        name=name,
+        kind=kind,
+        estimator=estimator,
+        columns=columns,
+        row=row,
+        crop_m=crop_m,
+        calibration=calibration,
+        quantised=precision == "int8",
+        input_shape=shape,
+        raw=values,
+    )
 
 
 def _columns(spans):

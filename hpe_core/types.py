@@ -119,20 +119,30 @@ def primary_face(faces):
     return min(faces, key=lambda face: np.linalg.norm(face.pose.t_camera_head_m), default=None)
 
 
+# what FrameResult.counts always holds, as people read it; what a rotation source counts is named by itself
+COUNTED = {
+    "untracked": "faces without a free id",
+    "beyond_lens": "faces where the distortion has no inverse",
+    "unconfirmed": "faces not confirmed, not published",
+}
+
+
+def count_text(name: str) -> str:
+    """What a name in FrameResult.counts means."""
+    return COUNTED.get(name) or name.replace(".", " ")
+
+
 @dataclass(frozen=True, eq=False)
 class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
-    stage_s: seconds spent per stage; untracked: faces seen but dropped because all id slots were taken;
-    nlml: what hpe_core.rotations.landmarks counted in this image, None without NLML; beyond_lens: faces found where the
-    lens's distortion has no inverse (CameraModel.rays), which have no pose; unconfirmed: what the whole-image network
-    took for a face and the crop network did not, such as the back of a head: no pose of it is told.
+    stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces seen but dropped because all id slots
+    were taken; `beyond_lens`: faces found where the lens's distortion has no inverse (CameraModel.rays), which have no
+    pose; `unconfirmed`: what the whole-image network took for a face and the crop network did not, such as the back of
+    a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
     """
 
     stamp_ns: int
-    faces: tuple
-    stage_s: dict = field(default_factory=dict)
-    untracked: int = 0
-    nlml: dict | None = None
-    beyond_lens: int = 0
-    unconfirmed: int = 0
+    faces: tuple[Face, ...]
+    stage_s: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)

@@ -1,16 +1,7 @@
 """Inference backends, one file each. A backend module has `unavailable()` -> reason or None, and `Backend`.
 
-`Backend(model_path, threads, progress)` loads a model; `.card` is its NetworkCard, `.sha256` that of its file,
-`.input_shape` its input's shape, `.run(array)` its first output as float32, `.version` the library's. A first axis with
-a name instead of a number is free: `.run` takes any number of images, in several calls of the engine where that has a
-limit.
-progress(text) hears what takes long. HpeError when the model cannot be read. `create` adds `.choice`: which backend was
-taken and why, one line.
-
-A backend that cuts its network's inputs out of a whole image itself has `.samples(shape)`, whether it does so for
-images of a shape (H, W, 3), and `.run_on(source, nodes, spread)`, its first output for N canvases of a SourceImage.
-nodes (N, GRID, GRID, 2): image pixels of evenly spaced canvas pixels; spread (N,): the width that each canvas pixel is
-the mean of, in canvas pixels, 0 for a point. hpe_core.pixels.canvas makes these and gives all others finished canvases.
+`Backend(model_path, threads, progress)` loads a model and is a hpe_core.inference.Backend. progress(text) hears what
+takes long. HpeError when the model cannot be read.
 """
 
 import logging

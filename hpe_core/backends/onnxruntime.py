@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 
-from hpe_core import model_store
+from hpe_core import inference, model_store
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, card_of, parsed
 
@@ -62,7 +62,7 @@ def _first_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-class Backend:
+class Backend(inference.Backend):
     """One ONNX model on CPU threads. Subclasses name other providers."""
 
     name = "onnxruntime"

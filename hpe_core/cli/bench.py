@@ -104,7 +104,7 @@ def pipelines(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     from hpe_core.backends.tensorrt import parity
     from hpe_core.config import EstimatorConfig, PipelineConfig
     from hpe_core.geometry.camera import CameraModel
-    from hpe_core.pipeline.pipeline import Pipeline
+    from hpe_core.pipeline import Pipeline
 
     image = cv2.resize(parity.frames(240, 320)[0][0], SIZE)
     camera = CameraModel.from_hfov(*SIZE, 60.0)

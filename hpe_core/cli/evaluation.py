@@ -27,7 +27,7 @@ from hpe_core.io.files import natural_key
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from hpe_core.io.text import printable
 from hpe_core.io.yaml_file import load_mapping
-from hpe_core.pipeline.pipeline import with_method
+from hpe_core.pipeline import with_method
 
 EXIT_OK, EXIT_THRESHOLD = 0, 1  # bad input ends with 2, which hpe_core.cli.main does for every HpeError
 NAMES = ("results.json", "frames.csv", "junit.xml", "report.html", "errors.mcap")

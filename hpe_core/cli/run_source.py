@@ -25,7 +25,8 @@ from hpe_core.output.overlay import draw
 from hpe_core.output.run_folder import NAMES, Outputs
 from hpe_core.output.summary import Summary
 from hpe_core.output.window import Window
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
+from hpe_core.types import COUNTED, count_text
 
 
 def run_source(args: argparse.Namespace) -> int:
@@ -214,15 +215,9 @@ class Run:
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
             print(f"lost      {one_line(reason)}: {count}")
-        if s.untracked:
-            print(f"untracked {s.untracked} faces, more than there are ids")
-        if s.beyond_lens:
-            print(f"no pose   {s.beyond_lens} faces where the camera's distortion has no inverse")
-        if s.unconfirmed:
-            print(f"not told  {s.unconfirmed} faces that a closer look did not confirm")
-        if s.nlml:
-            text = "nlml      {candidates} candidates, {rigid} aligned rigidly, {out_of_range} out of range"
-            print(text.format(**s.nlml))
+        for name, count in s.counts.items():
+            if count or name not in COUNTED:
+                print(f"counted   {count_text(name)}: {count}")
         latency = s.latency_ms()["image_to_pose"]
         print(f"latency   {latency['p50']:.1f} ms from image to pose (median), {latency['p95']:.1f} ms (p95)")
         for path in self._written:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+HALF_TURN = np.array([-1.0, -1.0, 1.0])  # (3,) factors on x, y, z: 180 degrees about the optical axis
+
 
 def lookat_rotation(ray_camera):
     """R_lookat_camera (..., 3, 3): minimal rotation that turns the unit ray (..., 3), z > -1, onto the optical axis.

@@ -10,8 +10,8 @@ import hpe_core
 from hpe_core.io.camera_info import CameraChoice
 from hpe_core.io.frame import Frame, Source
 from hpe_core.output.histogram import LogHistogram
-from hpe_core.pipeline.pipeline import Pipeline
-from hpe_core.types import FrameResult
+from hpe_core.pipeline import Pipeline
+from hpe_core.types import COUNTED, FrameResult
 
 PACKAGES = ("numpy", "scipy", "onnxruntime", "rosbags", "av")
 MAX_UNREADABLE = 100  # images named one by one; the rest is counted
@@ -21,10 +21,10 @@ class Summary:
     """Counts over one run. Every frame of the source is either processed or dropped for a counted reason."""
 
     def __init__(self):
-        self.frames = self.frames_with_faces = self.untracked = self.beyond_lens = self.unconfirmed = 0
+        self.frames = self.frames_with_faces = 0
         self.faces: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
-        self.nlml: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))  # as in FrameResult
         self._stage_s: defaultdict[str, LogHistogram] = defaultdict(LogHistogram)
         self.unreadable: list[dict[str, str | int]] = []
         self._first_reason: dict[str, str] = {}
@@ -33,10 +33,7 @@ class Summary:
         """Take in one FrameResult; stage_s: dict of seconds for the stages outside the pipeline."""
         self.frames += 1
         self.frames_with_faces += bool(result.faces)
-        self.untracked += result.untracked
-        self.beyond_lens += result.beyond_lens
-        self.unconfirmed += result.unconfirmed
-        self.nlml.update(result.nlml or {})
+        self.counts.update(result.counts)
         self.faces.update(face.face_id for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
             self._stage_s[name].add(seconds)
@@ -75,10 +72,7 @@ class Summary:
             "frames_with_faces": self.frames_with_faces,
             "faces": sum(self.faces.values()),
             "faces_by_id": dict(sorted(self.faces.items())),
-            "untracked": self.untracked,
-            "beyond_lens": self.beyond_lens,
-            "unconfirmed": self.unconfirmed,
-            **({"nlml": dict(self.nlml)} if self.nlml else {}),
+            **_nested(self.counts),
             "dropped": dict(self.dropped),
             "unreadable": {"count": sum(self.dropped.values()), "first": self.unreadable},
             "losses": dict(source.losses),
@@ -97,6 +91,18 @@ class Summary:
             "versions": versions(),
             "arguments": arguments,
         }
+
+
+def _nested(counts: Counter[str]) -> dict[str, Any]:
+    """dict of counts, those of one source (`nlml.rigid`) in a dict of their own."""
+    nested: dict[str, Any] = {}
+    for name, count in counts.items():
+        group, _, own = name.partition(".")
+        if own:
+            nested.setdefault(group, {})[own] = count
+        else:
+            nested[name] = count
+    return nested
 
 
 def _camera_dict(cameras: CameraChoice) -> dict[str, Any]:

@@ -1,22 +1,32 @@
 """The main job: one image with its camera and stamp in, tracked faces with metric 6DoF poses out."""
 
-import logging
-import time
-from dataclasses import fields, replace
+from __future__ import annotations
 
-from hpe_core import backends, model_store, registry
+import logging
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core import backends, model_store
+from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.inference import Backend
 from hpe_core.methods import method_of
-from hpe_core.network_card import CROP, WHOLE_IMAGE
+from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard
+from hpe_core.networks.network import crop_network, whole_image_network
+from hpe_core.pipeline.estimator import Estimator
 from hpe_core.pipeline.image_rotation import delivered_face, upright_camera, upright_image
-from hpe_core.pipeline.spread import with_systematic_spread
+from hpe_core.pipeline.poses import with_systematic_spread
+from hpe_core.pipeline.refine import Refiner
+from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import check_image
-from hpe_core.rotations.landmarks import LandmarkRotation
+from hpe_core.rotations import source_of
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
-ROOM = {WHOLE_IMAGE: "hpe_core.networks.whole", CROP: "hpe_core.networks.crop"}  # a module each, by its card
-READER = {WHOLE_IMAGE: "Estimator", CROP: "Refiner"}  # the class in it
 WRONG_KIND = {CROP: "for face crops, not for whole images", WHOLE_IMAGE: "for whole images, not for face crops"}
 log = logging.getLogger(__name__)
 
@@ -28,41 +38,41 @@ class Pipeline:
     cannot be had.
     """
 
-    def __init__(self, config, progress=log.warning):
+    def __init__(self, config: PipelineConfig, progress: Callable[[str], None] = log.warning):
         self.config = config = with_method(config)
-        options, method = config.estimator, method_of(config.estimator.model)
-        self.models = []  # (path, Backend) of every model file in use
-        self.backend, estimator = self._loaded(method.detector, WHOLE_IMAGE, progress)
-        refiner, self._nlml = None, LandmarkRotation() if method.rotation == "nlml" else None
+        method, refiner = method_of(config.estimator.model), None
+        self.models: list[tuple[Path, Backend]] = []  # every model file in use
+        self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress)
         if method.refiner:
-            backend, refining = self._loaded(method.refiner, CROP, progress)
-            refiner = refining(backend, self._nlml or method.rotation)
-        self._estimator, self._can_follow = estimator(self.backend, options, refiner), refiner is not None
+            backend = self._loaded(method.refiner, CROP, progress)
+            refiner = Refiner(crop_network(backend), source_of(method.rotation, backend.card))
+        self._estimator = Estimator(whole_image_network(self.backend), config.estimator, refiner)
         self._tracker = Tracker(config.tracker)
-        self._upright = None  # camera as delivered, camera of the upright image
-        self._stamp_ns = self._scan_ns = None  # of the latest image, of the latest that was looked at as a whole
+        self._upright: tuple[CameraModel, CameraModel] | None = None  # as delivered, of the upright image
+        self._stamp_ns: int | None = None  # of the latest image
+        self._full_frame_ns: int | None = None  # of the latest image with full-frame detection
 
     def _loaded(self, model, kind, progress):
-        """Backend of a model by name or path of this kind, and the class that reads its rows, which its card names."""
+        """Backend of a model by name or path that must be of this kind."""
         options = self.config.estimator
         path = model_store.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
-        return backend, getattr(registry.load(ROOM[kind], backend.card.estimator), READER[kind])
+        return backend
 
     @property
-    def card(self):
+    def card(self) -> NetworkCard:
         """The NetworkCard of the model that finds the faces."""
         return self.backend.card
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
-        self._stamp_ns = self._scan_ns = None
+        self._stamp_ns = self._full_frame_ns = None
 
-    def reconfigure(self, config):
+    def reconfigure(self, config: PipelineConfig) -> None:
         """Take over another PipelineConfig from the next image on; faces keep their ids.
 
         Raises HpeError when an option differs that is not `live`: those need another Pipeline.
@@ -76,15 +86,16 @@ class Pipeline:
         self._estimator.reconfigure(config.estimator)
         self._tracker.reconfigure(config.tracker)
 
-    def process(self, image_bgr, camera, stamp_ns):
-        """FrameResult of one image (H, W, 3) uint8 BGR of `camera` (CameraModel) taken at stamp_ns.
+    def process(self, image_bgr: np.ndarray, camera: CameraModel, stamp_ns: int) -> FrameResult:
+        """FrameResult of one image (H, W, 3) uint8 BGR of `camera` taken at stamp_ns.
 
-        A face that its crop does not confirm is counted and not told: the whole-image network alone takes the back of
-        a head for a face. Its track waits for the face, silently, until timeout_s. Where image_rotation is not 0 the
+        A face that its crop does not confirm is counted and not published: the whole-image network alone takes the back
+        of a head for a face. Its track waits for the face, silently, until timeout_s. Where image_rotation is not 0 the
         image is worked on upright; the result is about the image as delivered.
 
-        Faces of the image before are followed from crop to crop; the whole image is looked at when one of them is lost
-        or scan_interval_s have passed. After so long a pause, or when time stands still, nothing is followed.
+        Faces of the image before are followed from crop to crop (ROI tracking); full-frame detection comes when one of
+        them is lost or detection_interval_s have passed. After so long a pause, or when time stands still, nothing is
+        followed.
         """
         delivered, rotation = camera, self.config.estimator.image_rotation
         if rotation:
@@ -92,38 +103,30 @@ class Pipeline:
             image_bgr, camera = upright_image(image_bgr, rotation), self._upright_camera(camera)
         interval_ns = self.config.estimator.scan_interval_s * 1e9
         recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
-        expected = self._tracker.expected(stamp_ns) if recent and self._can_follow else ()
-        scan = not expected or self._tracker.looks_for_faces or stamp_ns - self._scan_ns >= interval_ns
-        faces, stage_s = self._estimator.estimate(image_bgr, camera, expected, scan)
-        start = time.perf_counter()
-        told = [face for face in faces if face.confirmed is not False]
-        tracked, untracked = self._tracker.update(told, stamp_ns)
+        expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_follow else ()
+        due = not expected or self._tracker.looks_for_faces or stamp_ns - self._full_frame_ns >= interval_ns
+        estimate = self._estimator.estimate(image_bgr, camera, expected, due)
+        watch = Stopwatch()
+        seen = [face for face in estimate.faces if face.confirmed is not False]
+        tracked, untracked = self._tracker.update(seen, stamp_ns)
         self._stamp_ns = stamp_ns
-        if "inference" in stage_s:
-            self._scan_ns = stamp_ns
+        if estimate.full_frame:
+            self._full_frame_ns = stamp_ns
         published = tuple(replace(face, pose=with_systematic_spread(face)) for face in tracked)
         if rotation:
             published = tuple(delivered_face(face, delivered, rotation) for face in published)
-        stage_s["tracking"] = time.perf_counter() - start
-        nlml = self._nlml and self._nlml.take_counts()
-        return FrameResult(
-            stamp_ns,
-            published,
-            stage_s,
-            untracked,
-            nlml,
-            beyond_lens=self._estimator.beyond_lens,
-            unconfirmed=len(faces) - len(told),
-        )
+        counts = {"untracked": untracked, "unconfirmed": len(estimate.faces) - len(seen)}
+        watch.rest("tracking")
+        return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts | estimate.counts)
 
     def _upright_camera(self, camera):
-        """The CameraModel of the upright image, made anew only when the camera changes."""
+        """The CameraModel of the upright image, made again only when the camera changes."""
         if self._upright is None or self._upright[0] is not camera:
             self._upright = camera, upright_camera(camera, self.config.estimator.image_rotation)
         return self._upright[1]
 
 
-def with_method(config):
+def with_method(config: PipelineConfig) -> PipelineConfig:
     """The PipelineConfig with a method for the model `auto`: `fusion_int8` where a CPU infers, else `fusion`.
 
     Quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones.

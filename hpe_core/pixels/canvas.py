@@ -1,15 +1,20 @@
-"""From the image to a network's input: the letterbox of the whole image, the look-at crop of a face.
+"""From the image to a network's input: the letterbox of the whole image, the face-centred crop of a virtual camera.
 
 Where the pixels of an input (its canvas) lie in the image is one pure function for each of the two. OpenCV samples them
 here, unless the network's backend does it itself, as TensorRT on a GPU.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
 
 GRID = 9  # nodes of a canvas on each side, evenly from its first to its last pixel, interpolated between
@@ -20,16 +25,27 @@ REDUCED_SPREAD = np.sqrt(3.0)  # a mean of f pixels, then linear between means: 
 class SourceImage:
     """One image for several networks: array (H, W, 3) uint8 BGR; on_device: what a backend notes about its copy."""
 
-    def __init__(self, array):
-        self.array, self.on_device = array, None
-
-    @classmethod
-    def of(cls, image):
-        """The SourceImage of an array; one that is a SourceImage stays what it is."""
-        return image if isinstance(image, cls) else cls(image)
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.on_device: object = None
 
 
-def check_image(image_bgr, camera):
+@dataclass(frozen=True, eq=False)
+class Canvases:
+    """N inputs of a network, as places in one image and as pixels.
+
+    nodes: (N, GRID, GRID, 2) image pixels of evenly spaced canvas pixels, from the first to the last; spread: (N,) the
+    width that each canvas pixel is the mean of, in canvas pixels, 0 for a point; by_opencv() -> (N, height, width, 3)
+    uint8.
+    """
+
+    source: SourceImage
+    nodes: np.ndarray
+    spread: np.ndarray
+    by_opencv: Callable[[], np.ndarray]
+
+
+def check_image(image_bgr: np.ndarray, camera: CameraModel) -> None:
     """Raises HpeError unless the image is (H, W, 3) uint8 with at least one pixel and of its CameraModel's size."""
     if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.size == 0:
         raise HpeError(f"image must be (H, W, 3) uint8 BGR, got {image_bgr.shape} {image_bgr.dtype}")
@@ -38,41 +54,44 @@ def check_image(image_bgr, camera):
         raise HpeError(f"image is {width}x{height} but the camera model is {camera.width}x{camera.height}")
 
 
-def letterbox_call(backend, source, width, height):
-    """(call, scales) for the whole image of a SourceImage: call() gives the rows of a canvas of width x height."""
-    if _samples(backend, source):
-        image_height, image_width = source.array.shape[:2]
-        nodes, spread, scales = letterbox_nodes(image_width, image_height, width, height)
-        return functools.partial(backend.run_on, source, nodes[None], np.array([spread])), scales
-    canvas, scales = letterbox(source.array, width, height)
-    return functools.partial(backend.run, canvas[None]), scales
+def letterbox_canvas(source: SourceImage, width: int, height: int) -> tuple[Canvases, tuple[float, float]]:
+    """The one canvas of width x height that shows the whole image, and its scales as `letterbox` gives them."""
+    image_height, image_width = source.array.shape[:2]
+    nodes, spread, scales = letterbox_nodes(image_width, image_height, width, height)
+    by_opencv = lambda: letterbox(source.array, width, height)[0][None]  # noqa: E731
+    return Canvases(source, nodes[None], np.array([spread]), by_opencv), scales
 
 
-def crop_rows(backend, source, camera, rays, range_m, crop_m, mirrored=False, upside_down=False):
-    """Rows of the look-at crops (N of them) around unit rays (N, 3) at ranges (N,) in a SourceImage of `camera`.
+def crop_canvases(
+    source: SourceImage,
+    camera: CameraModel,
+    rays: np.ndarray,
+    range_m: np.ndarray,
+    side: int,
+    crop_m: float,
+    mirrored: bool = False,
+    upside_down: bool = False,
+) -> Canvases:
+    """Canvases (side x side) of the face-centred crops around N unit rays (N, 3) at ranges (N,) in the camera's image.
 
-    mirrored: followed by as many rows of the mirrored crops. upside_down: every crop turned by 180 degrees first.
+    mirrored: followed by as many mirrored ones. upside_down: every crop turned by 180 degrees first.
     """
-    side = backend.input_shape[1]
     nodes, factors, spread = lookat_nodes(camera, rays, range_m, side, crop_m)
     if upside_down:
         nodes = nodes[:, ::-1, ::-1]
-    if _samples(backend, source):
+
+    def by_opencv():
+        crops = [_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)]
         if mirrored:
-            nodes, spread = np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2)
-        return backend.run_on(source, nodes, spread)
-    crops = [_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)]
-    if mirrored:
-        crops += [cv2.flip(crop, 1) for crop in crops]
-    return backend.run(np.stack(crops))
+            crops += [cv2.flip(crop, 1) for crop in crops]
+        return np.stack(crops)
+
+    if not mirrored:
+        return Canvases(source, nodes, spread, by_opencv)
+    return Canvases(source, np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2), by_opencv)
 
 
-def _samples(backend, source):
-    """Whether a backend samples this image itself (see hpe_core.backends)."""
-    return hasattr(backend, "samples") and backend.samples(source.array.shape)
-
-
-def letterbox_size(image_width, image_height, width, height):
+def letterbox_size(image_width: int, image_height: int, width: int, height: int) -> tuple[tuple[int, int], bool]:
     """Size (width, height) that an image gets on a canvas of width x height, and whether it shrinks by more than 2."""
     scale = min(width / image_width, height / image_height)
     size = min(width, max(1, round(image_width * scale))), min(height, max(1, round(image_height * scale)))
@@ -80,7 +99,9 @@ def letterbox_size(image_width, image_height, width, height):
 
 
 @functools.lru_cache(maxsize=8)  # the same for every image of a stream
-def letterbox_nodes(image_width, image_height, width, height):
+def letterbox_nodes(
+    image_width: int, image_height: int, width: int, height: int
+) -> tuple[np.ndarray, float, tuple[float, float]]:
     """Nodes (GRID, GRID, 2) of a letterbox in image pixels, its spread (1: it shrinks by more than 2), its scales."""
     (new_width, new_height), shrinks = letterbox_size(image_width, image_height, width, height)
     scales = new_width / image_width, new_height / image_height
@@ -88,7 +109,7 @@ def letterbox_nodes(image_width, image_height, width, height):
     return canvas_to_image(np.stack([x, y], -1), scales), float(shrinks), scales
 
 
-def letterbox(image_bgr, width, height):
+def letterbox(image_bgr: np.ndarray, width: int, height: int) -> tuple[np.ndarray, tuple[float, float]]:
     """Canvas (height, width, 3) uint8 with the image resized into its top left corner, rest zero; and its scale.
 
     Pixel centres map as x_image = (x_canvas + 0.5) / scale_x - 0.5; returns (canvas, (scale_x, scale_y)).
@@ -102,12 +123,14 @@ def letterbox(image_bgr, width, height):
     return canvas, (new_width / image_width, new_height / image_height)
 
 
-def canvas_to_image(points_px, scales):
+def canvas_to_image(points_px: np.ndarray, scales: tuple[float, float]) -> np.ndarray:
     """Image pixels (..., 2) of canvas pixels (..., 2)."""
     return (np.asarray(points_px, float) + 0.5) / np.asarray(scales) - 0.5
 
 
-def lookat_nodes(camera, rays, range_m, side, crop_m):
+def lookat_nodes(
+    camera: CameraModel, rays: np.ndarray, range_m: np.ndarray | float, side: int, crop_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes (..., GRID, GRID, 2) in image pixels of the crops of virtual cameras turned to unit rays (..., 3).
 
     A crop has side x side pixels and spans crop_m metres at range_m (...,). Through the camera's own projection,
@@ -125,7 +148,9 @@ def lookat_nodes(camera, rays, range_m, side, crop_m):
     return nodes, factor, np.where(factor > 1, REDUCED_SPREAD * factor / reduction, 0.0)
 
 
-def look_at_crop(image_bgr, camera, ray, range_m, side, crop_m):
+def look_at_crop(
+    image_bgr: np.ndarray, camera: CameraModel, ray: np.ndarray, range_m: float, side: int, crop_m: float
+) -> np.ndarray:
     """Crop (side, side, 3) uint8 of a virtual camera turned to `ray`; it spans crop_m metres at range_m.
 
     Pixels beyond the image repeat its border.
@@ -171,7 +196,7 @@ def _interpolation(side):
     return interpolation_weights(np.linspace(0, GRID - 1, side))
 
 
-def interpolation_weights(positions):
+def interpolation_weights(positions: np.ndarray) -> np.ndarray:
     """Weights (P, GRID) of positions (P,) in units of nodes: linear between the two around each, or the nearest two."""
     first = np.clip(np.floor(positions), 0, GRID - 2)
     share = (positions - first)[:, None]

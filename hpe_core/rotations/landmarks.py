@@ -1,40 +1,46 @@
-"""NLML where the pipeline wants a rotation of landmarks: a callable for hpe_core.networks.crop.crop6dof.Refiner."""
+"""Rotations made of the landmarks that a crop network sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
-from hpe_core.nlml.infer import infer
-from hpe_core.nlml.landmarks import LEAST_SEEN
-from hpe_core.nlml.model import load, shipped
+from hpe_core.candidates import Candidates
+from hpe_core.errors import HpeError
+from hpe_core.geometry.lookat import HALF_TURN
 
-LEAST_VISIBLE = 0.1  # a hidden landmark of a network is a guess, but not nothing
-UNKNOWN_STD_RAD = np.radians(30.0)
+
+class LandmarkSolver(Protocol):
+    """(landmarks (N, 68, 3) m, visible (N, 68)) -> R_local (N, 3, 3) and its covariance (N, 3, 3) rad^2."""
+
+    def __call__(self, points_m: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def take_counts(self) -> dict[str, int]:
+        """As in RotationSource."""
+        ...
 
 
 class LandmarkRotation:
-    """(landmarks (N, 68, 3) m, visible (N, 68)) -> R_local (N, 3, 3) and covariance (N, 3, 3) rad^2, all finite.
+    """A RotationSource: made of landmarks, where the crop confirms a face."""
 
-    Where the manifold has no answer it is the rigid alignment with the mean face, with a standard deviation of 30
-    degrees per axis; `take_counts` tells how often that was.
-    """
+    def __init__(self, solve: LandmarkSolver):
+        self._solve = solve
 
-    def __init__(self, model=None):
-        self.model = load(shipped()) if model is None else model
-        self._candidates = self._rigid = self._out_of_range = 0
+    def rotated(self, seen: Candidates, upside_down: np.ndarray, found: Candidates | None) -> Candidates:
+        sure = seen.confirmed  # landmarks of what is no face mean nothing, and take longest
+        if seen.landmarks_m is None or seen.visible is None or sure is None:
+            raise HpeError("a rotation of landmarks needs a crop network with landmarks")
+        if not sure.any():
+            return seen
+        turn = np.where(upside_down[sure, None], HALF_TURN, 1.0)
+        R_solved, covariance_solved = self._solve(seen.landmarks_m[sure] * turn[:, None], seen.visible[sure])
+        R, covariance = seen.R_local.copy(), seen.rotation_covariance.copy()
+        R[sure] = turn[:, :, None] * R_solved
+        # the network's own covariance tells how hard the image is, the landmarks' how well they fix a pose
+        covariance[sure] += turn[:, :, None] * covariance_solved * turn[:, None]
+        return replace(seen, R_local=R, rotation_covariance=covariance)
 
-    def __call__(self, points_m, visible):
-        least = max(LEAST_VISIBLE, 1.01 * LEAST_SEEN / self.model.landmarks)
-        found = infer(self.model, points_m, np.maximum(visible, least))
-        lost = ~found.converged
-        covariance = np.where(lost[:, None, None], UNKNOWN_STD_RAD**2 * np.eye(3), found.covariance_rad2)
-        self._candidates += len(found)
-        self._rigid += int(lost.sum())
-        self._out_of_range += int((~found.in_range).sum())
-        return found.R_local, covariance
-
-    def take_counts(self):
-        """dict of `candidates` for a face since this was last asked, among them `rigid` without an answer of the
-        manifold, and `out_of_range` turned beyond the training grid.
-        """
-        counts = {"candidates": self._candidates, "rigid": self._rigid, "out_of_range": self._out_of_range}
-        self._candidates = self._rigid = self._out_of_range = 0
-        return counts
+    def take_counts(self) -> dict[str, int]:
+        return self._solve.take_counts()

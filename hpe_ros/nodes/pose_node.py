@@ -8,7 +8,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from hpe_core.config import EstimatorConfig, PipelineConfig, TrackerConfig
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 from hpe_ros import images, lifecycle, parameters
 from hpe_ros.health_topic import HealthTopic
 from hpe_ros.node_config import POSE_NODE_GROUPS, NodeConfig

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import Pairing
-from hpe_core.types import FrameResult
+from hpe_core.types import COUNTED, FrameResult, count_text
 from hpe_ros.status import Level, Status, described
 
 WINDOW = 300  # frames over which rates and percentiles are taken
@@ -43,12 +43,11 @@ class Diagnostics:
             self._running, self._since = running, time.monotonic()
             self._camera = Status("camera", "stale", "no image yet", {})
             self._qos_problems: dict[str, str] = {}
-            self._received, self._processed, self._faces, self._untracked = 0, 0, 0, 0
-            self._beyond_lens, self._unconfirmed = 0, 0
+            self._received, self._processed, self._faces = 0, 0, 0
+            self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))  # as in FrameResult
             self._dropped: Counter[str] = Counter()
             self._dropped_before: Counter[str] = Counter()
             self._noted: Counter[str] = Counter()
-            self._nlml = Counter()
             self._assumed, self._camera_infos = 0, 0
             self._last_error = ""
             self._arrivals: deque[float] = deque(maxlen=WINDOW)
@@ -132,10 +131,7 @@ class Diagnostics:
         with self._lock:
             self._processed += 1
             self._faces = len(result.faces)
-            self._untracked += result.untracked
-            self._beyond_lens += result.beyond_lens
-            self._unconfirmed += result.unconfirmed
-            self._nlml.update(result.nlml or {})
+            self._counts.update(result.counts)
             for name, seconds in (dict.fromkeys(self._times_ms, 0.0) | times_s).items():
                 self._times_ms.setdefault(name, deque(maxlen=WINDOW)).append(seconds * 1e3)
 
@@ -159,11 +155,10 @@ class Diagnostics:
         self._dropped_before = self._dropped.copy()
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
         values |= {"camera_info received": self._camera_infos}
-        values |= {"faces": self._faces, "faces without a free id": self._untracked}
-        values |= {"faces where the distortion has no inverse": self._beyond_lens}
-        values |= {"faces not confirmed, not published": self._unconfirmed, "dropped": self._dropped.total()}
+        values |= {"faces": self._faces}
+        values |= {count_text(name): count for name, count in self._counts.items()}
+        values |= {"dropped": self._dropped.total()}
         values |= {f"dropped, {reason}": count for reason, count in sorted(self._dropped.items())}
-        values |= {f"nlml {name}": count for name, count in self._nlml.items()}
         values |= {event: self._noted[event] for event in (GAP, OTHER_IMAGES, CLOCK_BACK)}
         if self._last_error:
             values["last_error"] = self._last_error

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hpe_core.config import PipelineConfig
 from hpe_core.io.camera_info import Pairing
-from hpe_core.pipeline.pipeline import Pipeline, with_method
+from hpe_core.pipeline import Pipeline, with_method
 from hpe_core.stamps import jumped_back
 from hpe_ros.messages import ns_from_time
 from hpe_ros.node_config import NodeConfig

@@ -16,7 +16,7 @@ from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.io.camera_info import camera_from_message
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 from hpe_core.pixels.encodings import bgr_from_compressed
 
 BAG = Path(__file__).parents[2] / "assets" / "conformance_bag"

@@ -90,4 +90,4 @@ def test_rotation_std_is_the_root_mean_square_of_three_axes():
 
 def test_a_frame_without_faces_is_a_result():
     result = FrameResult(stamp_ns=5, faces=())
-    assert (result.faces, result.untracked, result.stage_s, result.nlml) == ((), 0, {}, None)
+    assert (result.faces, result.stage_s, result.counts) == ((), {}, {})

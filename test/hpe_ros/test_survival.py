@@ -21,7 +21,7 @@ HUNG_IMAGES = 60  # many more than any queue between the node and a consumer hol
 # a node whose network fails on every second image, as no shipped one does
 FAULTY_NODE = """
 import itertools
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 from hpe_ros.nodes import pose_node
 process, images = Pipeline.process, itertools.count()
 def sometimes(self, *args):

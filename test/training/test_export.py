@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 from hpe_core import backends  # noqa: E402
 from hpe_core.config import PipelineConfig, overridden  # noqa: E402
 from hpe_core.geometry.camera import CameraModel  # noqa: E402
-from hpe_core.pipeline.pipeline import Pipeline  # noqa: E402
+from hpe_core.pipeline import Pipeline  # noqa: E402
 from training.deploy import export  # noqa: E402
 from training.deploy.model_file import HALF_STORED_FROM  # noqa: E402
 from training.networks import head6dof  # noqa: E402

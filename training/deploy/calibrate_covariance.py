@@ -24,8 +24,10 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.network_card import Calibration
-from hpe_core.networks.crop import crop6dof
-from hpe_core.networks.whole import head6dof
+from hpe_core.networks.network import crop_network, whole_image_network
+from hpe_core.pipeline.estimator import Estimator
+from hpe_core.pipeline.refine import Refiner
+from hpe_core.rotations.source import CropRotation
 from training.data.shards import ShardSet
 
 HFOV_DEG = 60.0
@@ -81,7 +83,7 @@ def measure(folder, estimators, limit):
     for index in tqdm(order, unit="image"):
         image, labels, alpha = shards.read(index)
         camera = CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG)
-        answers = [estimator.estimate(image, camera)[0] for estimator in estimators]
+        answers = [estimator.estimate(image, camera).faces for estimator in estimators]
         for i in np.flatnonzero(labels.weight > 0):
             total += 1
             matches = [_match(faces, camera, labels, i) for faces in answers]
@@ -125,8 +127,8 @@ def main():
         backend.card = replace(backend.card, calibration=Calibration())
     config = EstimatorConfig()
     estimators = (
-        head6dof.Estimator(head, config),
-        head6dof.Estimator(head, config, crop6dof.Refiner(crop, "crop", mirrored_up_to=0)),
+        Estimator(whole_image_network(head), config),
+        Estimator(whole_image_network(head), config, Refiner(crop_network(crop), CropRotation(), mirrored_up_to=0)),
     )
     found = {}
     for folder in args.shards:

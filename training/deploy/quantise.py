@@ -31,9 +31,11 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
 from hpe_core.io.sources import open_source
 from hpe_core.network_card import CROP
-from hpe_core.networks.crop import crop6dof
-from hpe_core.networks.whole import head6dof
+from hpe_core.networks.network import crop_network, whole_image_network
+from hpe_core.pipeline.estimator import Estimator
+from hpe_core.pipeline.refine import Refiner
 from hpe_core.pixels.canvas import letterbox
+from hpe_core.rotations.source import CropRotation
 from training.data.crops import STORE_M, STORE_PX
 from training.data.scenes import similarity
 from training.data.shards import ShardSet
@@ -126,9 +128,9 @@ def estimator_of(model_path):
     """Estimator of a whole-image network, or of a crop network behind DETECTOR, on one thread of the CPU."""
     backend, refiner = backends.create("onnxruntime", model_path, threads=1), None
     if takes_crops(backend):
-        refiner = crop6dof.Refiner(backend, "crop")
+        refiner = Refiner(crop_network(backend), CropRotation())
         backend = backends.create("onnxruntime", model_store.path_of(DETECTOR), threads=1)
-    return head6dof.Estimator(backend, EstimatorConfig(), refiner)
+    return Estimator(whole_image_network(backend), EstimatorConfig(), refiner)
 
 
 def takes_crops(backend):
@@ -141,7 +143,7 @@ def rotations(model_path, frames):
     estimator, found = estimator_of(model_path), {}
     for stamp_ns, image in frames:
         camera = CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG)
-        faces, _ = estimator.estimate(image, camera)
+        faces = estimator.estimate(image, camera).faces
         if faces and faces[0].score >= TrackerConfig().new_face_score:
             found[stamp_ns] = faces[0].pose.R_camera_head
     return found

@@ -67,7 +67,7 @@ class CropDetector:
         """(centre_px (2,), size_px) of the largest face of an image, or None."""
         from hpe_core.config import EstimatorConfig, PipelineConfig
         from hpe_core.geometry.camera import CameraModel
-        from hpe_core.pipeline.pipeline import Pipeline
+        from hpe_core.pipeline import Pipeline
 
         if self._finder is None:
             self._finder = Pipeline(PipelineConfig(EstimatorConfig(model="head6dof", backend="onnxruntime")))

@@ -54,7 +54,7 @@ def _answers(samples, config, hfov_deg, jobs, progress):
 
 
 def _answer_all(task, progress=None):
-    from hpe_core.pipeline.pipeline import Pipeline
+    from hpe_core.pipeline import Pipeline
 
     samples, config, hfov_deg = task
     pipeline = Pipeline(config)

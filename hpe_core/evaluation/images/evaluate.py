@@ -40,7 +40,7 @@ class Ours:
     faces_from = OWN_DETECTION
 
     def __init__(self, config):
-        from hpe_core.pipeline.pipeline import Pipeline
+        from hpe_core.pipeline import Pipeline
 
         self.pipeline = Pipeline(config)
 

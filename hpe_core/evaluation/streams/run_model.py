@@ -23,7 +23,7 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
     model: name or .onnx file, "" for the default; camera: CameraModel that beats the bag's; progress: called with the
     number of images done and in all. One inference thread, so that sums are added in one order.
     """
-    from hpe_core.pipeline.pipeline import Pipeline
+    from hpe_core.pipeline import Pipeline
 
     config = config or PipelineConfig()
     options = replace(config.estimator, threads=1, **({"model": model} if model else {}))
@@ -48,10 +48,10 @@ def run_model(bag_path, model="", topic=None, config=None, camera=None, hfov_deg
             result = pipeline.process(frame.image_bgr, camera_of_frame, frame.stamp_ns)
             messages.append(frame.stamp_ns)
             found += [(frame.stamp_ns, face) for face in result.faces]
-            if result.untracked:
-                losses["face without a free id"] += result.untracked
-            if result.beyond_lens:
-                losses["face where the camera's distortion has no inverse"] += result.beyond_lens
+            if result.counts["untracked"]:
+                losses["face without a free id"] += result.counts["untracked"]
+            if result.counts["beyond_lens"]:
+                losses["face where the camera's distortion has no inverse"] += result.counts["beyond_lens"]
             if flips and frame.index % step == 0:
                 flips.add(frame.image_bgr, camera_of_frame)
         losses.update(source.losses)
@@ -109,7 +109,7 @@ class _Flips:
     """Rotations in single images and in their mirror images, by an untracked pipeline of its own."""
 
     def __init__(self, config):
-        from hpe_core.pipeline.pipeline import Pipeline
+        from hpe_core.pipeline import Pipeline
 
         self._pipeline = Pipeline(config)
         self._R, self._R_flipped, self._lost = [], [], 0

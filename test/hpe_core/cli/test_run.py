@@ -118,7 +118,7 @@ def test_faces_where_the_distortion_has_no_inverse_are_counted_and_shown(
     lens = tmp_path / "lens.yaml"
     lens.write_text(LENS)
     main(["run", str(video(3)), "--out", str(tmp_path / "out"), "--model", str(model), "--camera-info", str(lens)])
-    assert "\nno pose   3 faces where the camera's distortion has no inverse\n" in capsys.readouterr().out
+    assert "\ncounted   faces where the distortion has no inverse: 3\n" in capsys.readouterr().out
     summary = summary_of(tmp_path / "out")
     assert (summary["beyond_lens"], summary["faces"]) == (3, 3)
 
@@ -128,12 +128,12 @@ def test_counts_of_nlml_are_shown_where_it_was_asked_and_nowhere_else(video, tmp
         out = tmp_path / name
         assert main(["run", str(video(2)), "--out", str(out), "--no-overlay", "--model", name]) == 0
         assert ("nlml" in summary_of(out)) == shown
-        assert ("\nnlml      0 candidates, 0 aligned rigidly, 0 out of range\n" in capsys.readouterr().out) == shown
+        assert ("\ncounted   nlml rigid: 0\n" in capsys.readouterr().out) == shown
     assert summary_of(tmp_path / "nlml")["nlml"] == {"candidates": 0, "rigid": 0, "out_of_range": 0}
 
 
 @needs_weights
-def test_the_back_of_a_head_is_counted_as_not_told(tmp_path, capsys):
+def test_the_back_of_a_head_is_counted_as_not_published(tmp_path, capsys):
     sheet = cv2.imread(str(Path(__file__).parents[1] / "pipeline" / "full_turn" / "frames.jpg"))
     (tmp_path / "photos").mkdir()
     for name, k in (("front", 0), ("back", 27)):
@@ -141,7 +141,7 @@ def test_the_back_of_a_head_is_counted_as_not_told(tmp_path, capsys):
         cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), sheet[180 * row :, 240 * column :][:180, :240])
     assert main(["run", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--no-overlay"]) == 0
     assert (summary_of(tmp_path / "out")["faces"], summary_of(tmp_path / "out")["unconfirmed"]) == (1, 1)
-    assert "\nnot told  1 faces that a closer look did not confirm\n" in capsys.readouterr().out
+    assert "\ncounted   faces not confirmed, not published: 1\n" in capsys.readouterr().out
 
 
 @needs_weights

@@ -6,10 +6,10 @@ from hpe_core.output.summary import Summary, versions
 from hpe_core.types import Face, FrameResult, HeadPose
 
 
-def result(*face_ids, untracked=0, nlml=None, beyond_lens=0):
+def result(*face_ids, **counts):
     pose = HeadPose(np.eye(3), [0, 0, 1.0])
     faces = tuple(Face(pose, 0.9, np.zeros(4), face_id) for face_id in face_ids)
-    return FrameResult(0, faces, {"inference": 0.010}, untracked, nlml, beyond_lens)
+    return FrameResult(0, faces, {"inference": 0.010}, counts)
 
 
 def test_summary_counts_every_frame_once():
@@ -18,9 +18,9 @@ def test_summary_counts_every_frame_once():
     summary.add(result("face_a", untracked=2, beyond_lens=1), {"read": 0.003})
     summary.add(result(), {"read": 0.002})
     summary.drop("cut off")
-    summary.add(FrameResult(0, (), {"inference": 0.010}, unconfirmed=4), {"read": 0.002})
-    assert (summary.frames, summary.frames_with_faces, summary.untracked, summary.unconfirmed) == (4, 2, 2, 4)
-    assert summary.beyond_lens == 1
+    summary.add(result(unconfirmed=4), {"read": 0.002})
+    assert (summary.frames, summary.frames_with_faces) == (4, 2)
+    assert summary.counts == {"untracked": 2, "beyond_lens": 1, "unconfirmed": 4}
     assert summary.faces == {"face_a": 2, "face_b": 1} and summary.dropped == {"cut off": 1}
     assert summary.latency_ms() == {
         "inference": pytest.approx({"p50": 10.0, "p95": 10.0}, rel=0.005),
@@ -38,10 +38,11 @@ def test_a_stage_that_an_image_does_without_counts_as_0_there():
 def test_counts_of_nlml_are_summed_and_there_are_none_without_it():
     summary = Summary()
     summary.add(result(), {})
-    assert not summary.nlml
-    summary.add(result(nlml={"candidates": 3, "rigid": 1, "out_of_range": 0}), {})
-    summary.add(result(nlml={"candidates": 2, "rigid": 1, "out_of_range": 0}), {})
-    assert summary.nlml == {"candidates": 5, "rigid": 2, "out_of_range": 0}
+    assert set(summary.counts) == {"untracked", "beyond_lens", "unconfirmed"}
+    summary.add(result(**{"nlml.candidates": 3, "nlml.rigid": 1, "nlml.out_of_range": 0}), {})
+    summary.add(result(**{"nlml.candidates": 2, "nlml.rigid": 1, "nlml.out_of_range": 0}), {})
+    assert summary.counts["nlml.candidates"] == 5 and summary.counts["nlml.rigid"] == 2
+    assert summary.counts["nlml.out_of_range"] == 0 and "nlml.out_of_range" in summary.counts
 
 
 def test_reasons_that_differ_in_numbers_alone_are_counted_together():

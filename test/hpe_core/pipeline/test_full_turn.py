@@ -15,7 +15,7 @@ from hpe_core.config import PipelineConfig, overridden
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
-from hpe_core.pipeline.pipeline import Pipeline
+from hpe_core.pipeline import Pipeline
 
 FOLDER = Path(__file__).parent / "full_turn"
 TRUTH = json.loads((FOLDER / "truth.json").read_text())
@@ -55,8 +55,8 @@ def test_the_back_of_a_head_is_counted_and_not_told_and_every_face_up_to_100_deg
     results = turned(model)
     assert all(len(result.faces) == 1 for k, result in results if AWAY_DEG[k] < 100.0)
     assert not any(result.faces for k, result in results if AWAY_DEG[k] > 135.0)
-    assert sum(result.unconfirmed for k, result in results if AWAY_DEG[k] > 135.0) > 5
-    assert sum(result.unconfirmed for k, result in results if AWAY_DEG[k] < 100.0) == 0
+    assert sum(result.counts["unconfirmed"] for k, result in results if AWAY_DEG[k] > 135.0) > 5
+    assert sum(result.counts["unconfirmed"] for k, result in results if AWAY_DEG[k] < 100.0) == 0
 
 
 def test_a_face_that_turns_away_for_less_than_the_timeout_keeps_its_id():

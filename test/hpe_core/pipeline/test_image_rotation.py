@@ -12,8 +12,8 @@ from hpe_core.config import EstimatorConfig, PipelineConfig, overridden
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.pipeline import Pipeline
 from hpe_core.pipeline.image_rotation import upright_camera, upright_from_delivered, upright_image
-from hpe_core.pipeline.pipeline import Pipeline
 
 K = [[610.0, 0, 330.5], [0, 590.0, 215.25], [0, 0, 1]]
 LENSES = {

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-import hpe_core.rotations.landmarks
+import hpe_core.rotations.nlml
 from hpe_core import backends, model_store
 from hpe_core.backends.tensorrt.parity import FRAMES
 from hpe_core.config import PipelineConfig, overridden
@@ -14,7 +14,8 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import open_source
-from hpe_core.pipeline.pipeline import Pipeline, with_method
+from hpe_core.pipeline import Pipeline, with_method
+from hpe_core.types import COUNTED
 
 CAMERA = CameraModel.from_hfov(64, 48, 60.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -54,7 +55,7 @@ def test_a_face_keeps_its_id_until_reset(build):
 
 def test_an_image_without_a_face_has_an_empty_result(build):
     result = build([row(0.1, 16)]).process(IMAGE, CAMERA, 0)
-    assert result.faces == () and result.untracked == 0
+    assert result.faces == () and result.counts["untracked"] == 0
 
 
 def test_the_card_of_the_model_is_at_hand(build, model_card):
@@ -67,7 +68,7 @@ def test_an_unknown_model_is_named():
 
 
 def test_a_model_for_an_unknown_estimator_is_refused(build, model_card):
-    with pytest.raises(HpeError, match=r"unknown estimator 'astrology', known: .*head6dof"):
+    with pytest.raises(HpeError, match=r"unknown estimator for whole images 'astrology', known: .*head6dof"):
         build([row(0.9, 16)], card=model_card(estimator="astrology"))
 
 
@@ -115,7 +116,7 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
     height, width = image.shape[:2]
     camera = CameraModel.from_hfov(width, height, 60.0)
     config = overridden(PipelineConfig(), {"estimator": {"model": "nlml"}, "tracker": {"filter": False}})
-    pipeline, search = Pipeline(config), hpe_core.rotations.landmarks.infer
+    pipeline, search = Pipeline(config), hpe_core.rotations.nlml.infer
 
     def in_vain(*arguments):
         found = search(*arguments)
@@ -123,18 +124,18 @@ def test_a_face_on_which_nlml_finds_no_answer_is_counted_and_says_how_little_its
 
     good = pipeline.process(image, camera, 0)
     pipeline.reset()
-    monkeypatch.setattr(hpe_core.rotations.landmarks, "infer", in_vain)
+    monkeypatch.setattr(hpe_core.rotations.nlml, "infer", in_vain)
     bad = pipeline.process(image, camera, 0)
     pipeline.reset()
     empty = pipeline.process(np.full_like(image, 90), camera, 0)
-    counts = {"candidates": 1, "rigid": 0, "out_of_range": 0}
-    assert (good.nlml, bad.nlml) == (counts, counts | {"rigid": 1})
-    assert (len(empty.faces), empty.nlml["rigid"]) == (0, 0)
+    counts = dict.fromkeys(COUNTED, 0) | {"nlml.candidates": 1, "nlml.rigid": 0, "nlml.out_of_range": 0}
+    assert (good.counts, bad.counts) == (counts, counts | {"nlml.rigid": 1})
+    assert (len(empty.faces), empty.counts["nlml.rigid"]) == (0, 0)
     assert good.faces[0].pose.rotation_std_deg < 10.0 and bad.faces[0].pose.rotation_std_deg > 30.0
 
 
 def test_other_methods_have_no_counts_of_nlml(build):
-    assert build([row(0.9, 16)]).process(IMAGE, CAMERA, 0).nlml is None
+    assert set(build([row(0.9, 16)]).process(IMAGE, CAMERA, 0).counts) == set(COUNTED)
 
 
 @pytest.mark.parametrize("gpu, model", [(None, "fusion_int8"), ("tensorrt", "fusion"), ("onnxruntime_cuda", "fusion")])

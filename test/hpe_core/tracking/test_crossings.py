@@ -9,7 +9,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, box_from_pose
 from hpe_core.geometry.lookat import lookat_rotation
-from hpe_core.networks.whole.head6dof import pose_covariance
+from hpe_core.pipeline.poses import pose_covariance
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import Face, HeadPose
 

@@ -20,8 +20,8 @@ def status(health, name):
     return next(s for s in health.statuses() if s.name == name)
 
 
-def frame(inference_s=0.004, stamp_ns=0, nlml=None):
-    return FrameResult(stamp_ns, (), {"inference": inference_s, "tracking": 0.0005}, nlml=nlml)
+def frame(inference_s=0.004, stamp_ns=0, **counts):
+    return FrameResult(stamp_ns, (), {"inference": inference_s, "tracking": 0.0005}, counts)
 
 
 def test_overhead_is_latency_less_inference_in_milliseconds(health):
@@ -48,7 +48,7 @@ def test_an_image_that_is_not_looked_at_as_a_whole_counts_with_0_there(health):
 
 def test_faces_that_no_crop_confirms_are_counted(health):
     for _ in range(2):
-        health.processed(FrameResult(0, (), {}, unconfirmed=3), now_ns=0, latency_s=0.006)
+        health.processed(frame(unconfirmed=3), now_ns=0, latency_s=0.006)
     assert status(health, "input").values["faces not confirmed, not published"] == 6
 
 
@@ -70,7 +70,7 @@ def test_candidates_without_an_answer_of_nlml_are_counted_and_other_methods_know
     health.processed(frame(), 0, 0.006)
     assert not [name for name in status(health, "input").values if name.startswith("nlml")]
     for rigid in (1, 0):
-        health.processed(frame(nlml={"candidates": 2, "rigid": rigid, "out_of_range": 1}), 0, 0.006)
+        health.processed(frame(**{"nlml.candidates": 2, "nlml.rigid": rigid, "nlml.out_of_range": 1}), 0, 0.006)
     values = status(health, "input").values
     assert [values[f"nlml {name}"] for name in ("candidates", "rigid", "out_of_range")] == [4, 1, 2]
     health.restart()
@@ -79,7 +79,7 @@ def test_candidates_without_an_answer_of_nlml_are_counted_and_other_methods_know
 
 def test_faces_where_the_distortion_has_no_inverse_are_counted(health):
     for beyond_lens in (0, 2, 1):
-        health.processed(FrameResult(0, (), beyond_lens=beyond_lens), 0, 0.006)
+        health.processed(frame(beyond_lens=beyond_lens), 0, 0.006)
     assert status(health, "input").values["faces where the distortion has no inverse"] == 3
 
 

@@ -11,6 +11,7 @@ from hpe_core.backends.tensorrt import builder, gpu, memory, network_file, parit
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import WHOLE_IMAGE
+from hpe_core.networks.network import prepared
 from hpe_core.pixels import canvas
 
 NETWORKS = [name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised]
@@ -89,11 +90,12 @@ def test_an_image_that_the_gpu_preprocesses_gives_the_rows_of_the_cpus_canvases(
         for backend in (reference, engine):
             source = canvas.SourceImage(image)
             if engine.card.kind == WHOLE_IMAGE:
-                rows.append(canvas.letterbox_call(backend, source, 320, 256)[0]()[0])
+                rows.append(prepared(backend, canvas.letterbox_canvas(source, 320, 256)[0])()[0])
             else:
                 camera = CameraModel.from_hfov(*size, 60.0)
                 rays = camera.rays(np.array([[0.3, 0.4], [0.5, 0.5], [0.6, 0.45]]) * size)
-                rows.append(canvas.crop_rows(backend, source, camera, rays, np.array([1.0, 2.0, 1.5]), 0.28))
+                range_m, side = np.array([1.0, 2.0, 1.5]), engine.input_shape[1]
+                rows.append(prepared(backend, canvas.crop_canvases(source, camera, rays, range_m, side, 0.28))())
         if engine.card.kind == WHOLE_IMAGE:
             assert parity.refusal(parity.compare(*rows, columns).as_dict(), "int8") is None
         else:  # these crops show no whole face: rows, not poses

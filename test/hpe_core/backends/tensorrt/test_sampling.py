@@ -17,10 +17,12 @@ from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.networks.crop.crop6dof import Refiner
-from hpe_core.networks.whole.head6dof import Estimator
+from hpe_core.networks.network import crop_network, prepared, whole_image_network
+from hpe_core.pipeline.estimator import Estimator
+from hpe_core.pipeline.refine import Refiner
 from hpe_core.pixels import canvas as preprocess
-from hpe_core.pixels.canvas import SourceImage
+from hpe_core.pixels.canvas import SourceImage, letterbox_canvas
+from hpe_core.rotations import source_of
 
 HEAD, CROP = model_store.path_of("head6dof"), model_store.path_of("crop6dof")
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)
@@ -41,6 +43,11 @@ def empty_cache(built_once, own_cache, monkeypatch):
 
 def frame(i=0, size=(640, 480)):
     return cv2.resize(cv2.imread(str(parity.FRAMES / f"{i}.jpg")), size)
+
+
+def letterbox_call(backend, source):
+    """A function: rows of the whole image on a canvas of 320x256."""
+    return prepared(backend, letterbox_canvas(source, 320, 256)[0])
 
 
 def uploads_of(device, nbytes):
@@ -81,9 +88,9 @@ def test_a_whole_image_becomes_the_rows_of_its_letterbox(array_gpu):
     array_gpu()
     backend = tensorrt.Backend(HEAD, threads=1)
     source = SourceImage(frame(1))
-    call, scales = preprocess.letterbox_call(backend, source, 320, 256)
-    canvas, expected_scales = preprocess.letterbox(source.array, 320, 256)
-    assert call.func == backend.run_on and scales == expected_scales
+    call = letterbox_call(backend, source)
+    canvas, _ = preprocess.letterbox(source.array, 320, 256)
+    assert call.func == backend.run_on
     found = parity.compare(backend.run(canvas[None])[0], call()[0], backend.card.columns)
     assert found.rows > 3 and found.rotation_deg_median < 0.05
 
@@ -103,17 +110,18 @@ def test_every_mix_of_backends_finds_the_same_faces_and_uploads_each_image_at_mo
     device = array_gpu()
 
     def estimator(first, second):
-        refiner = Refiner(backends.create(second, CROP, 1, lambda text: None))
-        return Estimator(backends.create(first, HEAD, 1, lambda text: None), EstimatorConfig(threads=1), refiner)
+        whole, crop = (backends.create(*one, 1, lambda text: None) for one in ((first, HEAD), (second, CROP)))
+        refiner = Refiner(crop_network(crop), source_of("fused", crop.card))
+        return Estimator(whole_image_network(whole), EstimatorConfig(threads=1), refiner)
 
     mixed, plain, turns = estimator(first, second), estimator("onnxruntime", "onnxruntime"), []
     for i in range(4):
         image = frame(i)
         before = uploads_of(device, image.nbytes)
-        faces, stage_s = mixed.estimate(image, CAMERA)
+        estimate = mixed.estimate(image, CAMERA)
         assert uploads_of(device, image.nbytes) - before == uploads
-        assert {"preprocess", "inference", "refinement"} <= set(stage_s)
-        expected, _ = plain.estimate(image, CAMERA)
+        assert {"preprocess", "inference", "refinement"} <= set(estimate.stage_s)
+        faces, expected = estimate.faces, plain.estimate(image, CAMERA).faces
         assert len(faces) == len(expected) > 0
         R, R_expected = (np.stack([f.pose.R_camera_head for f in some]) for some in (faces, expected))
         turns += list(np.degrees(so3.geodesic_angle(R, R_expected)))
@@ -127,7 +135,7 @@ def test_an_image_that_gave_way_to_another_one_goes_to_the_device_again(array_gp
     nodes, spread = squares(2)
     expected = crop.run(sampled(crop, first.array, nodes, spread))
     for source in (first, second):
-        preprocess.letterbox_call(head, source, 320, 256)[0]()
+        letterbox_call(head, source)()
     np.testing.assert_allclose(crop.run_on(first, nodes, spread), expected, atol=1e-3)
 
 
@@ -135,7 +143,7 @@ def test_a_network_goes_on_alone_when_the_one_that_held_the_image_is_closed(arra
     array_gpu()
     head, crop = tensorrt.Backend(HEAD, threads=1), tensorrt.Backend(CROP, threads=1)
     source = SourceImage(frame())
-    preprocess.letterbox_call(head, source, 320, 256)[0]()
+    letterbox_call(head, source)()
     nodes, spread = squares(2)
     expected = crop.run_on(source, nodes, spread)
     head.close()
@@ -170,7 +178,7 @@ def test_an_image_may_come_from_two_places_in_turns_and_nothing_is_captured_agai
         source = SourceImage(frame(i))
         calls = [
             lambda source=source: crop.run_on(source, nodes, spread),
-            lambda source=source: preprocess.letterbox_call(head, source, 320, 256)[0](),
+            lambda source=source: letterbox_call(head, source)(),
         ]
         found = [call() for call in (calls if i % 2 else calls[::-1])]
         rows = found[0 if i % 2 else 1]
@@ -187,7 +195,7 @@ def test_an_image_from_ever_new_places_does_not_fill_the_memory(array_gpu):
     for i in range(4):
         head = tensorrt.Backend(HEAD, threads=1)
         source = SourceImage(frame(i))
-        preprocess.letterbox_call(head, source, 320, 256)[0]()
+        letterbox_call(head, source)()
         rows = crop.run_on(source, nodes, spread)
         np.testing.assert_allclose(rows, crop.run(sampled(crop, source.array, nodes, spread)), atol=1e-3)
         assert len(graphs) <= len(runner.batch_sizes(16)) + 2 + 1  # its own place, from loading, and another one
@@ -202,7 +210,7 @@ def test_nothing_is_built_or_compared_after_loading_nor_at_the_second_start(arra
     said.clear()
     backend = tensorrt.Backend(HEAD, threads=1, progress=said.append)
     monkeypatch.setattr(builder, "build_plan", None)
-    preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)[0]()
+    letterbox_call(backend, SourceImage(frame()))()
     assert said == []
 
 
@@ -212,7 +220,7 @@ def test_an_image_beyond_the_profile_is_preprocessed_by_the_cpu_and_that_is_said
     backend = tensorrt.Backend(HEAD, threads=1)
     source = SourceImage(frame(0, size))
     for _ in range(2):
-        call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+        call = letterbox_call(backend, source)
         assert call.func == backend.run
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert told == [f"images of {size[0]}x{size[1]} are preprocessed on the CPU, the GPU takes 16x16 to 1920x1200"]
@@ -222,7 +230,7 @@ def test_an_image_beyond_the_profile_is_preprocessed_by_the_cpu_and_that_is_said
 def test_the_first_and_the_last_size_of_the_profile_run(array_gpu, size):
     array_gpu()
     backend = tensorrt.Backend(HEAD, threads=1)
-    call, _ = preprocess.letterbox_call(backend, SourceImage(frame(0, size)), 320, 256)
+    call = letterbox_call(backend, SourceImage(frame(0, size)))
     assert call.func == backend.run_on and np.isfinite(call()).all()
 
 
@@ -239,7 +247,7 @@ def test_a_sampler_that_differs_is_not_used_now_or_later_and_the_network_works(
         assert not backend.samples((480, 640, 3))
         assert "preprocessing for head6dof stays on the CPU" in caplog.text
         assert "a canvas differs by 1 grey levels in the mean, allowed 0.5" in caplog.text
-        call, _ = preprocess.letterbox_call(backend, SourceImage(frame()), 320, 256)
+        call = letterbox_call(backend, SourceImage(frame()))
         assert call.func == backend.run and np.isfinite(call()).all()
         monkeypatch.setattr(sampling.Sampling, "canvases", canvases)  # the verdict is in the cache
 
@@ -295,11 +303,11 @@ def test_when_memory_lacks_for_another_image_size_that_image_fails_and_the_cpu_g
 
     monkeypatch.setattr(runner.Runner, "context", fail)
     source = SourceImage(frame(0, (1280, 720)))
-    call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+    call = letterbox_call(backend, source)
     with pytest.raises(HpeError, match="too little GPU memory"):
         call()
     assert "preprocessing for head6dof goes on by the CPU: TensorRT makes no execution context" in caplog.text
-    call, _ = preprocess.letterbox_call(backend, source, 320, 256)
+    call = letterbox_call(backend, source)
     canvas, _ = preprocess.letterbox(source.array, 320, 256)
     np.testing.assert_array_equal(call(), backend.run(canvas[None]))
 

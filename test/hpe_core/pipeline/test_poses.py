@@ -5,7 +5,7 @@ import pytest
 
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD
-from hpe_core.pipeline.spread import with_systematic_spread
+from hpe_core.pipeline.poses import with_systematic_spread
 from hpe_core.types import Face, HeadPose
 
 SURE_DEG, TOLD_M = 1.0, 2.0

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hpe_core.candidates import Candidates
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
@@ -12,16 +13,18 @@ from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation, rectifying_homography
 from hpe_core.network_card import card_of
 from hpe_core.networks.crop.crop6dof import (
+    CONFIRMED_CENTRE_STD_M,
     DOUBTFUL_CENTRE_STD_M,
-    MIRRORED_UP_TO,
-    SURE_CENTRE_STD_M,
-    Refiner,
     covariance_from_factor,
-    fuse_rotations,
     mirror_of_rows,
 )
-from hpe_core.networks.whole.head6dof import faces_from_candidates
-from hpe_core.pixels.canvas import look_at_crop
+from hpe_core.networks.network import crop_network
+from hpe_core.pipeline.poses import faces_from_candidates
+from hpe_core.pipeline.refine import MIRRORED_UP_TO, Refiner
+from hpe_core.pixels.canvas import SourceImage, look_at_crop
+from hpe_core.rotations.fusing import FusedRotation, fuse_rotations
+from hpe_core.rotations.landmarks import LandmarkRotation
+from hpe_core.rotations.source import CropRotation
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
 PINHOLE = CameraModel(1280, 720, K)
@@ -45,21 +48,22 @@ def candidate(camera, R, t, turn=None, std=STD_RAD):
     """One candidate of the whole-image network whose rotation is off by `turn` (3, 3) from the left."""
     centre = R @ FACE_CENTRE_M + t
     R_local, _, _ = local_from_global(R, centre)
-    return {
-        "score": np.array([0.9]),
-        "centre_px": camera.project(centre)[None],
-        "size_px": np.array([REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)]),
-        "R_local": (R_local if turn is None else turn @ R_local)[None],
-        "rotation_covariance": std**2 * np.eye(3)[None],
-        "size_rel_std": np.array([0.04]),
-        "centre_rel_std": np.array([0.02]),
-    }
+    return Candidates(
+        score=np.array([0.9]),
+        centre_px=camera.project(centre)[None],
+        size_px=np.array([REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)]),
+        R_local=(R_local if turn is None else turn @ R_local)[None],
+        rotation_covariance=std**2 * np.eye(3)[None],
+        size_rel_std=np.array([0.04]),
+        centre_rel_std=np.array([0.02]),
+    )
 
 
 class FixedCrops:
     """A backend that says the same row about every crop."""
 
     input_shape = ("batch", SIDE, SIDE, 3)
+    samples = staticmethod(lambda image_shape: False)
 
     def __init__(self, calibration=None, std_rad=STD_RAD, **values):
         spec = {"columns": COLUMNS, "crop_m": CROP_M}
@@ -76,9 +80,34 @@ class FixedCrops:
         return np.tile(self.row, (len(crops), 1)).astype(np.float32)
 
 
-def once(network, rotation="crop"):
-    """A Refiner that does not look at mirrored crops."""
-    return Refiner(network, rotation, mirrored_up_to=0)
+class Noted(CropRotation):
+    """A RotationSource that notes which crops were read upside down, before another one."""
+
+    def __init__(self, source):
+        self.source, self.upside_down = source, None
+
+    def rotated(self, seen, upside_down, found):
+        self.upside_down = upside_down.tolist()
+        return self.source.rotated(seen, upside_down, found)
+
+
+class Solver:
+    """Rotations of landmarks by a function, which counts nothing."""
+
+    def __init__(self, solve):
+        self.solve = solve
+
+    def __call__(self, points_m, visible):
+        return self.solve(points_m, visible)
+
+    def take_counts(self):
+        return {}
+
+
+def refine(network, found, image, camera, rotation=None, passes=1, mirrored_up_to=0):
+    """Candidates found by the whole-image network after refinement, by default without mirrored crops."""
+    refiner = Refiner(crop_network(network), rotation or CropRotation(), mirrored_up_to)
+    return refiner.refine(found, SourceImage(image), camera, found, passes)
 
 
 def as_shown(points):
@@ -125,9 +154,9 @@ def test_a_crop_beyond_the_image_repeats_its_border():
 @pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
 def test_a_perfect_row_keeps_a_perfect_candidate(camera):
     found = candidate(camera, R_TRUE, T_TRUE)
-    R_local = found["R_local"][0]
+    R_local = found.R_local[0]
     network = FixedCrops(sixd=np.concatenate([R_local[:, 0], R_local[:, 1]]))
-    refined = once(network).refine(found, black(camera), camera)
+    refined = refine(network, found, black(camera), camera)
     (face,) = faces_from_candidates(refined, camera)
     assert so3.geodesic_angle(face.pose.R_camera_head, R_TRUE) < 1e-6
     np.testing.assert_allclose(face.pose.t_camera_head_m, T_TRUE, atol=1e-5)
@@ -136,16 +165,16 @@ def test_a_perfect_row_keeps_a_perfect_candidate(camera):
 
 def test_place_and_size_corrections_move_the_face_in_metres():
     found = candidate(PINHOLE, R_TRUE, T_TRUE)
-    R_local = found["R_local"][0]
+    R_local = found.R_local[0]
     sixd = np.concatenate([R_local[:, 0], R_local[:, 1]])
     network = FixedCrops(sixd=sixd, centre_m=[0.02, -0.01], log_size=np.log(1.1))
-    refined = once(network).refine(found, black(PINHOLE), PINHOLE)
+    refined = refine(network, found, black(PINHOLE), PINHOLE)
     centre = R_TRUE @ FACE_CENTRE_M + T_TRUE
     range_m = np.linalg.norm(centre)
     moved = centre + np.array([0.02, -0.01, 0.0]) @ lookat_rotation(centre / range_m)
     expected = moved / np.linalg.norm(moved) * range_m / 1.1  # a tenth larger is a tenth nearer
-    rays = PINHOLE.rays(refined["centre_px"][0])
-    f_px = REFERENCE_LENGTH_M * pixels_per_metre(PINHOLE, rays) / refined["size_px"][0]
+    rays = PINHOLE.rays(refined.centre_px[0])
+    f_px = REFERENCE_LENGTH_M * pixels_per_metre(PINHOLE, rays) / refined.size_px[0]
     np.testing.assert_allclose(f_px * rays, expected, atol=1e-6)
 
 
@@ -158,32 +187,34 @@ def test_each_look_places_the_next_crop_and_only_the_last_one_is_mirrored():
             return super().run(crops)
 
     found = candidate(PINHOLE, R_TRUE, T_TRUE)
-    pixels_per_m = found["size_px"][0] / REFERENCE_LENGTH_M
+    pixels_per_m = found.size_px[0] / REFERENCE_LENGTH_M
     lower = Counting(centre_m=[0.0, 0.02])  # always 20 mm lower: a mirrored crop says the same
-    for looks in (1, 3):
-        moved = Refiner(lower, "crop").refine(found, black(PINHOLE), PINHOLE, looks)["centre_px"] - found["centre_px"]
-        np.testing.assert_allclose(moved, [[0.0, looks * 0.02 * pixels_per_m]], atol=2.0)
+    for passes in (1, 3):
+        moved = (
+            refine(lower, found, black(PINHOLE), PINHOLE, passes=passes, mirrored_up_to=3).centre_px - found.centre_px
+        )
+        np.testing.assert_allclose(moved, [[0.0, passes * 0.02 * pixels_per_m]], atol=2.0)
     assert lower.views == (2, 1, 1, 2)
 
 
 BARREL = CameraModel(640, 480, [[260.0, 0, 320], [0, 260.0, 240], [0, 0, 1]], [-0.3, 0.08, 0, 0, -0.01])
 
 
-@pytest.mark.parametrize("looks", [1, 2, 3])
-def test_a_crop_that_places_the_face_beyond_the_lens_gives_no_centre_and_no_next_crop(looks):
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_a_crop_that_places_the_face_beyond_the_lens_gives_no_centre_and_no_next_crop(passes):
     centre = 0.8 * BARREL.rays([560.0, 240.0])  # 240 of the 247.7 px where the rays end, 55 degrees off the axis
     found = candidate(BARREL, np.eye(3), centre - FACE_CENTRE_M)
-    outward = once(FixedCrops(centre_m=[0.12, 0.0])).refine(found, black(BARREL), BARREL, looks)
-    assert np.isnan(outward["centre_px"]).all()
-    inward = once(FixedCrops(centre_m=[-0.12, 0.0])).refine(found, black(BARREL), BARREL, looks)
-    assert np.isfinite(inward["centre_px"]).all() and inward["centre_px"][0, 0] < 560.0
+    outward = refine(FixedCrops(centre_m=[0.12, 0.0]), found, black(BARREL), BARREL, passes=passes)
+    assert np.isnan(outward.centre_px).all()
+    inward = refine(FixedCrops(centre_m=[-0.12, 0.0]), found, black(BARREL), BARREL, passes=passes)
+    assert np.isfinite(inward.centre_px).all() and inward.centre_px[0, 0] < 560.0
 
 
 def test_landmarks_are_told_from_the_true_centre_on_a_head_of_reference_size():
     points = np.zeros((68, 3))
     points[30] = [0.03, 0.01, -0.05]
     network = FixedCrops(landmarks_m=points, centre_m=[0.01, 0.0], log_size=np.log(2.0), visibility=np.full(68, 50.0))
-    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+    refined = refine(network, candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
     (face,) = faces_from_candidates(refined, PINHOLE)
     np.testing.assert_allclose(face.landmarks.points_local_m[30], [0.01, 0.005, -0.025], atol=1e-7)
     np.testing.assert_allclose(face.landmarks.visible, 1.0)
@@ -246,10 +277,10 @@ def test_no_rotation_is_surer_than_a_thousandth_of_a_radian_or_less_sure_than_se
 
 def test_calibration_of_the_card_scales_the_covariance():
     found, image = candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE)
-    plain = once(FixedCrops()).refine(found, image, PINHOLE)
-    wider = once(FixedCrops({"rotation_std": 2.0, "size_std": 3.0})).refine(found, image, PINHOLE)
-    np.testing.assert_allclose(wider["rotation_covariance"], 4.0 * plain["rotation_covariance"])
-    np.testing.assert_allclose(wider["size_rel_std"], 3.0 * plain["size_rel_std"])
+    plain = refine(FixedCrops(), found, image, PINHOLE)
+    wider = refine(FixedCrops({"rotation_std": 2.0, "size_std": 3.0}), found, image, PINHOLE)
+    np.testing.assert_allclose(wider.rotation_covariance, 4.0 * plain.rotation_covariance)
+    np.testing.assert_allclose(wider.size_rel_std, 3.0 * plain.size_rel_std)
 
 
 def test_a_rotation_from_landmarks_is_as_uncertain_as_they_and_the_image_are():
@@ -260,19 +291,24 @@ def test_a_rotation_from_landmarks_is_as_uncertain_as_they_and_the_image_are():
         seen.append((points.shape, visible.shape))
         return R, P
 
-    refined = once(FixedCrops(), from_landmarks).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
-    np.testing.assert_array_equal(refined["R_local"], R)
-    np.testing.assert_allclose(refined["rotation_covariance"], P + STD_RAD**2 * np.eye(3))
+    refined = refine(
+        FixedCrops(),
+        candidate(PINHOLE, R_TRUE, T_TRUE),
+        black(PINHOLE),
+        PINHOLE,
+        LandmarkRotation(Solver(from_landmarks)),
+    )
+    np.testing.assert_array_equal(refined.R_local, R)
+    np.testing.assert_allclose(refined.rotation_covariance, P + STD_RAD**2 * np.eye(3))
     assert seen == [((1, 68, 3), (1, 68))]
 
 
 def test_no_candidate_asks_no_network_and_an_output_that_is_not_finite_is_an_error():
     network = FixedCrops()
-    none = {name: value[:0] for name, value in candidate(PINHOLE, R_TRUE, T_TRUE).items()}
-    assert Refiner(network).refine(none, black(PINHOLE), PINHOLE) is none and network.seen is None
+    assert len(refine(network, Candidates.empty(), black(PINHOLE), PINHOLE)) == 0 and network.seen is None
     network.row[20] = np.nan
     with pytest.raises(HpeError, match="not finite"):
-        Refiner(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
+        refine(network, candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE)
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, LENS], ids=["pinhole", "plumb_bob"])
@@ -280,7 +316,7 @@ def test_landmarks_project_to_the_pixels_of_the_crop_that_they_were_read_from(ca
     points = np.zeros((68, 3))
     points[8] = [0.06, 0.04, 0.08]
     network = FixedCrops(landmarks_m=points)
-    refined = once(network).refine(candidate(camera, R_TRUE, T_TRUE), black(camera), camera)
+    refined = refine(network, candidate(camera, R_TRUE, T_TRUE), black(camera), camera)
     (face,) = faces_from_candidates(refined, camera)
     centre = face.pose.R_camera_head @ FACE_CENTRE_M + face.pose.t_camera_head_m
     seen = centre + np.array([0.06, 0.04, 0.0]) @ lookat_rotation(centre / np.linalg.norm(centre))
@@ -297,7 +333,7 @@ def random_row(rng):
 
 def test_the_mirrored_row_says_what_a_mirror_shows():
     row, R, P, centre, landmarks, visible = random_row(np.random.default_rng(3))
-    index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()})
+    index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()}, 289)
     mirrored = sign * row[index]
     M = np.diag([-1.0, 1.0, 1.0])
     np.testing.assert_allclose(so3.matrix_from_sixd(mirrored[:6]), M @ R @ M, atol=1e-12)
@@ -314,7 +350,7 @@ class TurnedByTheRight(FixedCrops):
 
     def run(self, crops):
         self.seen = crops
-        index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()})
+        index, sign = mirror_of_rows({name: slice(*span) for name, span in COLUMNS.items()}, 289)
         bright_right = crops[:, :, SIDE // 2 :].mean((1, 2, 3)) > crops[:, :, : SIDE // 2].mean((1, 2, 3))
         off = aflw2000.to_matrix(EulerDeg(10.0, 0.0, 0.0))  # both views err to the same side of the image
         rows = np.where(bright_right[:, None], self.row, sign * self.row[index])
@@ -327,11 +363,11 @@ class TurnedByTheRight(FixedCrops):
 def test_few_crops_are_looked_at_mirrored_too_and_an_error_to_one_side_cancels(faces, views):
     image = np.tile(np.linspace(0, 255, PINHOLE.width).astype(np.uint8)[None, :, None], (PINHOLE.height, 1, 3))
     one = candidate(PINHOLE, R_TRUE, T_TRUE)
-    network = TurnedByTheRight(sixd=one["R_local"][0].T[:2])
-    found = {name: np.repeat(values, faces, 0) for name, values in one.items()}
-    refined = Refiner(network, "crop").refine(found, image, PINHOLE)
+    network = TurnedByTheRight(sixd=one.R_local[0].T[:2])
+    found = one.where(np.zeros(faces, int))
+    refined = refine(network, found, image, PINHOLE, mirrored_up_to=MIRRORED_UP_TO)
     assert len(network.seen) == views * faces
-    error_deg = np.degrees(so3.geodesic_angle(refined["R_local"], one["R_local"]))
+    error_deg = np.degrees(so3.geodesic_angle(refined.R_local, one.R_local))
     np.testing.assert_allclose(error_deg, 0.0 if views == 2 else 10.0, atol=0.2)
 
 
@@ -355,7 +391,7 @@ def brighter(above):
     return np.tile(rows.astype(np.uint8)[:, None, None], (1, PINHOLE.width, 3))
 
 
-SURE, UNSURE = 0.9 * SURE_CENTRE_STD_M, 1.5 * SURE_CENTRE_STD_M
+SURE, UNSURE = 0.9 * CONFIRMED_CENTRE_STD_M, 1.5 * CONFIRMED_CENTRE_STD_M
 
 
 @pytest.mark.parametrize(
@@ -364,16 +400,16 @@ SURE, UNSURE = 0.9 * SURE_CENTRE_STD_M, 1.5 * SURE_CENTRE_STD_M
         (0.9 * DOUBTFUL_CENTRE_STD_M, 0.1 * SURE, True, False),  # without a doubt nobody looks again
         (SURE, UNSURE, True, False),
         (UNSURE, SURE, True, True),
-        (1.1 * SURE_CENTRE_STD_M, UNSURE, False, False),  # neither way shows a face
+        (1.1 * CONFIRMED_CENTRE_STD_M, UNSURE, False, False),  # neither way shows a face
         (SURE, SURE, False, False),  # both ways do: it lies on its side
     ],
 )
 def test_a_doubtful_crop_shows_a_face_where_one_way_up_is_sure_and_clearly_surer_than_the_other(
     std_m, other_std_m, sure, upside_down
 ):
-    network = KnowsUpright(std_m, other_std_m)
-    refined = once(network).refine(candidate(PINHOLE, R_TRUE, T_TRUE), brighter(above=True), PINHOLE)
-    assert (refined["sure"].tolist(), refined["upside_down"].tolist()) == ([sure], [upside_down])
+    network, rotation = KnowsUpright(std_m, other_std_m), Noted(CropRotation())
+    refined = refine(network, candidate(PINHOLE, R_TRUE, T_TRUE), brighter(above=True), PINHOLE, rotation)
+    assert (refined.confirmed.tolist(), rotation.upside_down) == ([sure], [upside_down])
     assert network.calls == (1 if std_m < DOUBTFUL_CENTRE_STD_M else 2)
     assert faces_from_candidates(refined, PINHOLE)[0].confirmed is sure
 
@@ -383,7 +419,13 @@ def test_a_face_is_no_less_a_face_without_a_crop_network_but_nobody_confirms_it(
 
 
 @pytest.mark.parametrize(
-    "rotation", ["crop", "fused", lambda points, visible: (as_shown(points), np.tile(P, (1, 1, 1)))]
+    "rotation",
+    [
+        CropRotation(),
+        FusedRotation(0.0),
+        LandmarkRotation(Solver(lambda points, visible: (as_shown(points), np.tile(P, (1, 1, 1))))),
+    ],
+    ids=["crop", "fused", "landmarks"],
 )
 def test_a_face_on_its_head_gets_the_pose_of_the_crop_turned_by_half(rotation):
     rng = np.random.default_rng(0)
@@ -392,16 +434,16 @@ def test_a_face_on_its_head_gets_the_pose_of_the_crop_turned_by_half(rotation):
     said = {"sixd": shown[:, :2].T, "landmarks_m": landmarks, "centre_m": centre_m}
     said |= {"precision_factor": [3.0, 2.5, 2.0, 0.4, -0.3, 0.2]}
     found, Z = candidate(PINHOLE, R_TRUE, T_TRUE), np.diag([-1.0, -1.0, 1.0])
-    right, turned = (
-        once(KnowsUpright(SURE, UNSURE, **said), rotation).refine(dict(found), brighter(above), PINHOLE)
-        for above in (True, False)
-    )
-    assert turned["upside_down"].all() and not right["upside_down"].any()
-    np.testing.assert_allclose(turned["landmarks_m"], right["landmarks_m"] @ Z, atol=1e-6)
-    before = found["centre_px"]
-    np.testing.assert_allclose(turned["centre_px"] - before, before - right["centre_px"], atol=1.0)  # perspective
-    if rotation != "fused":  # what the first network says of it is of a face that stands upright
-        np.testing.assert_allclose(turned["R_local"], Z @ right["R_local"], atol=1e-6)
-        np.testing.assert_allclose(turned["rotation_covariance"], Z @ right["rotation_covariance"] @ Z, rtol=1e-4)
+    noted = Noted(rotation)
+    right = refine(KnowsUpright(SURE, UNSURE, **said), found, brighter(True), PINHOLE, noted)
+    assert noted.upside_down == [False]
+    turned = refine(KnowsUpright(SURE, UNSURE, **said), found, brighter(False), PINHOLE, noted)
+    assert noted.upside_down == [True]
+    np.testing.assert_allclose(turned.landmarks_m, right.landmarks_m @ Z, atol=1e-6)
+    before = found.centre_px
+    np.testing.assert_allclose(turned.centre_px - before, before - right.centre_px, atol=1.0)  # perspective
+    if not isinstance(rotation, FusedRotation):  # what the first network says of it is of a face that stands upright
+        np.testing.assert_allclose(turned.R_local, Z @ right.R_local, atol=1e-6)
+        np.testing.assert_allclose(turned.rotation_covariance, Z @ right.rotation_covariance @ Z, rtol=1e-4)
     else:
-        np.testing.assert_allclose(turned["R_local"][0], Z @ shown, atol=1e-6)
+        np.testing.assert_allclose(turned.R_local[0], Z @ shown, atol=1e-6)

@@ -1,4 +1,5 @@
-from dataclasses import replace
+import functools
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from hpe_core.candidates import Candidates
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
@@ -14,16 +16,12 @@ from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_LENGTH_M, box_from_pose, pixels_per_metre
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.network_card import card_of
-from hpe_core.networks.whole.head6dof import (
-    Estimator,
-    each_once,
-    faces_from_candidates,
-    merge,
-    pose_covariance,
-    same_face,
-    surest_first,
-)
-from hpe_core.pipeline.spread import with_systematic_spread
+from hpe_core.networks.network import whole_image_network
+from hpe_core.pipeline.detect import merge
+from hpe_core.pipeline.estimator import Estimator
+from hpe_core.pipeline.follow import confirmed_first, each_once, expected_places, same_face
+from hpe_core.pipeline.follow import followed as followed_ones
+from hpe_core.pipeline.poses import faces_from_candidates, pose_covariance, with_systematic_spread
 from hpe_core.pixels.canvas import SourceImage
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
@@ -31,39 +29,45 @@ PINHOLE = CameraModel(1280, 720, K)
 LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
 WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
 SURE_SCORE = 0.995
+FIELDS = [f.name for f in fields(Candidates) if f.name not in ("confirmed", "landmarks_m", "visible")]
 STD = {"rotation_covariance": 0.05**2 * np.eye(3), "size_rel_std": 0.04, "centre_rel_std": 0.02}
 
 
 def candidate(camera, R, t, score=0.9):
-    """What a perfect network says about a head, as one entry of the estimator's arrays."""
+    """What a perfect network says about a head."""
     centre = R @ FACE_CENTRE_M + t
     R_local, _, _ = local_from_global(R, centre)
     size = REFERENCE_LENGTH_M * pixels_per_metre(camera, centre)
-    named = {"score": score, "centre_px": camera.project(centre), "size_px": size, "R_local": R_local, "stride": 16.0}
-    return {name: np.array([value]) for name, value in (named | STD).items()}
+    named = {"score": score, "centre_px": camera.project(centre), "size_px": size, "R_local": R_local}
+    return Candidates(**{name: np.array([value]) for name, value in (named | STD).items()})
 
 
 def stacked(*candidates):
-    return {name: np.concatenate([c[name] for c in candidates]) for name in candidates[0]}
+    return functools.reduce(Candidates.concat, candidates)
 
 
 class FixedNetwork:
     """A backend whose network sees the given faces, as rows in the canvas of 320x256 pixels."""
 
     input_shape = (1, 256, 320, 3)
+    samples = staticmethod(lambda image_shape: False)
 
     def __init__(self, card, found, scales):
         self.card, self.seen = card_of(card, self.input_shape, "card"), None
-        n = len(found["score"])
-        canvas = (found["centre_px"] + 0.5) * scales - 0.5
-        size = found["size_px"] * np.sqrt(scales[0] * scales[1])
-        sixd = np.concatenate([found["R_local"][..., 0], found["R_local"][..., 1]], -1)
+        n = len(found)
+        canvas = (found.centre_px + 0.5) * scales - 0.5
+        size = found.size_px * np.sqrt(scales[0] * scales[1])
+        sixd = np.concatenate([found.R_local[..., 0], found.R_local[..., 1]], -1)
         stds = np.tile([0.05, STD["size_rel_std"], STD["centre_rel_std"]], (n, 1))
-        self.rows = np.column_stack([found["score"], canvas, size, sixd, stds, np.full(n, 16.0)])
+        self.rows = np.column_stack([found.score, canvas, size, sixd, stds, np.full(n, 16.0)])
 
     def run(self, array):
         self.seen = array
         return self.rows[None].astype(np.float32)
+
+
+def estimator_of(backend, refiner=None):
+    return Estimator(whole_image_network(backend), EstimatorConfig(), refiner)
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, LENS, WIDE], ids=["pinhole", "plumb_bob", "rational"])
@@ -98,26 +102,26 @@ def test_a_face_that_looks_into_the_camera_from_the_side_of_the_image_is_turned_
 def test_whole_estimate_inverts_the_letterbox(camera, model_card):
     R, t = aflw2000.to_matrix(EulerDeg(yaw=-40.0, pitch=5.0, roll=-3.0)), np.array([0.3, -0.1, 1.2])
     network = FixedNetwork(model_card(), candidate(camera, R, t), np.array([0.25, 0.25]))
-    faces, stage_s = Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), camera)
+    estimate = estimator_of(network).estimate(np.zeros((720, 1280, 3), np.uint8), camera)
     assert network.seen.shape == (1, 256, 320, 3)
-    assert list(stage_s) == ["preprocess", "inference", "postprocess"]
-    (face,) = faces
+    assert list(estimate.stage_s) == ["preprocess", "inference", "postprocess"]
+    (face,) = estimate.faces
     assert so3.geodesic_angle(face.pose.R_camera_head, R) < 1e-5  # float32 rows
     np.testing.assert_allclose(face.pose.t_camera_head_m, t, atol=1e-5)
 
 
 def test_no_row_above_the_threshold_is_no_face(model_card):
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0]), score=0.2)
-    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.25, 0.25])), EstimatorConfig())
+    estimator = estimator_of(FixedNetwork(model_card(), found, np.array([0.25, 0.25])))
     image = np.zeros((720, 1280, 3), np.uint8)
-    assert estimator.estimate(image, PINHOLE)[0] == []
+    assert estimator.estimate(image, PINHOLE).faces == []
     estimator.reconfigure(EstimatorConfig(score_threshold=0.1))
-    assert len(estimator.estimate(image, PINHOLE)[0]) == 1
+    assert len(estimator.estimate(image, PINHOLE).faces) == 1
 
 
 def test_wrong_image_size_names_both_sizes(model_card):
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0]))
-    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.25, 0.25])), EstimatorConfig())
+    estimator = estimator_of(FixedNetwork(model_card(), found, np.array([0.25, 0.25])))
     with pytest.raises(HpeError, match="image is 640x480 but the camera model is 1280x720"):
         estimator.estimate(np.zeros((480, 640, 3), np.uint8), PINHOLE)
 
@@ -126,7 +130,7 @@ def test_degenerate_rotation_raises_and_never_becomes_a_frontal_face(model_card)
     network = FixedNetwork(model_card(), candidate(PINHOLE, np.eye(3), np.array([0, 0, 1.0])), np.array([0.25, 0.25]))
     network.rows[:, 4:10] = 0.0
     with pytest.raises(HpeError, match="degenerate"):
-        Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE)
+        estimator_of(network).estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE)
 
 
 @pytest.mark.parametrize("centre, count", [((640, 900), 0), ((640, 719.6), 0), ((640, 719.4), 1), ((-1, 300), 0)])
@@ -134,7 +138,7 @@ def test_a_face_whose_centre_is_not_on_the_image_is_none(centre, count, model_ca
     # a lens may have no ray for (640, 900), which lies in the padding below the 720 rows
     found = entry(0.9, *centre, 60.0)
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
-    faces, _ = Estimator(network, EstimatorConfig()).estimate(np.zeros((720, 1280, 3), np.uint8), LENS)
+    faces = estimator_of(network).estimate(np.zeros((720, 1280, 3), np.uint8), LENS).faces
     assert len(faces) == count
 
 
@@ -144,8 +148,9 @@ BARREL_EDGE_PX = 247.69  # from the middle: farther out no ray comes
 
 def seen_by_barrel(model_card, found, refiner=None, expected=()):
     """Faces, and how many had no pose, of what a network finds in an image of 640x480."""
-    estimator = Estimator(FixedNetwork(model_card(), found, np.array([0.5, 0.5])), EstimatorConfig(), refiner)
-    return estimator.estimate(np.zeros((480, 640, 3), np.uint8), BARREL, expected)[0], estimator.beyond_lens
+    estimator = estimator_of(FixedNetwork(model_card(), found, np.array([0.5, 0.5])), refiner)
+    estimate = estimator.estimate(np.zeros((480, 640, 3), np.uint8), BARREL, expected)
+    return estimate.faces, estimate.counts["beyond_lens"]
 
 
 def test_a_face_in_the_corner_of_a_wide_lens_has_no_pose_and_is_counted(model_card):
@@ -172,8 +177,9 @@ def test_a_face_over_the_border_of_a_wide_lens_has_its_true_place_or_none(from_m
 
 def test_a_face_that_its_crop_places_beyond_the_lens_has_no_pose_and_is_counted(model_card):
     class Beyond(SureCrops):
-        def refine(self, found, image, camera, looks=1):
-            return super().refine(found, image, camera, looks) | {"centre_px": np.full_like(found["centre_px"], np.nan)}
+        def refine(self, places, source, camera, found=None, passes=1):
+            seen = super().refine(places, source, camera, found, passes)
+            return replace(seen, centre_px=np.full_like(places.centre_px, np.nan))
 
     found = entry(0.9, 300, 240, 60)
     assert seen_by_barrel(model_card, found, Beyond()) == ([], 1)
@@ -188,10 +194,10 @@ def test_a_face_that_is_expected_beyond_the_lens_is_not_looked_for(model_card):
 
 def test_faces_of_one_frame_do_not_mix():
     found = stacked(*[entry(0.9, 200 * i + 100, 90 * i + 60, 30 + 20 * i, yaw=20 * i - 40) for i in range(5)])
-    found["rotation_covariance"] = np.linspace(0.01, 0.2, 5)[:, None, None] ** 2 * np.eye(3)
+    found = replace(found, rotation_covariance=np.linspace(0.01, 0.2, 5)[:, None, None] ** 2 * np.eye(3))
     together = faces_from_candidates(found, LENS)
     for i, joint in enumerate(together):
-        (alone,) = faces_from_candidates({name: value[i : i + 1] for name, value in found.items()}, LENS)
+        (alone,) = faces_from_candidates(found.where([i]), LENS)
         np.testing.assert_allclose(alone.pose.R_camera_head, joint.pose.R_camera_head, atol=1e-12)
         np.testing.assert_allclose(alone.pose.t_camera_head_m, joint.pose.t_camera_head_m, atol=1e-9)
         np.testing.assert_allclose(alone.pose.covariance, joint.pose.covariance, atol=1e-12)
@@ -200,48 +206,49 @@ def test_faces_of_one_frame_do_not_mix():
 
 def entry(score, x, y, size, yaw=0.0):
     R = aflw2000.to_matrix(EulerDeg(yaw=yaw, pitch=0.0, roll=0.0))
-    named = {"score": score, "centre_px": [x, y], "size_px": size, "R_local": R, "stride": 16.0} | STD
-    return {name: np.array([value], float) for name, value in named.items()}
+    named = {"score": score, "centre_px": [x, y], "size_px": size, "R_local": R} | STD
+    return Candidates(**{name: np.array([value], float) for name, value in named.items()})
 
 
 def test_two_rows_of_one_face_are_averaged_by_squared_score():
     merged = merge(stacked(entry(0.8, 100, 100, 60, yaw=10), entry(0.6, 106, 100, 66, yaw=20)), 8)
     # weights 0.64 and 0.36
-    np.testing.assert_allclose(merged["score"], [0.8])
-    np.testing.assert_allclose(merged["centre_px"], [[100 + 0.36 * 6, 100]])
-    np.testing.assert_allclose(merged["size_px"], [60 + 0.36 * 6])
-    yaw = aflw2000.from_matrix(merged["R_local"][0]).yaw
+    np.testing.assert_allclose(merged.score, [0.8])
+    np.testing.assert_allclose(merged.centre_px, [[100 + 0.36 * 6, 100]])
+    np.testing.assert_allclose(merged.size_px, [60 + 0.36 * 6])
+    yaw = aflw2000.from_matrix(merged.R_local[0]).yaw
     expected = np.degrees(np.arctan2(*[0.64 * f(np.radians(10)) + 0.36 * f(np.radians(20)) for f in (np.sin, np.cos)]))
     assert yaw == pytest.approx(expected)
 
 
 def test_far_faces_stay_apart_in_order_of_score():
     merged = merge(stacked(entry(0.9, 300, 100, 60), entry(0.7, 100, 100, 60), entry(0.5, 200, 100, 60)), 8)
-    np.testing.assert_allclose(merged["score"], [0.9, 0.7, 0.5])
-    np.testing.assert_allclose(merged["centre_px"][:, 0], [300, 100, 200])
+    np.testing.assert_allclose(merged.score, [0.9, 0.7, 0.5])
+    np.testing.assert_allclose(merged.centre_px[:, 0], [300, 100, 200])
 
 
 def test_a_weak_row_or_one_of_another_size_is_swallowed_but_not_averaged():
     merged = merge(stacked(entry(0.9, 100, 100, 60), entry(0.8, 105, 100, 100), entry(0.4, 108, 100, 60)), 8)
-    np.testing.assert_allclose(merged["centre_px"], [[100, 100]])
-    np.testing.assert_allclose(merged["size_px"], [60])
+    np.testing.assert_allclose(merged.centre_px, [[100, 100]])
+    np.testing.assert_allclose(merged.size_px, [60])
 
 
 def test_at_most_max_faces_are_kept_the_best_ones():
     rows = stacked(*[entry(0.9 - 0.05 * i, 100 * i, 100, 60) for i in range(6)])
-    np.testing.assert_allclose(merge(rows, 3)["score"], [0.9, 0.85, 0.8])
+    np.testing.assert_allclose(merge(rows, 3).score, [0.9, 0.85, 0.8])
 
 
 def test_a_single_row_is_returned_as_it_is():
     one = entry(0.6, 11, 22, 33, yaw=44)
-    for name, value in merge(one, 8).items():
-        np.testing.assert_allclose(value, one[name], atol=1e-15, err_msg=name)
+    merged = merge(one, 8)
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(merged, name), getattr(one, name), atol=1e-15, err_msg=name)
 
 
 def test_nothing_found_merges_to_nothing():
-    empty = {name: value[:0] for name, value in entry(0.5, 0, 0, 1).items()}
+    empty = entry(0.5, 0, 0, 1).where(slice(0))
     merged = merge(empty, 8)
-    assert {name: value.shape for name, value in merged.items()} == {n: v.shape for n, v in empty.items()}
+    assert [getattr(merged, name).shape for name in FIELDS] == [getattr(empty, name).shape for name in FIELDS]
 
 
 def test_merge_equals_a_plain_loop_on_random_rows():
@@ -257,16 +264,16 @@ def test_merge_equals_a_plain_loop_on_random_rows():
             continue
         total, centre = 0.0, np.zeros(2)
         for j, row in enumerate(rows):
-            distance = np.hypot(*(row["centre_px"] - best["centre_px"])[0])
-            small, large = sorted([row["size_px"][0], best["size_px"][0]])
+            distance = np.hypot(*(row.centre_px - best.centre_px)[0])
+            small, large = sorted([row.size_px[0], best.size_px[0]])
             if j != i and (taken[j] or distance >= max(0.5 * small, 0.35 * large)):
                 continue
             taken[j] = True
-            if large / small < np.exp(0.4) and row["score"] > 0.5 * best["score"]:
-                total, centre = total + row["score"][0] ** 2, centre + row["score"][0] ** 2 * row["centre_px"][0]
-        np.testing.assert_allclose(merged["centre_px"][k], centre / total)
+            if large / small < np.exp(0.4) and row.score > 0.5 * best.score:
+                total, centre = total + row.score[0] ** 2, centre + row.score[0] ** 2 * row.centre_px[0]
+        np.testing.assert_allclose(merged.centre_px[k], centre / total)
         k += 1
-    assert len(merged["score"]) == k
+    assert len(merged.score) == k
 
 
 def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
@@ -284,12 +291,20 @@ class SureCrops:
     def __init__(self, led_to=None):
         self.led_to = led_to
 
-    def refine(self, found, image, camera, looks=1):
-        n = len(found["score"])
-        if self.led_to is not None:
-            found = found | {"centre_px": np.repeat([camera.project(self.led_to)], n, 0)}
-        same = {name: np.repeat(np.asarray(value)[None], n, 0) for name, value in STD.items()}
-        return found | same | {"R_local": np.tile(np.eye(3), (n, 1, 1)), "sure": np.ones(n, bool)}
+    def refine(self, places, source, camera, found=None, passes=1):
+        n = len(places)
+        led_to_px = places.centre_px if self.led_to is None else np.repeat([camera.project(self.led_to)], n, 0)
+        return Candidates(
+            score=places.score,
+            centre_px=led_to_px,
+            size_px=places.size_px,
+            R_local=np.tile(np.eye(3), (n, 1, 1)),
+            confirmed=np.ones(n, bool),
+            **{name: np.repeat(np.asarray(value)[None], n, 0) for name, value in STD.items()},
+        )
+
+    def take_counts(self):
+        return {}
 
 
 LEFT = np.array([-0.3, 0.0, 1.2])
@@ -300,10 +315,11 @@ def followed(model_card, seen, expected, scan=True, max_faces=8, led_to=None):
     """x of the faces, m, and whether the whole image, with faces at `seen`, was looked at, when some are expected."""
     found = stacked(*[candidate(PINHOLE, np.eye(3), t, score) for t, score in seen])
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
-    estimator = Estimator(network, EstimatorConfig(max_faces=max_faces), SureCrops(led_to))
+    estimator = Estimator(whole_image_network(network), EstimatorConfig(max_faces=max_faces), SureCrops(led_to))
     known = [faces_from_candidates(candidate(PINHOLE, np.eye(3), t), PINHOLE)[0] for t in expected]
-    faces, stage_s = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, scan)
-    return [round(float(face.pose.t_camera_head_m[0]), 1) for face in faces], "inference" in stage_s
+    estimate = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, scan)
+    assert ("inference" in estimate.stage_s) == estimate.full_frame
+    return [round(float(face.pose.t_camera_head_m[0]), 1) for face in estimate.faces], estimate.full_frame
 
 
 def test_a_followed_face_stays_when_a_clearer_one_comes_and_there_is_room_for_one(model_card):
@@ -323,17 +339,17 @@ def test_two_faces_that_came_to_be_one_are_one_and_the_whole_image_is_looked_at(
     assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
 
 
-def test_of_two_crops_that_lead_to_one_face_the_one_that_was_expected_there_counts(model_card):
+def test_of_two_crops_that_lead_to_one_face_the_one_that_was_expected_there_counts():
     between = np.array([-0.28, 0.0, 1.2])
-    network = FixedNetwork(model_card(), candidate(PINHOLE, np.eye(3), between), np.array([0.25, 0.25]))
-    estimator = Estimator(network, EstimatorConfig(), SureCrops(led_to=between + FACE_CENTRE_M))
+    refiner = SureCrops(led_to=between + FACE_CENTRE_M)
     for order in ((0, 1), (1, 0)):
         hidden, seen = (
             faces_from_candidates(candidate(PINHOLE, np.eye(3), t, score), PINHOLE)[0]
             for t, score in ((np.array([-0.1, 0.0, 1.6]), 0.5), (LEFT, 0.7))
         )
-        found = estimator._followed([(hidden, seen)[i] for i in order], SourceImage(BLACK), PINHOLE, {})
-        np.testing.assert_array_equal(found["score"], [0.7])
+        expected = expected_places([(hidden, seen)[i] for i in order], PINHOLE)
+        found = followed_ones(refiner.refine(expected, SourceImage(BLACK), PINHOLE), expected)
+        np.testing.assert_array_equal(found.score, [0.7])
 
 
 def test_two_candidates_whose_crops_lead_to_one_face_are_one(model_card):
@@ -369,25 +385,22 @@ def test_pose_covariance_equals_a_monte_carlo_sample():
 
 
 def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
-    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {
-        "size_rel_std": np.zeros(1),
-        "rotation_covariance": np.zeros((1, 3, 3)),
-        "centre_rel_std": np.zeros(1),
-    }
-    found["score"][:] = SURE_SCORE
+    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0]), SURE_SCORE)
+    nothing = {"size_rel_std": np.zeros(1), "rotation_covariance": np.zeros((1, 3, 3)), "centre_rel_std": np.zeros(1)}
+    found = replace(found, **nothing)
     pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * 2.0, rel=1e-3)
 
 
 def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
-    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0])) | {"rotation_covariance": np.zeros((1, 3, 3))}
-    found["score"][:] = SURE_SCORE
+    found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0]), SURE_SCORE)
+    found = replace(found, rotation_covariance=np.zeros((1, 3, 3)))
     pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
     assert pose.rotation_std_deg == pytest.approx(2.0)
 
 
 def test_of_two_looks_at_one_face_the_one_that_shows_it_counts_whatever_the_scores():
     unsure, sure = candidate(PINHOLE, np.eye(3), [0, 0, 1.0], 0.9), candidate(PINHOLE, np.eye(3), [0, 0.005, 1.0], 0.6)
-    found = stacked(unsure, sure) | {"sure": np.array([False, True])}
-    once = each_once(surest_first(found))
-    assert (once["score"].tolist(), once["sure"].tolist()) == ([0.6], [True])
+    found = replace(stacked(unsure, sure), confirmed=np.array([False, True]))
+    once = each_once(confirmed_first(found))
+    assert (once.score.tolist(), once.confirmed.tolist()) == ([0.6], [True])

@@ -1,0 +1,71 @@
+"""Possible faces of one image, between the networks and the tracker: a row each, the same for every network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+
+Rows = TypeVar("Rows", bound="Places")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Places:
+    """Where N faces may be in an image."""
+
+    score: np.ndarray  # (N,) 0 ... 1
+    centre_px: np.ndarray  # (N, 2) of the face centre in the image
+    size_px: np.ndarray  # (N,) of REFERENCE_LENGTH_M at the face centre
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def where(self: Rows, rows: np.ndarray | slice) -> Rows:
+        """The rows that a mask (N,), indices or a slice name."""
+        return self._each(lambda values: values[rows])
+
+    def _each(self: Rows, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Candidates(Places):
+    """N possible faces. Rotations and landmarks are in the virtual camera that is turned to the centre of each face
+    (hpe_core.geometry.lookat).
+
+    confirmed: whether a crop network, too, takes it for a face; None where none was asked. Both fields of landmarks
+    (hpe_core.types.Landmarks) are None without a network that has them.
+    """
+
+    R_local: np.ndarray  # (N, 3, 3) head to virtual camera
+    rotation_covariance: np.ndarray  # (N, 3, 3) rad^2 of the left error, about the virtual camera's axes
+    centre_rel_std: np.ndarray  # (N,) of REFERENCE_LENGTH_M
+    size_rel_std: np.ndarray  # (N,) of the size
+    confirmed: np.ndarray | None = None  # (N,) bool
+    landmarks_m: np.ndarray | None = None  # (N, 68, 3) on a head of reference size, from the face centre
+    visible: np.ndarray | None = None  # (N, 68) 0 ... 1
+
+    @classmethod
+    def empty(cls) -> Candidates:
+        """No candidate."""
+        return cls(
+            score=np.zeros(0),
+            centre_px=np.zeros((0, 2)),
+            size_px=np.zeros(0),
+            R_local=np.zeros((0, 3, 3)),
+            rotation_covariance=np.zeros((0, 3, 3)),
+            centre_rel_std=np.zeros(0),
+            size_rel_std=np.zeros(0),
+        )
+
+    def concat(self, more: Candidates) -> Candidates:
+        """These rows, then those of `more`. Either may be empty; else both are of the same networks."""
+        if len(self) == 0:
+            return more
+        if len(more) == 0:
+            return self
+        pairs = {f.name: (getattr(self, f.name), getattr(more, f.name)) for f in fields(self)}
+        return Candidates(**{name: None if pair[0] is None else np.concatenate(pair) for name, pair in pairs.items()})

@@ -1,0 +1,124 @@
+"""Faces of one image, untracked: ROI tracking, full-frame detection when it is due, refinement of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpe_core.candidates import Candidates, Places
+from hpe_core.config import EstimatorConfig
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.networks.network import Network, WholeImageDecoder
+from hpe_core.pipeline.detect import Detector
+from hpe_core.pipeline.follow import confirmed_first, each_once, expected_places, followed, seen_again
+from hpe_core.pipeline.poses import faces_from_candidates
+from hpe_core.pipeline.refine import Refiner
+from hpe_core.pipeline.stopwatch import Stopwatch
+from hpe_core.pixels.canvas import SourceImage, check_image
+from hpe_core.types import Face
+
+PASSES_OF_NEW = 2  # of the crop of a face that is not followed: the first one puts it right
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimate:
+    """Faces of one image. full_frame: whether full-frame detection ran; stage_s: seconds per stage; counts: as in
+    FrameResult.
+    """
+
+    faces: list[Face]
+    full_frame: bool
+    stage_s: dict[str, float]
+    counts: dict[str, int]
+
+
+class Estimator:
+    """Faces by a whole-image network and, unless it is None, a Refiner. Covariances are without the head-size prior."""
+
+    def __init__(self, network: Network[WholeImageDecoder], config: EstimatorConfig, refiner: Refiner | None = None):
+        self._detector, self._config, self._refiner = Detector(network), config, refiner
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether it makes anything of expected faces."""
+        return self._refiner is not None
+
+    def reconfigure(self, config: EstimatorConfig) -> None:
+        """Go on with other thresholds."""
+        self._config = config
+
+    def estimate(
+        self, image_bgr: np.ndarray, camera: CameraModel, expected: Sequence[Face] = (), full_frame: bool = True
+    ) -> Estimate:
+        """The Estimate of an image (H, W, 3) uint8, as the camera delivers it (distorted).
+
+        expected: faces of a moment ago where they should be now; their crops come first. Without `full_frame` the whole
+        image is searched only when one of them is lost. They stand before new faces, which stand best score first,
+        those that their crops confirm before the others.
+        Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
+        """
+        check_image(image_bgr, camera)
+        image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
+        most = self._config.max_faces
+        expected = expected[:most] if self._refiner else ()
+        found = self._followed(expected, image) if len(expected) else Candidates.empty()
+        full_frame = full_frame or not len(expected) or len(found) < len(expected)
+        if full_frame:
+            detected = self._detected(image, most + len(expected))
+            if len(expected):
+                found, detected = seen_again(found, detected)
+            detected = detected.where(slice(most - len(found)))
+            if self._refiner is None:
+                found = detected
+            else:  # crops of two candidates can lead to one face
+                new = self._refined(detected, image, detected, PASSES_OF_NEW)
+                found = each_once(confirmed_first(found.concat(new)))
+        faces = faces_from_candidates(found, camera)
+        counts = {"beyond_lens": image.beyond_lens} | (self._refiner.take_counts() if self._refiner else {})
+        image.watch.rest("postprocess")
+        return Estimate(faces=faces, full_frame=full_frame, stage_s=image.watch.stage_s, counts=counts)
+
+    def _detected(self, image, most):
+        """Candidates of full-frame detection: so many at most."""
+        found = self._detector.detect(image.source, self._config.score_threshold, most, image.watch)
+        found = found.where(on_image(found, image.camera))
+        return found.where(image.with_ray(found))
+
+    def _followed(self, faces, image):
+        """Candidates of the faces that their crops show again."""
+        expected = expected_places(faces, image.camera)
+        expected = expected.where(on_image(expected, image.camera))
+        with image.watch("refinement"):
+            found = self._refiner.refine(expected, image.source, image.camera)
+            kept = image.with_ray(found) & on_image(found, image.camera)
+        return followed(found.where(kept), expected.where(kept))
+
+    def _refined(self, places, image, found, passes):
+        """Candidates of refinement."""
+        with image.watch("refinement"):
+            seen = self._refiner.refine(places, image.source, image.camera, found, passes)
+            return seen.where(image.with_ray(seen) & on_image(seen, image.camera))
+
+
+@dataclass(eq=False)
+class _OneImage:
+    """What is at hand while one image is worked on; beyond_lens: candidates without a pose, for want of a ray."""
+
+    source: SourceImage
+    camera: CameraModel
+    watch: Stopwatch
+    beyond_lens: int = 0
+
+    def with_ray(self, found: Places) -> np.ndarray:
+        """Mask (N,) of those whose centre has a ray; the others are counted."""
+        has = np.isfinite(self.camera.rays(found.centre_px)).all(-1)
+        self.beyond_lens += int(np.sum(~has))
+        return has
+
+
+def on_image(found: Places, camera: CameraModel) -> np.ndarray:
+    """Mask (N,) of those whose centre lies on the image, and not in the letterbox's padding."""
+    centre = found.centre_px
+    return np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)

@@ -1,0 +1,75 @@
+"""ROI tracking: the faces of a moment ago as places for crops, and which candidates describe the same face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hpe_core.candidates import Candidates, Places
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.types import Face
+
+
+def expected_places(faces: Sequence[Face], camera: CameraModel) -> Places:
+    """Where the camera should see the centres of faces, without those beyond its lens."""
+    centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
+    ahead = camera.in_range(centres)
+    return Places(
+        score=np.array([face.score for face in faces])[ahead],
+        centre_px=camera.project(centres[ahead]),
+        size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
+    )
+
+
+def followed(found: Candidates, expected: Places) -> Candidates:
+    """The confirmed ones of candidates (N), each face once: that which strayed least from where it was expected (N)."""
+    confirmed = np.flatnonzero(confirmed_of(found))
+    strayed_px = np.linalg.norm(found.centre_px - expected.centre_px, axis=-1)[confirmed]
+    nearest = confirmed[np.argsort(strayed_px / found.size_px[confirmed], kind="stable")]
+    return each_once(found.where(nearest))
+
+
+def seen_again(known: Candidates, detected: Candidates) -> tuple[Candidates, Candidates]:
+    """The known faces that full-frame detection of the same image shows too, with its scores; and its other faces."""
+    same = np.array(
+        [
+            same_face(centre, size, detected.centre_px, detected.size_px)
+            for centre, size in zip(known.centre_px, known.size_px, strict=True)
+        ]
+    ).reshape(len(known), len(detected))
+    keep = same.any(1)
+    known = known.where(keep)
+    if keep.any():
+        known = replace(known, score=np.where(same[keep], detected.score, 0.0).max(1))
+    return known, detected.where(~same.any(0))
+
+
+def confirmed_first(found: Candidates) -> Candidates:
+    """The confirmed candidates before the others, else in their order."""
+    confirmed = confirmed_of(found)
+    return found if confirmed.all() else found.where(np.argsort(~confirmed, kind="stable"))
+
+
+def each_once(found: Candidates) -> Candidates:
+    """The candidates without those that describe the same face as one before them."""
+    centre, size = found.centre_px, found.size_px
+    keep = np.ones(len(size), bool)
+    for i in range(1, len(keep)):
+        keep[i] = not (same_face(centre[i], size[i], centre[:i], size[:i]) & keep[:i]).any()
+    return found if keep.all() else found.where(keep)
+
+
+def same_face(
+    centre_px: np.ndarray, size_px: np.ndarray | float, centres_px: np.ndarray, sizes_px: np.ndarray
+) -> np.ndarray:
+    """Mask (N,): centres (N, 2) of sizes (N,) that describe the same face as one centre (2,), size ()."""
+    distance = np.linalg.norm(centres_px - centre_px, axis=-1)
+    return distance < np.maximum(0.5 * np.minimum(sizes_px, size_px), 0.35 * np.maximum(sizes_px, size_px))
+
+
+def confirmed_of(found: Candidates) -> np.ndarray:
+    """Which candidates (N,) a crop network confirms: none where there is no such network."""
+    return np.zeros(len(found), bool) if found.confirmed is None else found.confirmed

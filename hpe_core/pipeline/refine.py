@@ -1,0 +1,91 @@
+"""Refinement: every face again, in the face-centred crop of a virtual camera that is turned to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hpe_core.candidates import Candidates, Places
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.head import range_from_size
+from hpe_core.networks.network import CropDecoder, Network
+from hpe_core.pixels.canvas import SourceImage, crop_canvases
+from hpe_core.rotations.source import RotationSource
+
+MIRRORED_UP_TO = 3  # crops of one image with test-time augmentation: it is twice the time of the network
+
+
+class Refiner:
+    """Candidates as their crops show them.
+
+    Up to mirrored_up_to crops of an image go through the network as they are and mirrored, and what is said of both is
+    averaged (test-time augmentation). A crop of which the network is doubtful goes through it turned by 180 degrees
+    too: an upside-down face is then read right.
+    """
+
+    def __init__(self, network: Network[CropDecoder], rotation: RotationSource, mirrored_up_to: int = MIRRORED_UP_TO):
+        self._network, self._rotation, self._mirrored_up_to = network, rotation, mirrored_up_to
+        self._side, self._crop_m = network.card.input_shape[1], network.card.crop_m
+
+    def refine(
+        self,
+        places: Places,
+        source: SourceImage,
+        camera: CameraModel,
+        found: Candidates | None = None,
+        passes: int = 1,
+    ) -> Candidates:
+        """Candidates at N places, whose centres have a ray, in the same order; centre_px is NaN where a crop places the
+        face beyond the lens (CameraModel.in_range).
+
+        found: the same faces by full-frame detection, for rotations of both; each of several passes but the last one
+        only places the next crop. Raises HpeError when the network's output is not finite.
+        """
+        if len(places) == 0:
+            return Candidates.empty()
+        for _ in range(passes - 1):
+            seen, _ = self._seen(places, source, camera, mirrored=False)
+            places = next_places(places, seen, camera)
+        seen, upside_down = self._seen(places, source, camera, len(places) <= self._mirrored_up_to)
+        return self._rotation.rotated(seen, upside_down, found)
+
+    def take_counts(self) -> dict[str, int]:
+        """What the rotations counted since this was last asked."""
+        return self._rotation.take_counts()
+
+    def _seen(self, places, source, camera, mirrored):
+        """Candidates of the crops at places, and which of them (N,) were read upside down."""
+        decoder = self._network.decoder
+        rays = camera.rays(places.centre_px)
+        range_m = range_from_size(camera, rays, places.size_px)
+        rows = self._rows(source, camera, rays, range_m, mirrored)
+        confirmed, upside_down = decoder.confirmed(rows), np.zeros(len(rows), bool)
+        doubtful = np.flatnonzero(decoder.doubtful(rows))
+        if len(doubtful):
+            turned = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)
+            confirmed[doubtful], upside_down[doubtful] = decoder.better_way_up(rows[doubtful], turned)
+            rows[upside_down] = turned[upside_down[doubtful]]
+        return replace(decoder.decode(rows, places.score, camera, rays, range_m), confirmed=confirmed), upside_down
+
+    def _rows(self, source, camera, rays, range_m, mirrored, upside_down=False):
+        """Rows (N, C) of the crops, in the axes of the virtual camera whichever way up the crops are."""
+        canvases = crop_canvases(source, camera, rays, range_m, self._side, self._crop_m, mirrored, upside_down)
+        rows = self._network.rows(canvases).astype(float)
+        if mirrored:
+            rows, again = np.split(rows, 2)
+            rows = 0.5 * (rows + self._network.decoder.mirrored(again))
+        return self._network.decoder.half_turned(rows) if upside_down else rows
+
+
+def next_places(places: Places, seen: Candidates, camera: CameraModel) -> Places:
+    """Where the crops of the next pass go: as those of this one show the faces, on the image; where the camera has no
+    ray there, as before.
+    """
+    nearest = np.clip(seen.centre_px, 0.0, [camera.width - 1.0, camera.height - 1.0])
+    has_ray = np.isfinite(camera.rays(nearest)).all(-1)
+    return Places(
+        score=places.score,
+        centre_px=np.where(has_ray[:, None], nearest, places.centre_px),
+        size_px=np.where(has_ray, seen.size_px, places.size_px),
+    )
