@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from bench.rows import ROOT, append, commit
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import gpu, network_file, parity
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -357,11 +357,11 @@ def main():
         "versions": versions(),
     }
     rows = 0
-    for name in model_store.names():
-        if network_file.read(model_store.path_of(name)).card.quantised:
+    for name in catalogue.networks():
+        if network_file.read(catalogue.path_of(name)).card.quantised:
             print(f"left out: {name}, it is quantised for CPUs")
             continue
-        limited = model_store.path_of(name), args.seconds, flop_per_s, bytes_per_s
+        limited = catalogue.path_of(name), args.seconds, flop_per_s, bytes_per_s
         for row in itertools.chain(measure(*limited), measure_paths(*limited)):
             row = where | {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()}
             print(

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.gpu import work_of
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import onnx_graph
 
 SIDE, COPY_BYTES = 1024, 2**26
@@ -52,7 +52,7 @@ def product_flop_per_s(operator, types):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("models", nargs="*", metavar="MODEL", default=model_store.names())
+    p.add_argument("models", nargs="*", metavar="MODEL", default=catalogue.networks())
     args = p.parse_args()
     float_peak = product_flop_per_s("MatMul", 3 * [TensorProto.FLOAT])
     int8_peak = product_flop_per_s("MatMulInteger", [TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32])
@@ -61,7 +61,7 @@ def main():
     print(f"one core: {float_peak / 1e9:.0f} GFLOP/s float32, {int8_peak / 1e9:.0f} GOP/s int8, ", end="")
     print(f"{bytes_per_s / 1e9:.0f} GB/s")
     for name in args.models:
-        path = model_store.path_of(name)
+        path = catalogue.path_of(name)
         model = onnx_graph.read(path)
         backend = backends.create("onnxruntime", path, threads=1)
         work = work_of(model)

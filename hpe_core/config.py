@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
+from hpe_core.catalogue import AUTO, AUTO_TEXT
 from hpe_core.errors import HpeError
 
 
@@ -42,7 +43,7 @@ def _checked_value(f, value):
 class EstimatorConfig(Checked):
     """The network and its thresholds."""
 
-    model: str = option("auto", "method or model as `hpe models` lists it; auto: fusion, on a CPU fusion_int8")
+    model: str = option(AUTO, f"method or model as `hpe models` lists it; {AUTO_TEXT}")
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
     image_rotation: int = option(

@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 
-from hpe_core import inference, model_store
+from hpe_core import catalogue, inference
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, card_of, parsed
 
@@ -71,8 +71,8 @@ class Backend(inference.Backend):
     def __init__(self, model_path, threads=0, progress=None):
         import onnxruntime as ort
 
-        self.sha256 = model_store.sha256_of(model_store.read(model_path))
-        model_store.verify(model_path, self.sha256)
+        self.sha256 = catalogue.sha256_of(catalogue.read(model_path))
+        catalogue.verify(model_path, self.sha256)
         self._session = _session(str(model_path), threads, self.providers, model_path)
         working = self._session.get_providers()
         if working[0] != self.providers[0]:  # onnxruntime falls back without an error

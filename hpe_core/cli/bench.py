@@ -74,11 +74,11 @@ def _bench(args):
 
 def networks(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """Rows (dicts): model, backend, batch and what was found, or why it could not be."""
-    from hpe_core import backends, model_store, registry
+    from hpe_core import backends, catalogue, registry
     from hpe_core.backends.tensorrt import parity
 
-    for model in model_store.names():
-        path = model_store.path_of(model)
+    for model in catalogue.networks():
+        path = catalogue.path_of(model)
         reference = backends.create("onnxruntime", path, threads)
         for name in registry.available("hpe_core.backends"):
             row: dict[str, Any] = {"model": model, "backend": name}

@@ -50,10 +50,10 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _build(args):
-    from hpe_core import model_store
+    from hpe_core import catalogue
     from hpe_core.backends.tensorrt import builder
 
-    model_path, store = model_store.path_of(args.model), _store(args)
+    model_path, store = catalogue.path_of(args.model), _store(args)
     if args.compute_capability:
         trt = builder.load()
         for capability in args.compute_capability:
@@ -130,9 +130,9 @@ def _prune(args):
 
 def _shipped():
     """dict model name -> SHA-256 of its file, of the models that come with the package."""
-    from hpe_core import model_store
+    from hpe_core import catalogue
 
-    return {name: model_store.sha256_of(model_store.read(model_store.path_of(name))) for name in model_store.names()}
+    return {name: catalogue.sha256_of(catalogue.read(catalogue.path_of(name))) for name in catalogue.networks()}
 
 
 def _outdated(entry, library, shipped):

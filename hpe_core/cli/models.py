@@ -20,20 +20,19 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from hpe_core import backends, model_store
-    from hpe_core.methods import METHODS
+    from hpe_core import backends, catalogue
 
-    names = [args.name] if args.name else model_store.names()
+    names = [args.name] if args.name else catalogue.networks()
     if not names:
-        print(f"no models in {model_store.WEIGHTS}")
+        print(f"no models in {catalogue.WEIGHTS}")
     if not args.name:
-        print("auto: fusion, on a CPU fusion_int8")
-        for name, method in METHODS.items():
+        print(catalogue.AUTO_TEXT)
+        for name, method in catalogue.METHODS.items():
             print(f"{name}: {method.detector} finds faces, {method.refiner} refines them, rotation: {method.rotation}")
     code = EXIT_OK
     for name in names:
         try:
-            path = model_store.path_of(name)
+            path = catalogue.path_of(name)
             backend = backends.create("onnxruntime", path, 1)
         except HpeError as error:  # the others are still of use
             print_error(error)

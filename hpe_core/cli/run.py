@@ -2,6 +2,7 @@
 
 import argparse
 
+from hpe_core.catalogue import AUTO_TEXT
 from hpe_core.cli.arguments import hfov_deg, whole
 
 DESCRIPTION = """\
@@ -55,7 +56,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
     )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
     run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
-    run.add_argument("--model", metavar="NAME", help="name as `hpe models` lists it, or .onnx file; default: auto")
+    run.add_argument(
+        "--model", metavar="NAME", help=f"name as `hpe models` lists it, or .onnx file; default: {AUTO_TEXT}"
+    )
     run.add_argument("--backend", metavar="NAME", help="inference backend: auto (default), onnxruntime, ...")
     run.add_argument(
         "--threads", metavar="N", type=whole(0, 256), help="inference threads (default: 1; 0 takes all cores)"

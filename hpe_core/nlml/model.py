@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.errors import HpeError
 from hpe_core.network_card import parsed
 from hpe_core.nlml import angles as euler
@@ -106,7 +106,7 @@ class Model:
 
 def load(path: str | Path) -> Model:
     """The Model in a file that `Model.save` wrote. Raises HpeError, in one line, when it is none."""
-    model_store.verify(path, model_store.sha256_of(model_store.read(path)))
+    catalogue.verify(path, catalogue.sha256_of(catalogue.read(path)))
     arrays = read_npz(path)
     try:
         return _from_arrays(arrays)
@@ -172,7 +172,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 
 def shipped() -> Path:
     """Path of the model that comes with the package. Raises HpeError when there is none."""
-    path = model_store.WEIGHTS / "nlml.npz"
+    path = catalogue.WEIGHTS / "nlml.npz"
     if not path.is_file():
         raise HpeError(f"no NLML model comes with this installation ({path} is missing); name one")
     return path

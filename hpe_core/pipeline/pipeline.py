@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.inference import Backend
-from hpe_core.methods import method_of
 from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard
 from hpe_core.networks.network import crop_network, whole_image_network
 from hpe_core.pipeline.estimator import Estimator
@@ -40,7 +39,7 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig, progress: Callable[[str], None] = log.warning):
         self.config = config = with_method(config)
-        method, refiner = method_of(config.estimator.model), None
+        method, refiner = catalogue.method_of(config.estimator.model), None
         self.models: list[tuple[Path, Backend]] = []  # every model file in use
         self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress)
         if method.refiner:
@@ -55,7 +54,7 @@ class Pipeline:
     def _loaded(self, model, kind, progress):
         """Backend of a model by name or path that must be of this kind."""
         options = self.config.estimator
-        path = model_store.path_of(model)
+        path = catalogue.path_of(model)
         backend = backends.create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
         if backend.card.kind != kind:
@@ -127,12 +126,9 @@ class Pipeline:
 
 
 def with_method(config: PipelineConfig) -> PipelineConfig:
-    """The PipelineConfig with a method for the model `auto`: `fusion_int8` where a CPU infers, else `fusion`.
-
-    Quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones.
-    """
+    """The PipelineConfig with a method for the model `auto`, which depends on where the backend infers."""
     options = config.estimator
-    if options.model != "auto":
+    if options.model != catalogue.AUTO:
         return config
     on_cpu = backends.first_available(options.backend) == backends.CPU
-    return replace(config, estimator=replace(options, model="fusion_int8" if on_cpu else "fusion"))
+    return replace(config, estimator=replace(options, model=catalogue.auto_method(on_cpu)))

@@ -11,7 +11,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, model_store  # noqa: E402
+from hpe_core import backends, catalogue  # noqa: E402
 from hpe_core.backends.tensorrt import gpu as gpu_here  # noqa: E402
 from hpe_core.backends.tensorrt import network_file, onnx_graph, parity, sampler  # noqa: E402
 
@@ -23,7 +23,7 @@ COLUMNS = {  # of each row of the CSV, after date, commit and hardware
 }
 SHIPPED = pytest.mark.parametrize(
     "name",
-    [n for n in model_store.names() if not network_file.read(model_store.path_of(n)).card.quantised],
+    [n for n in catalogue.networks() if not network_file.read(catalogue.path_of(n)).card.quantised],
 )
 
 
@@ -91,7 +91,7 @@ def test_latencies_are_percentiles_and_throughput_counts_images(bench):
 def test_the_torch_network_has_the_shipped_weights(bench, name, precision):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-    path = model_store.path_of(name)
+    path = catalogue.path_of(name)
     reference = backends.create("onnxruntime", path, threads=1)
     model = onnx_graph.read(path)
     network = bench.TorchNetwork(model, reference.card, precision, device="cpu")
@@ -144,7 +144,7 @@ class WithSampler:
 def test_whole_paths_are_measured_both_ways_with_the_columns_of_the_other_rows(bench, name, monkeypatch):
     monkeypatch.setattr(bench, "WARM_UP_S", 0.0)
     limits = {"fp16": 1e12}, 1e11
-    rows = list(bench.measure_paths(model_store.path_of(name), 0.0, *limits, make_backend=WithSampler))
+    rows = list(bench.measure_paths(catalogue.path_of(name), 0.0, *limits, make_backend=WithSampler))
     groups = (1, 4) if name == "crop6dof" else (1,)
     assert [(row["runner"], row["batch"]) for row in rows] == [
         (f"from {size}, pixels by {where}", faces)
@@ -160,7 +160,7 @@ def test_whole_paths_are_measured_both_ways_with_the_columns_of_the_other_rows(b
 
 @SHIPPED
 def test_a_shipped_network_costs_less_than_a_gflop(bench, name):
-    model = onnx_graph.read(model_store.path_of(name))
+    model = onnx_graph.read(catalogue.path_of(name))
     work = bench.work_of(model)
     assert 2e7 < work["flop"] < 1e9
     sizes = [np.prod(tensor.dims) for tensor in onnx_graph.with_initializers(model).graph.initializer]

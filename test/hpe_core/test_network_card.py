@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard, card_of, parsed
 from hpe_core.networks.crop import crop6dof
 from hpe_core.networks.whole import head6dof
 
-SHIPPED = model_store.names()
+SHIPPED = catalogue.networks()
 IMAGES, CROPS = (1, 48, 64, 3), ("batch", 32, 32, 3)
 
 
@@ -36,7 +36,7 @@ def valid(estimator):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_network_says_what_it_is(name):
-    card = backends.create("onnxruntime", model_store.path_of(name), 1).card
+    card = backends.create("onnxruntime", catalogue.path_of(name), 1).card
     crop = name.startswith("crop6dof")
     assert (card.kind, card.free_batch, card.row) == ((CROP, True, 289) if crop else (WHOLE_IMAGE, False, 14))
     assert card.crop_m == (0.28 if crop else None) and card.quantised == name.endswith("_int8")

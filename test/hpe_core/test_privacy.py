@@ -19,10 +19,10 @@ OPTIONS = ("--no-overlay", "--backend", "onnxruntime")  # on a GPU the engine ca
 RUN_A_MODEL = """
 import sys, time
 import numpy as np
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.backends import onnxruntime
 
-backend = onnxruntime.Backend(model_store.path_of("head6dof"), threads=1)
+backend = onnxruntime.Backend(catalogue.path_of("head6dof"), threads=1)
 end = time.monotonic() + float(sys.argv[1])
 while True:
     assert np.isfinite(backend.run(backend.empty_input())).all()

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from hpe_core import model_store, registry
+from hpe_core import catalogue, registry
 from hpe_core.errors import HpeError
 
 
@@ -43,18 +43,18 @@ def test_an_unknown_name_lists_the_known_ones(animals):
 
 
 def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_store, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
     with pytest.raises(HpeError, match="unknown model 'x', known: none"):
-        model_store.path_of("x")
+        catalogue.path_of("x")
     (tmp_path / "a.onnx").touch()
-    assert model_store.path_of("a") == tmp_path / "a.onnx"
+    assert catalogue.path_of("a") == tmp_path / "a.onnx"
     with pytest.raises(HpeError, match="unknown model 'x', known: a"):
-        model_store.path_of("x")
+        catalogue.path_of("x")
 
 
 def test_a_model_file_may_be_given_as_a_path(tmp_path):
     path = tmp_path / "mine.onnx"
     with pytest.raises(HpeError, match=r"mine\.onnx does not exist"):
-        model_store.path_of(str(path))
+        catalogue.path_of(str(path))
     path.touch()
-    assert model_store.path_of(str(path)) == path
+    assert catalogue.path_of(str(path)) == path

@@ -8,12 +8,12 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 pytest.importorskip("tqdm")
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.errors import HpeError
 from training.deploy import quantise
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "sample_bag"
-needs_weights = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped model here")
+needs_weights = pytest.mark.skipif("head6dof" not in catalogue.networks(), reason="no shipped model here")
 
 
 def test_images_of_shards_are_drawn_once_each(tmp_path, write_shard):
@@ -65,7 +65,7 @@ def test_truth_of_the_sample_bag_has_a_rotation_for_every_frame():
 
 @needs_weights
 def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
-    path, out = model_store.path_of("head6dof"), tmp_path / "int8" / "head6dof.onnx"
+    path, out = catalogue.path_of("head6dof"), tmp_path / "int8" / "head6dof.onnx"
     images = quantise.inputs_of([image for _, image in quantise.frames_of_bag(SAMPLE)[::10]], (1, 256, 320, 3))
     report = quantise.quantise(path, out, images, "cpu", rounds=5)
     assert report["images"] == 15 and out.stat().st_size < 0.6 * path.stat().st_size
@@ -80,4 +80,4 @@ def test_int8_of_the_shipped_model_is_smaller_near_and_measured(tmp_path):
 @needs_weights
 def test_without_images_there_are_no_ranges(tmp_path):
     with pytest.raises(HpeError, match="no images"):
-        quantise.quantise(model_store.path_of("head6dof"), tmp_path / "x.onnx", [], "cpu")
+        quantise.quantise(catalogue.path_of("head6dof"), tmp_path / "x.onnx", [], "cpu")

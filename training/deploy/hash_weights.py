@@ -5,12 +5,12 @@ python -m training.deploy.hash_weights
 
 import json
 
-from hpe_core import model_store
+from hpe_core import catalogue
 
 
 def main():
-    path = model_store.WEIGHTS / model_store.SUMS
-    sums = model_store.actual_sums()
+    path = catalogue.WEIGHTS / catalogue.SUMS
+    sums = catalogue.actual_sums()
     path.write_text(json.dumps(sums, indent=1) + "\n")
     print(f"written   {path}: {len(sums)} files")
 

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.config import EstimatorConfig, TrackerConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
@@ -129,7 +129,7 @@ def estimator_of(model_path):
     backend, refiner = backends.create("onnxruntime", model_path, threads=1), None
     if takes_crops(backend):
         refiner = Refiner(crop_network(backend), CropRotation())
-        backend = backends.create("onnxruntime", model_store.path_of(DETECTOR), threads=1)
+        backend = backends.create("onnxruntime", catalogue.path_of(DETECTOR), threads=1)
     return Estimator(whole_image_network(backend), EstimatorConfig(), refiner)
 
 

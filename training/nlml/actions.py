@@ -182,11 +182,11 @@ def _evaluate(args, model, sets, folder):
 
 
 def _feed_forward(args, model, faces, name):
-    from hpe_core import model_store
+    from hpe_core import catalogue
     from hpe_core.backends import onnxruntime
 
     path = args.feed_forward
-    R = feed_forward(onnxruntime.function_of(model_store.read(path), 1, path), faces)
+    R = feed_forward(onnxruntime.function_of(catalogue.read(path), 1, path), faces)
     result = ev.scores(R, faces, args.window)
     print(ev.line(f"{name}: FF", result))
     R_td, found = ev.estimate(model, faces)

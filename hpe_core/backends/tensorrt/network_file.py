@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.errors import HpeError
 from hpe_core.network_card import NetworkCard, card_of, parsed
@@ -37,9 +37,9 @@ class NetworkFile:
 
 def read(path: str | Path) -> NetworkFile:
     """The NetworkFile at a path. Raises HpeError when it cannot be read or is a shipped model that was changed."""
-    data = model_store.read(path)
-    sha256 = model_store.sha256_of(data)
-    model_store.verify(path, sha256)
+    data = catalogue.read(path)
+    sha256 = catalogue.sha256_of(data)
+    catalogue.verify(path, sha256)
     return NetworkFile(path=Path(path), sha256=sha256, card=card_in(data, str(path)))
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpe_core.backends import onnxruntime
+from hpe_core.catalogue import sha256_of
 from hpe_core.errors import HpeError
-from hpe_core.model_store import sha256_of
 from hpe_core.network_card import CROP, NetworkCard
 from hpe_core.pixels.canvas import GRID, interpolation_weights
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpe_core.backends.tensorrt.key import PRECISIONS, EngineKey
+from hpe_core.catalogue import sha256_of
 from hpe_core.errors import HpeError
-from hpe_core.model_store import sha256_of
 from hpe_core.safe_files import is_the_file, open_lock, try_lock, write_whole
 
 T = TypeVar("T")

@@ -5,12 +5,12 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from hpe_core import registry
+from hpe_core.catalogue import METHODS
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.images.answers import Answer, pipeline_answers
 from hpe_core.evaluation.images.scores import fitted_offset, score
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.methods import METHODS
 
 # what a dataset's folder holds -> its reader in hpe_core.evaluation.datasets
 MARKS = {
@@ -21,7 +21,7 @@ MARKS = {
     "w300lp": ("AFW*/*.mat", "HELEN*/*.mat", "IBUG*/*.mat", "LFPW*/*.mat"),
 }
 # our methods: what `--model` takes; one that is not shipped (yet) is listed as absent
-OURS = (*METHODS, "head6dof", "head6dof_int8")
+OURS = (*METHODS, *sorted({method.detector for method in METHODS.values()}))
 OWN_DETECTION = "own detection"
 
 

@@ -2,20 +2,20 @@ import json
 
 import pytest
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.cli import bench, main
 
 
 def test_a_report_has_every_network_and_pipeline_with_hardware_and_versions(tmp_path, capsys):
     pytest.importorskip("onnxruntime")
-    if not model_store.names():
+    if not catalogue.networks():
         pytest.skip("no shipped model here")
     path = tmp_path / "report.json"
     assert main.main(["bench", "--report", str(path), "--seconds", "0"]) == 0
     report = json.loads(path.read_text())
     assert report["hardware"]["cores"] >= 1 and report["versions"]["numpy"]
     measured = [row for row in report["networks"] if row["backend"] == "onnxruntime"]
-    assert {row["model"] for row in measured} == set(model_store.names())
+    assert {row["model"] for row in measured} == set(catalogue.networks())
     for row in measured:
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] and row["calls"] >= 20
         assert row["parity"]["rotation_deg_median"] == 0.0

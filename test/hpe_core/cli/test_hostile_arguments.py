@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.cli import main
 from hpe_core.cli.nlml import TOOLS
 
 SAMPLE = Path(__file__).parents[3] / "assets" / "sample_bag"
-pytestmark = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped weights here")
+pytestmark = pytest.mark.skipif("head6dof" not in catalogue.networks(), reason="no shipped weights here")
 
 # the least that each command needs, so that it soon ends; relative paths lie in a folder of the test
 NEEDED = {

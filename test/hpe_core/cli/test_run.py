@@ -14,7 +14,7 @@ import pytest
 from rosbags.rosbag2 import Reader
 
 import hpe_core
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.cli.interrupt import Interrupt
 from hpe_core.cli.main import main
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
@@ -24,7 +24,7 @@ from hpe_core.io.sources.bag import BagSource
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 SAMPLE = ROOT / "assets" / "sample_bag"
-SHIPPED = "head6dof" in model_store.names()
+SHIPPED = "head6dof" in catalogue.networks()
 needs_weights = pytest.mark.skipif(not SHIPPED, reason="hpe_core/weights/head6dof.onnx is not there")
 needs_sample = pytest.mark.skipif(not (SAMPLE / "metadata.yaml").exists(), reason="assets/sample_bag is not there")
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, card_of
 from hpe_core.networks.crop import crop6dof
@@ -73,9 +73,9 @@ def test_a_network_whose_card_does_not_fit_its_decoder_is_one_line(make, backend
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", model_store.names())
+@pytest.mark.parametrize("name", catalogue.networks())
 def test_every_shipped_network_has_its_decoder(name):
-    backend = backends.create("onnxruntime", model_store.path_of(name), 1)
+    backend = backends.create("onnxruntime", catalogue.path_of(name), 1)
     network = (crop_network if backend.card.kind == CROP else whole_image_network)(backend)
     assert network.card is backend.card
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hpe_core.rotations.nlml
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt.parity import FRAMES
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
@@ -104,7 +104,7 @@ def test_the_model_and_how_it_runs_do_not_change_on_a_running_pipeline(build, na
 
 def test_a_model_in_the_place_of_another_kind_is_named(write_onnx, model_card):
     whole = write_onnx(np.reshape(row(0.9, 16), (-1, 14)), model_card(), name="whole")
-    crop = model_store.path_of("crop6dof")
+    crop = catalogue.path_of("crop6dof")
     for model, words in ((crop, "is for face crops"), (f"{whole}+{whole}", "is for whole images")):
         with pytest.raises(HpeError, match=words):
             Pipeline(overridden(PipelineConfig(), {"estimator": {"model": str(model)}}))

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("tensorly")
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.backends import onnxruntime
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
@@ -125,6 +125,6 @@ def test_a_feed_forward_network_takes_landmarks_and_an_image_network_in_its_plac
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     run = onnxruntime.function_of(model.SerializeToString(), 1, "ff.onnx")
     np.testing.assert_array_equal(actions.feed_forward(run, faces), 2 * [np.eye(3)])
-    for data in (model_store.read(model_store.path_of("head6dof")), b"text"):
+    for data in (catalogue.read(catalogue.path_of("head6dof")), b"text"):
         with pytest.raises(HpeError, match=r"model other\.onnx"):
             actions.feed_forward(onnxruntime.function_of(data, 1, "other.onnx"), faces)

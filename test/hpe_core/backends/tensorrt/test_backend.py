@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import backend as tensorrt
 from hpe_core.backends.tensorrt import builder, gpu, memory, network_file, parity, runner
 from hpe_core.errors import HpeError
@@ -14,7 +14,7 @@ from hpe_core.network_card import WHOLE_IMAGE
 from hpe_core.networks.network import prepared
 from hpe_core.pixels import canvas
 
-NETWORKS = [name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised]
+NETWORKS = [name for name in catalogue.networks() if not network_file.read(catalogue.path_of(name)).card.quantised]
 
 
 @pytest.fixture(params=NETWORKS)
@@ -23,7 +23,7 @@ def shipped(request):
     reason = tensorrt.unavailable()
     if reason:
         pytest.skip(f"tensorrt: {reason}")
-    return model_store.path_of(request.param)
+    return catalogue.path_of(request.param)
 
 
 @pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")

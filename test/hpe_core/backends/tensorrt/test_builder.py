@@ -13,7 +13,7 @@ pytest.importorskip(
     reason="tensorrt_rtx is not installed, so NO ENGINE IS BUILT by these tests (pip install tensorrt_rtx)",
 )
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.backends.tensorrt import builder, gpu, make, network_file, onnx_graph, typed_graph
 from hpe_core.backends.tensorrt.store import EngineStore, UnusableEngine
 from hpe_core.errors import HpeError
@@ -24,7 +24,7 @@ trt = pytest.importorskip("tensorrt_rtx")
 ROOT = Path(__file__).parents[4]
 CAPABILITIES = ("8.0", "8.6", "8.9", "12.0")
 NETWORKS = [  # that become half precision; one quantised for CPUs is not for TensorRT
-    name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised
+    name for name in catalogue.networks() if not network_file.read(catalogue.path_of(name)).card.quantised
 ]
 NEEDS_NO_GPU = pytest.mark.skipif(gpu.find()[0] is not None, reason="states what happens without a GPU")
 
@@ -47,7 +47,7 @@ def obtain(store, path, capability="8.6", said=None, **options):
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_shipped_network_builds_in_half_precision(name, capability, max_batch, tmp_path):
-    path = model_store.path_of(name)
+    path = catalogue.path_of(name)
     entry = obtain(EngineStore(tmp_path), path, capability, max_batch=max_batch)
     assert entry.key.precision == "fp16" and entry.facts["types"]["float16"] >= 20
     weights = onnx_graph.with_initializers(onnx_graph.read(path)).graph.initializer
@@ -60,7 +60,7 @@ def test_every_shipped_network_builds_in_half_precision(name, capability, max_ba
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_plan_of_a_shipped_network_serves_several_gpus(name):
-    typed = typed_graph.for_tensorrt(onnx_graph.read(model_store.path_of(name)), "fp16")
+    typed = typed_graph.for_tensorrt(onnx_graph.read(catalogue.path_of(name)), "fp16")
     profiles = builder.batch_profiles(typed.graph.input[0].name, onnx_graph.input_shape(typed), 1)
     assert len(builder.build_plan(trt, typed.SerializeToString(), "fp16", profiles, CAPABILITIES)) > 1_000_000
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core import model_store
+from hpe_core import catalogue
 from hpe_core.backends.tensorrt import network_file
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CROP, WHOLE_IMAGE
 
-SHIPPED = pytest.mark.parametrize("name", model_store.names())
+SHIPPED = pytest.mark.parametrize("name", catalogue.networks())
 
 
 @SHIPPED
@@ -19,7 +19,7 @@ def test_card_and_input_are_those_that_onnx_reads(name):
     pytest.importorskip("onnx")
     from hpe_core.backends.tensorrt import onnx_graph
 
-    path = model_store.path_of(name)
+    path = catalogue.path_of(name)
     model, card = onnx_graph.read(path), network_file.read(path).card
     assert list(card.input_shape) == onnx_graph.input_shape(model)
     assert card.raw == onnx_graph.raw_card_of(model, path)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import parity, sampler
 from hpe_core.backends.tensorrt.sampler import Sampler
 from hpe_core.errors import HpeError
@@ -170,7 +170,7 @@ def test_mirrored_nodes_make_the_mirrored_crop():
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640)])
 def test_poses_of_the_shipped_networks_hardly_change(size):
-    head, crop = (backends.create("onnxruntime", model_store.path_of(name), 1) for name in ("head6dof", "crop6dof"))
+    head, crop = (backends.create("onnxruntime", catalogue.path_of(name), 1) for name in ("head6dof", "crop6dof"))
     columns, camera = head.card.columns, CameraModel.from_hfov(*size, 60.0)
     sixd = slice(*crop.card.columns["sixd"])
     pairs, turns = [], []

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import backend as tensorrt
 from hpe_core.backends.tensorrt import builder, make, parity, runner, sampler, sampling
 from hpe_core.backends.tensorrt.store import EngineStore
@@ -24,7 +24,7 @@ from hpe_core.pixels import canvas as preprocess
 from hpe_core.pixels.canvas import SourceImage, letterbox_canvas
 from hpe_core.rotations import source_of
 
-HEAD, CROP = model_store.path_of("head6dof"), model_store.path_of("crop6dof")
+HEAD, CROP = catalogue.path_of("head6dof"), catalogue.path_of("crop6dof")
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)
 
 

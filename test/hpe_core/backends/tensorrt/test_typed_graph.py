@@ -4,7 +4,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from hpe_core import backends, model_store  # noqa: E402
+from hpe_core import backends, catalogue  # noqa: E402
 from hpe_core.backends.tensorrt import network_file, onnx_graph, parity, typed_graph  # noqa: E402
 from hpe_core.errors import HpeError  # noqa: E402
 
@@ -112,14 +112,14 @@ def test_no_model_is_named(tmp_path):
 
 
 FLOAT_NETWORKS = [
-    name for name in model_store.names() if not network_file.read(model_store.path_of(name)).card.quantised
+    name for name in catalogue.networks() if not network_file.read(catalogue.path_of(name)).card.quantised
 ]
 
 
 @pytest.mark.parametrize("name", FLOAT_NETWORKS)
 def test_every_shipped_network_keeps_its_poses_in_half_precision(name):
-    reference = backends.create("onnxruntime", model_store.path_of(name), threads=1)
-    half = session(typed_graph.for_tensorrt(onnx_graph.read(model_store.path_of(name)), "fp16"))
+    reference = backends.create("onnxruntime", catalogue.path_of(name), threads=1)
+    half = session(typed_graph.for_tensorrt(onnx_graph.read(catalogue.path_of(name)), "fp16"))
     found = parity.measure(
         reference.run,
         lambda image: half.run(None, {"image": image})[0],

@@ -5,20 +5,20 @@ import shutil
 
 import pytest
 
-from hpe_core import backends, model_store
+from hpe_core import backends, catalogue
 from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.nlml.model import load
 
-pytestmark = pytest.mark.skipif("head6dof" not in model_store.names(), reason="no shipped weights here")
+pytestmark = pytest.mark.skipif("head6dof" not in catalogue.networks(), reason="no shipped weights here")
 
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A copy of the shipped weights, which is taken for the shipped ones."""
     folder = tmp_path / "weights"
-    shutil.copytree(model_store.WEIGHTS, folder)
-    monkeypatch.setattr(model_store, "WEIGHTS", folder)
+    shutil.copytree(catalogue.WEIGHTS, folder)
+    monkeypatch.setattr(catalogue, "WEIGHTS", folder)
     return folder
 
 
@@ -29,15 +29,15 @@ def flip_last_bit(path):
 
 
 def test_the_list_of_shipped_weights_is_up_to_date():
-    assert model_store.actual_sums() == model_store.shipped_sums(), "run `python -m training.deploy.hash_weights`"
+    assert catalogue.actual_sums() == catalogue.shipped_sums(), "run `python -m training.deploy.hash_weights`"
 
 
 def test_one_bit_of_a_shipped_network_is_told_with_both_hashes_and_what_to_do(weights):
     path = weights / "head6dof.onnx"
-    shipped = model_store.sha256_of(path.read_bytes())
+    shipped = catalogue.sha256_of(path.read_bytes())
     assert backends.create("onnxruntime", path, 1).sha256 == shipped
     flip_last_bit(path)
-    found = model_store.sha256_of(path.read_bytes())
+    found = catalogue.sha256_of(path.read_bytes())
     with pytest.raises(HpeError, match=rf"head6dof\.onnx is not .*{found}.*{shipped}.*install hpe_ros again"):
         backends.create("onnxruntime", path, 1)
 
@@ -66,7 +66,7 @@ def test_a_file_that_was_not_shipped_is_told_among_the_weights_and_taken_elsewhe
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_damaged_list_is_one_line(weights, content):
-    path = weights / model_store.SUMS
+    path = weights / catalogue.SUMS
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(HpeError, match=r"SHA256SUMS\.json, the list of shipped weights, cannot be read"):
         backends.create("onnxruntime", weights / "head6dof.onnx", 1)
@@ -77,8 +77,8 @@ def test_the_list_is_made_again_by_one_command(weights):
 
     flip_last_bit(weights / "nlml.npz")
     hash_weights.main()
-    assert json.loads((weights / model_store.SUMS).read_text()) == model_store.actual_sums()
-    assert set(model_store.shipped_sums()) >= {"head6dof.onnx", "nlml.npz"}
+    assert json.loads((weights / catalogue.SUMS).read_text()) == catalogue.actual_sums()
+    assert set(catalogue.shipped_sums()) >= {"head6dof.onnx", "nlml.npz"}
 
 
 def test_hpe_models_names_the_broken_one_and_goes_on_with_the_others(weights, capfd):

@@ -1,0 +1,138 @@
+"""What there is to run: methods, the weights that ship with the package by name and hash, and what `auto` means."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpe_core.errors import HpeError
+from hpe_core.network_card import WHOLE_IMAGE, kind_of
+
+WEIGHTS = Path(__file__).parent / "weights"
+SUMS = "SHA256SUMS.json"  # in WEIGHTS: file name -> SHA-256, written by training.deploy.hash_weights
+HASHED = (".onnx", ".npz")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way from an image to poses. detector: whole-image model; refiner: crop model or None; rotation: `crop` (the
+    crop network's own), `fused` (of both, by their covariances) or `nlml` (from the crop network's landmarks).
+    """
+
+    detector: str
+    refiner: str | None = None
+    rotation: str = "fused"
+
+
+METHODS = {
+    "fusion": Method("head6dof", "crop6dof", "fused"),
+    "fusion_int8": Method("head6dof_int8", "crop6dof_int8", "fused"),
+    "crop6dof": Method("head6dof", "crop6dof", "crop"),
+    "nlml": Method("head6dof", "crop6dof", "nlml"),
+}
+AUTO = "auto"
+# quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones
+AUTO_METHOD, AUTO_METHOD_ON_CPU = "fusion", "fusion_int8"
+AUTO_TEXT = f"{AUTO}: {AUTO_METHOD}, on a CPU {AUTO_METHOD_ON_CPU}"
+
+
+def models() -> list[str]:
+    """What `--model` takes by name: the methods whose parts are shipped, then the whole-image networks."""
+    shipped = networks()
+    ready = [name for name, method in METHODS.items() if {method.detector, method.refiner} - {None} <= {*shipped}]
+    return ready + [name for name in shipped if _shipped_kind(name) == WHOLE_IMAGE]
+
+
+def method_of(model: str) -> Method:
+    """The Method of a name, of `DETECTOR+REFINER`, or a whole-image network alone; both parts are names or files.
+
+    Raises HpeError, listing the known names, when a name is unknown.
+    """
+    if model in METHODS:
+        return METHODS[model]
+    parts = model.split("+", 1)
+    for part in parts:
+        if not part.endswith(".onnx") and part not in networks():
+            raise HpeError(f"unknown model '{part}', known: {', '.join(models()) or 'none'}")
+    return Method(*parts)
+
+
+def auto_method(on_cpu: bool) -> str:
+    """The method that `auto` means, by whether a CPU infers."""
+    return AUTO_METHOD_ON_CPU if on_cpu else AUTO_METHOD
+
+
+def networks() -> list[str]:
+    """Sorted names of the shipped networks."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.onnx"))
+
+
+def _shipped_kind(name):
+    """WHOLE_IMAGE or CROP, by the card beside a shipped network; None without one."""
+    try:
+        card = json.loads((WEIGHTS / f"{name}.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):  # `hpe models` says what is wrong with it
+        return None
+    return kind_of(card) if isinstance(card, dict) else None
+
+
+def path_of(model: str | Path) -> Path:
+    """Path of a shipped model by name, or of a file given as a path ending in .onnx.
+
+    Raises HpeError, listing the known names, when there is none.
+    """
+    if str(model).endswith(".onnx"):
+        if "\0" in str(model) or not Path(model).is_file():
+            raise HpeError(f"model file {model} does not exist")
+        return Path(model)
+    if model not in networks():
+        raise HpeError(f"unknown model '{model}', known: {', '.join(networks()) or 'none'}")
+    return WEIGHTS / f"{model}.onnx"
+
+
+def read(path: str | Path) -> bytes:
+    """Bytes of a model file. Raises HpeError when it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise HpeError(f"cannot load model {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def verify(path: str | Path, sha256: str) -> None:
+    """Raises HpeError when a file among the shipped weights has another SHA-256 than the one that was shipped.
+
+    Files elsewhere are the user's own, and nothing is known of them.
+    """
+    path = Path(path)
+    if path.parent.resolve() != WEIGHTS.resolve():
+        return
+    expected = shipped_sums().get(path.name)
+    if sha256 != expected:
+        raise HpeError(
+            f"{path} is not the file that was shipped (sha256 {sha256}, shipped: {expected or 'no such file'}): "
+            "install hpe_ros again; weights of your own are listed by `python -m training.deploy.hash_weights`"
+        )
+
+
+def shipped_sums() -> dict[str, str]:
+    """File name -> SHA-256 of all weights as they were shipped. Raises HpeError when the list cannot be read."""
+    path = WEIGHTS / SUMS
+    try:
+        sums = json.loads(path.read_text("utf-8"))
+        if not isinstance(sums, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise HpeError(f"{path}, the list of shipped weights, cannot be read ({reason}): install again") from error
+    return sums
+
+
+def actual_sums() -> dict[str, str]:
+    """File name -> SHA-256 of all weights as they lie there now."""
+    paths = sorted(path for path in WEIGHTS.iterdir() if path.suffix in HASHED)
+    return {path.name: sha256_of(read(path)) for path in paths}

@@ -1,0 +1,99 @@
+import json
+from dataclasses import fields
+
+import pytest
+
+from hpe_core import catalogue
+from hpe_core.cli.main import main
+from hpe_core.config import EstimatorConfig
+from hpe_core.errors import HpeError
+
+MOST_MB = 8.0
+LARGEST_LOSS_DEG = 0.2
+SHIPPED = set(catalogue.networks())
+needs_weights = pytest.mark.skipif(
+    not {"head6dof", "head6dof_int8", "crop6dof", "crop6dof_int8"} <= SHIPPED, reason="not all models are here"
+)
+
+
+def card(name):
+    return json.loads((catalogue.WEIGHTS / f"{name}.json").read_text())
+
+
+def test_weights_and_cards_take_at_most_8_mb():
+    files = {path.name: path.stat().st_size for path in catalogue.WEIGHTS.iterdir()}
+    assert sum(files.values()) <= MOST_MB * 1e6, files
+
+
+@needs_weights
+def test_methods_are_named_before_whole_image_networks_and_no_crop_network_stands_alone():
+    assert catalogue.models() == ["fusion", "fusion_int8", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
+
+
+def test_a_method_is_named_when_all_its_parts_are_shipped(monkeypatch):
+    monkeypatch.setattr(catalogue, "networks", lambda: ["crop6dof", "head6dof", "head6dof_int8"])
+    assert catalogue.models() == ["fusion", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A folder of shipped weights: a whole-image network and a crop network that no method names."""
+    for name, spec in (("whole", {}), ("another_crop", {"crop_m": 0.3})):
+        (tmp_path / f"{name}.onnx").touch()
+        (tmp_path / f"{name}.json").write_text(json.dumps({"spec": spec}))
+    monkeypatch.setattr(catalogue, "WEIGHTS", tmp_path)
+    return tmp_path
+
+
+def test_a_shipped_crop_network_of_no_method_is_not_offered_as_a_whole_image_model(weights):
+    assert catalogue.networks() == ["another_crop", "whole"]
+    assert catalogue.models() == ["whole"]
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{", "[" * 100_000, '{"spec": 3}'])
+def test_a_shipped_network_whose_card_cannot_be_read_does_not_break_the_list(weights, text):
+    path = weights / "another_crop.json"
+    path.unlink() if text is None else path.write_text(text)
+    assert "whole" in catalogue.models()
+
+
+def test_the_help_says_what_auto_is_as_the_catalogue_does(capsys):
+    assert catalogue.AUTO_TEXT == "auto: fusion, on a CPU fusion_int8"
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert catalogue.AUTO_TEXT in " ".join(capsys.readouterr().out.split())
+    described = next(f.metadata["description"] for f in fields(EstimatorConfig) if f.name == "model")
+    assert catalogue.AUTO_TEXT in described
+
+
+@needs_weights
+def test_two_networks_joined_by_a_plus_are_a_method():
+    assert catalogue.method_of("head6dof+crop6dof_int8") == catalogue.Method("head6dof", "crop6dof_int8", "fused")
+    with pytest.raises(HpeError, match=r"unknown model 'crop7dof', known: fusion, fusion_int8"):
+        catalogue.method_of("head6dof+crop7dof")
+
+
+@needs_weights
+def test_both_networks_of_fusion_int8_are_int8_and_those_of_fusion_are_not():
+    fast, full = catalogue.METHODS["fusion_int8"], catalogue.METHODS["fusion"]
+    assert [card(name)["precision"] for name in (fast.detector, fast.refiner)] == ["int8", "int8"]
+    assert not any("precision" in card(name) for name in (full.detector, full.refiner))
+
+
+@needs_weights
+@pytest.mark.parametrize("name", ["head6dof", "crop6dof"])
+def test_an_int8_network_has_its_float_networks_card_but_for_what_was_measured(name):
+    own = ("precision", "quantisation", "metrics")
+    full, fast = card(name), card(f"{name}_int8")
+    assert {k: v for k, v in fast.items() if k not in own} == {k: v for k, v in full.items() if k not in own}
+
+
+@needs_weights
+@pytest.mark.parametrize("name", ["head6dof_int8", "crop6dof_int8"])
+def test_int8_is_a_fifth_faster_and_loses_less_than_a_fifth_of_a_degree(name):
+    report = card(name)["quantisation"]
+    assert report["latency_ratio"] < 0.8 and report["target"] == "cpu"
+    assert report["found_after"] == report["found_before"]
+    assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + LARGEST_LOSS_DEG
+    if name == "crop6dof_int8":
+        assert report["crops_error_after_deg_mean"] < report["crops_error_before_deg_mean"] + LARGEST_LOSS_DEG
