@@ -4,11 +4,11 @@
 
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
-network, both also in INT8, and the fusion with a look at the whole image on every frame; by default that is one frame
+network, both also in INT8, and the fusion with full-frame detection on every frame; by default that is one frame
 in six while all faces are followed, so the mean counts, not the median. Peers: YuNet (OpenCV) at full and at half size,
 then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose
 weights are absent is left out and named. Rows are appended to bench/results.csv: medians, 95th percentiles and means in
-milliseconds, the ratio of means (rows without a mean: of medians, every frame looked at as a whole). Start-up (a new
+milliseconds, the ratio of means (rows without a mean: of medians, full-frame detection on every frame). Start-up (a new
 process from before its imports to the first pose) and the memory of that process after 100 frames go to
 bench/results_start.csv.
 """
@@ -179,7 +179,7 @@ def pipelines(data, threads):
     weights = data / "weights"
     makers = {
         **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},
-        f"{OURS} fusion{EVERY_FRAME}": lambda: Ours("fusion", threads, scan_interval_s=0.0),
+        f"{OURS} fusion{EVERY_FRAME}": lambda: Ours("fusion", threads, detection_interval_s=0.0),
         "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
         "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
         "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),

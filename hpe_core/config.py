@@ -60,9 +60,9 @@ class EstimatorConfig(Checked):
         live=True,
     )
     max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
-    scan_interval_s: float = option(
+    detection_interval_s: float = option(
         0.2,
-        "seconds between looks at the whole image while faces are followed by crops; 0: always",
+        "seconds between full-frame detections while faces are tracked by their crops; 0: always",
         0.0,
         10.0,
         live=True,
@@ -73,9 +73,7 @@ class EstimatorConfig(Checked):
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(
-        0.8, "lowest score of a new face where no crop network looks at it", 0.01, 0.99, live=True
-    )
+    new_face_score: float = option(0.8, "lowest score of a new face without a crop network", 0.01, 0.99, live=True)
     timeout_s: float = option(
         1.0,
         "a face not seen (where there are crops: not confirmed) for so long loses its id, seconds",
@@ -84,9 +82,11 @@ class TrackerConfig(Checked):
         live=True,
     )
     filter: bool = option(True, "filter poses over time", live=True)
-    linear_acceleration_std: float = option(2.0, "filter: spread of head acceleration, m/s^2", 0.01, 100.0, live=True)
+    linear_acceleration_std: float = option(
+        2.0, "filter: process noise, std of head acceleration, m/s^2", 0.01, 100.0, live=True
+    )
     angular_acceleration_std: float = option(
-        15.0, "filter: spread of head angular acceleration, rad/s^2", 0.1, 1000.0, live=True
+        15.0, "filter: process noise, std of head angular acceleration, rad/s^2", 0.1, 1000.0, live=True
     )
 
 

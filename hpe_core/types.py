@@ -80,8 +80,9 @@ class HeadPose:
 class Landmarks:
     """The 68 Multi-PIE landmarks of one face as a network saw them (hpe_core.geometry.landmarks68).
 
-    points_local_m: (68, 3) in the look-at camera of the face, x right, y down, z away, from the face centre, on a head
-    of reference size (weak perspective: x = REFERENCE_LENGTH_M * pixels / size_px); visible: (68,) in 0 ... 1.
+    points_local_m: (68, 3) in the virtual camera that is turned to the face, x right, y down, z away, from the face
+    centre, on a head of reference size (weak perspective: x = REFERENCE_LENGTH_M * pixels / size_px); visible: (68,) in
+    0 ... 1.
     """
 
     points_local_m: np.ndarray
@@ -109,7 +110,7 @@ class Face:
         centre = self.pose.t_camera_head_m + self.pose.R_camera_head @ FACE_CENTRE_M
         range_m = np.linalg.norm(centre)
         points = self.landmarks.points_local_m
-        # weak perspective to perspective: x / range is what the look-at camera sees, at depth range + z
+        # weak perspective to perspective: x / range is what the virtual camera sees, at depth range + z
         points = points * np.stack([1.0 + points[:, 2] / range_m] * 2 + [np.ones(len(points))], -1)
         return centre + points @ lookat_rotation(centre / range_m)
 

@@ -1,1 +1,1 @@
-"""Rotations, Euler conventions, frames, camera model, look-at rectification: small pure functions, batch first."""
+"""Rotations, Euler conventions, frames, camera model, virtual cameras: small pure functions, batch first."""

@@ -1,4 +1,4 @@
-"""Exact look-at rectification: a virtual camera turned towards a face, and back (methods: img2pose, exact form)."""
+"""The face-centred virtual camera, turned towards a face without roll, and back (methods: img2pose, exact form)."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def lookat_rotation(ray_camera):
 
 
 def rectifying_homography(camera, ray_camera, focal_px, crop_size_px):
-    """Homography (3, 3) from undistorted image pixels to a square look-at crop: H = K_crop R_lookat_camera K^-1.
+    """Homography (3, 3) from undistorted image pixels to a square face-centred crop: H = K_crop R_lookat_camera K^-1.
 
     focal_px: focal length of the crop camera; crop_size_px: its side; the ray lands in the crop's centre.
     """
@@ -31,7 +31,7 @@ def rectifying_homography(camera, ray_camera, focal_px, crop_size_px):
 
 
 def global_from_local(R_local, ray_camera, range_m):
-    """Pose in the camera frame from a look-at pose: R = R_L' R_local (..., 3, 3), p = range * ray (..., 3) metres."""
+    """Pose in the camera frame of one in the virtual camera: R = R_L' R_local (..., 3, 3), p = range ray (..., 3) m."""
     R_lookat_camera = lookat_rotation(ray_camera)
     R_camera_head = np.swapaxes(R_lookat_camera, -1, -2) @ np.asarray(R_local, float)
     return R_camera_head, np.asarray(range_m, float)[..., None] * np.asarray(ray_camera, float)

@@ -53,7 +53,7 @@ def delivered_face(face, camera, degrees):
     if covariance is not None:
         both = np.kron(np.eye(2), R)
         covariance = both @ covariance @ both.T
-    if landmarks is not None:  # the look-at rotation is the least one, so it turns with the axes
+    if landmarks is not None:  # the rotation of the virtual camera is the least one, so it turns with the axes
         landmarks = Landmarks(landmarks.points_local_m @ R.T, landmarks.visible)
     pose = HeadPose(R @ pose.R_camera_head, R @ pose.t_camera_head_m, covariance)
     return replace(face, pose=pose, box_px=_delivered_box(face.box_px, camera, degrees), landmarks=landmarks)

@@ -24,9 +24,7 @@ from hpe_core.types import Face, HeadPose, Landmarks
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
 UNAMBIGUOUS_SCORE = 0.98  # backs of heads and faces near upside down have less, so do half of the faces below 30 px
 UPRIGHT_TILT_RAD = np.radians(40.0)  # further, and a face may be read the wrong way up with any score
-SIDEWAYS_RAD = np.radians(
-    65.0
-)  # further, and a head turned away (100 to 130 degrees) looks like one seen from the side
+SIDEWAYS_RAD = np.radians(65.0)  # further, and a head turned away (100 to 130 degrees) is taken for one in profile
 UNKNOWN_STD_RAD, SIDEWAYS_STD_RAD = np.radians(60.0), np.radians(15.0)  # three of the first: the largest error there is
 
 

@@ -76,7 +76,7 @@ def crop_canvases(
 
     mirrored: followed by as many mirrored ones. upside_down: every crop turned by 180 degrees first.
     """
-    nodes, factors, spread = lookat_nodes(camera, rays, range_m, side, crop_m)
+    nodes, factors, spread = crop_nodes(camera, rays, range_m, side, crop_m)
     if upside_down:
         nodes = nodes[:, ::-1, ::-1]
 
@@ -128,7 +128,7 @@ def canvas_to_image(points_px: np.ndarray, scales: tuple[float, float]) -> np.nd
     return (np.asarray(points_px, float) + 0.5) / np.asarray(scales) - 0.5
 
 
-def lookat_nodes(
+def crop_nodes(
     camera: CameraModel, rays: np.ndarray, range_m: np.ndarray | float, side: int, crop_m: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes (..., GRID, GRID, 2) in image pixels of the crops of virtual cameras turned to unit rays (..., 3).
@@ -148,14 +148,14 @@ def lookat_nodes(
     return nodes, factor, np.where(factor > 1, REDUCED_SPREAD * factor / reduction, 0.0)
 
 
-def look_at_crop(
+def face_centred_crop(
     image_bgr: np.ndarray, camera: CameraModel, ray: np.ndarray, range_m: float, side: int, crop_m: float
 ) -> np.ndarray:
     """Crop (side, side, 3) uint8 of a virtual camera turned to `ray`; it spans crop_m metres at range_m.
 
     Pixels beyond the image repeat its border.
     """
-    nodes, factor, _ = lookat_nodes(camera, ray, range_m, side, crop_m)
+    nodes, factor, _ = crop_nodes(camera, ray, range_m, side, crop_m)
     return _sampled(image_bgr, nodes, factor, side)
 
 

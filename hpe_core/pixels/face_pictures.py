@@ -6,7 +6,7 @@ import numpy as np
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import local_from_global
-from hpe_core.pixels.canvas import look_at_crop
+from hpe_core.pixels.canvas import face_centred_crop
 from hpe_core.types import HeadPose
 
 SIDE_PX = 128  # as hri_face_detect has them
@@ -19,7 +19,7 @@ def face_crop(image_bgr: np.ndarray, camera: CameraModel, pose: HeadPose) -> np.
     It spans CROP_M at the head's distance and shows no distortion; beyond the image it repeats its border.
     """
     _, ray, range_m = _local(pose)
-    return look_at_crop(image_bgr, camera, ray, range_m, SIDE_PX, CROP_M)
+    return face_centred_crop(image_bgr, camera, ray, range_m, SIDE_PX, CROP_M)
 
 
 def aligned_face_crop(image_bgr: np.ndarray, camera: CameraModel, pose: HeadPose) -> np.ndarray:
@@ -30,7 +30,7 @@ def aligned_face_crop(image_bgr: np.ndarray, camera: CameraModel, pose: HeadPose
     R_local, ray, range_m = _local(pose)
     wide = np.sqrt(2.0)  # corners are there however it is turned
     fine = 2 * SIDE_PX  # sampling twice does not blur
-    crop = look_at_crop(image_bgr, camera, ray, range_m, fine, wide * CROP_M)
+    crop = face_centred_crop(image_bgr, camera, ray, range_m, fine, wide * CROP_M)
     middle = (fine - 1) / 2.0
     turn = cv2.getRotationMatrix2D((middle, middle), float(np.degrees(roll_of(R_local))), wide * SIDE_PX / fine)
     turn[:, 2] += (SIDE_PX - fine) / 2.0

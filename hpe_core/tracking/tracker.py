@@ -80,7 +80,7 @@ class Tracker:
         return tuple(tracked), untracked
 
     def expected(self, stamp_ns: int) -> list[Face]:
-        """Faces, those that a crop showed in the latest image, their poses moved on to stamp_ns, never back."""
+        """Faces that were confirmed in the latest image, their poses moved on to stamp_ns, never back."""
         rows = [row for row, track in enumerate(self._tracks) if self._confirmed_now(track)]
         if not rows:
             return []
@@ -88,8 +88,8 @@ class Tracker:
         return [replace(self._tracks[row].face, pose=HeadPose(R[i], t[i])) for i, row in enumerate(rows)]
 
     @property
-    def looks_for_faces(self) -> bool:
-        """Whether a face has an id though no crop showed it in the latest image."""
+    def misses_a_face(self) -> bool:
+        """Whether a face has an id though it was not confirmed in the latest image."""
         return not all(self._confirmed_now(track) for track in self._tracks)
 
     def _confirmed_now(self, track: _Track) -> bool:

@@ -92,7 +92,7 @@ def test_any_pose_comes_back_through_a_lens(seed, range_m, x, y):
 
 
 def test_a_face_that_looks_into_the_camera_from_the_side_of_the_image_is_turned_by_its_ray():
-    # no turn in the look-at camera, 45 degrees to the right of the image
+    # no turn in the virtual camera, 45 degrees to the right of the image
     found = entry(0.9, 650 + 1100.0, 350.0, 60.0)
     angles = faces_from_candidates(found, PINHOLE)[0].pose.euler_aflw2000
     np.testing.assert_allclose([angles.yaw, angles.pitch, angles.roll], [45, 0, 0], atol=1e-9)
@@ -286,7 +286,7 @@ BLACK = np.zeros((720, 1280, 3), np.uint8)
 
 
 class SureCrops:
-    """A refiner that takes every crop for a face that looks here, where it was expected, or for the one at led_to."""
+    """A refiner that confirms a frontal face in every crop, where it was expected, or the one at led_to."""
 
     def __init__(self, led_to=None):
         self.led_to = led_to
@@ -312,7 +312,7 @@ RIGHT = np.array([0.3, 0.0, 1.2])
 
 
 def followed(model_card, seen, expected, scan=True, max_faces=8, led_to=None):
-    """x of the faces, m, and whether the whole image, with faces at `seen`, was looked at, when some are expected."""
+    """x of the faces, m, and whether the whole image, with faces at `seen`, was searched, when some are expected."""
     found = stacked(*[candidate(PINHOLE, np.eye(3), t, score) for t, score in seen])
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
     estimator = Estimator(whole_image_network(network), EstimatorConfig(max_faces=max_faces), SureCrops(led_to))
@@ -335,7 +335,7 @@ def test_no_more_than_max_faces_are_followed(model_card):
     assert followed(model_card, seen, [LEFT, RIGHT], scan=False, max_faces=1) == ([-0.3], False)
 
 
-def test_two_faces_that_came_to_be_one_are_one_and_the_whole_image_is_looked_at(model_card):
+def test_two_faces_that_came_to_be_one_are_one_and_full_frame_detection_runs(model_card):
     assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
 
 
@@ -373,7 +373,7 @@ def test_pose_covariance_equals_a_monte_carlo_sample():
     ray, range_m, lateral, depth, turn = LENS.rays([200.0, 600.0]), 1.5, 0.004, 0.06, 0.03
     R = aflw2000.to_matrix(EulerDeg(yaw=50.0, pitch=10.0, roll=5.0))
     n = 50_000
-    covariance = turn**2 * np.array([[1.0, 0.6, 0.2], [0.6, 2.0, -0.5], [0.2, -0.5, 0.5]])  # about the look-at axes
+    covariance = turn**2 * np.array([[1.0, 0.6, 0.2], [0.6, 2.0, -0.5], [0.2, -0.5, 0.5]])  # local axes
     e = rng.multivariate_normal(np.zeros(3), covariance, n) @ lookat_rotation(ray)
     shift = rng.normal(size=(n, 3)) * [lateral, lateral, depth] @ lookat_rotation(ray)
     t = range_m * ray + shift - so3.matrix_from_rotvec(e) @ (R @ FACE_CENTRE_M)
@@ -399,7 +399,7 @@ def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
     assert pose.rotation_std_deg == pytest.approx(2.0)
 
 
-def test_of_two_looks_at_one_face_the_one_that_shows_it_counts_whatever_the_scores():
+def test_of_two_candidates_for_one_face_the_confirmed_one_counts_whatever_the_scores():
     unsure, sure = candidate(PINHOLE, np.eye(3), [0, 0, 1.0], 0.9), candidate(PINHOLE, np.eye(3), [0, 0.005, 1.0], 0.6)
     found = replace(stacked(unsure, sure), confirmed=np.array([False, True]))
     once = each_once(confirmed_first(found))

@@ -1,4 +1,4 @@
-"""A rendered head that turns once around (training.bags.make_full_turn), as a stream at 30 Hz: what is told is true."""
+"""A rendered head that turns once around (training.bags.make_full_turn), as a stream at 30 Hz: what is published holds."""
 
 import functools
 import json

@@ -169,7 +169,7 @@ class Walk:
         self.pipeline, self.stamp_ns = Pipeline(overridden(PipelineConfig(), settings)), 0
 
     def see(self, x=0, y=0, photo=True, after_s=1 / 30):
-        """The FrameResult of the next image, and whether the whole image was looked at."""
+        """The FrameResult of the next image, and whether full-frame detection ran."""
         image = np.full((600, 800, 3), 110, np.uint8)
         if photo:
             image[y : y + self.photo.shape[0], x : x + self.photo.shape[1]] = self.photo
@@ -178,18 +178,18 @@ class Walk:
         return result, "inference" in result.stage_s
 
 
-def test_a_face_is_followed_by_its_crop_and_the_whole_image_is_due_after_the_interval():
-    walk = Walk(estimator={"scan_interval_s": 0.12})
+def test_a_face_is_followed_by_its_crop_and_full_frame_detection_is_due_after_the_interval():
+    walk = Walk(estimator={"detection_interval_s": 0.12})
     seen = [walk.see(x=2 * i, y=i) for i in range(9)]
     assert [scanned for _, scanned in seen] == [True, False, False, False, True, False, False, False, True]
     assert [[face.face_id for face in result.faces] for result, _ in seen] == [["face_a"]] * 9
     assert all(face.landmarks is not None and face.confirmed for result, _ in seen for face in result.faces)
 
 
-def test_following_and_looking_at_the_whole_image_tell_the_same_pose():
-    followed, looked = Walk(), Walk(estimator={"scan_interval_s": 0.0})
+def test_roi_tracking_and_full_frame_detection_give_the_same_pose():
+    followed, detected = Walk(), Walk(estimator={"detection_interval_s": 0.0})
     for i in range(4):
-        (a,), (result, scanned) = followed.see(x=3 * i)[0].faces, looked.see(x=3 * i)
+        (a,), (result, scanned) = followed.see(x=3 * i)[0].faces, detected.see(x=3 * i)
         (b,) = result.faces
         assert scanned
         assert np.degrees(so3.geodesic_angle(a.pose.R_camera_head, b.pose.R_camera_head)) < 4.0
@@ -214,6 +214,6 @@ def test_nothing_is_followed_over_a_pause_or_while_time_stands_still_or_goes_bac
     assert walk.see(after_s=-0.1)[1]
 
 
-def test_without_a_crop_network_every_image_is_looked_at_as_a_whole():
+def test_without_a_crop_network_full_frame_detection_runs_in_every_image():
     walk = Walk(estimator={"model": "head6dof"})
     assert [walk.see()[1] for _ in range(3)] == [True, True, True]

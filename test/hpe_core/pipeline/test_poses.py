@@ -8,25 +8,25 @@ from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD
 from hpe_core.pipeline.poses import with_systematic_spread
 from hpe_core.types import Face, HeadPose
 
-SURE_DEG, TOLD_M = 1.0, 2.0
+SURE_DEG, RANGE_M = 1.0, 2.0
 
 
-def told(yaw=0.0, pitch=0.0, roll=0.0, score=0.995, confirmed=None):
+def published(yaw=0.0, pitch=0.0, roll=0.0, score=0.995, confirmed=None):
     """A face 2 m away of which its network is sure, as it is published."""
     R = aflw2000.to_matrix(EulerDeg(yaw, pitch, roll))
     covariance = np.diag([1e-6] * 3 + [np.radians(SURE_DEG) ** 2] * 3)
-    pose = HeadPose(R, np.array([0.0, 0.0, TOLD_M]) - R @ FACE_CENTRE_M, covariance)
+    pose = HeadPose(R, np.array([0.0, 0.0, RANGE_M]) - R @ FACE_CENTRE_M, covariance)
     return with_systematic_spread(Face(pose, score, np.zeros(4), confirmed=confirmed))
 
 
 @pytest.mark.parametrize("yaw, pitch, off", [(0, 30, 0.07), (0, -50, 0.07), (90, 0, 0.04), (-90, 0, 0.04)])
 def test_the_depth_of_a_turned_head_is_as_uncertain_as_it_was_measured_to_be_off(yaw, pitch, off):
-    pose = told(yaw, pitch, confirmed=True)
+    pose = published(yaw, pitch, confirmed=True)
     assert off < pose.depth_std_m / np.linalg.norm(pose.t_camera_head_m) < 0.12
 
 
 def test_the_depth_of_a_face_to_the_camera_is_uncertain_by_the_size_of_heads_alone():
-    pose = told(confirmed=True)
+    pose = published(confirmed=True)
     assert pose.depth_std_m / np.linalg.norm(pose.t_camera_head_m) == pytest.approx(HEAD_SIZE_REL_STD, rel=0.01)
 
 
@@ -41,13 +41,13 @@ def test_the_depth_of_a_face_to_the_camera_is_uncertain_by_the_size_of_heads_alo
         ({"yaw": 80.0, "confirmed": True}, 0.0),
     ],
 )
-def test_only_where_no_crop_network_looks_a_pose_may_be_another_one_altogether(face, at_least_deg):
-    std_deg = told(**face).rotation_std_deg
+def test_only_without_a_crop_network_a_pose_may_be_another_one_altogether(face, at_least_deg):
+    std_deg = published(**face).rotation_std_deg
     assert at_least_deg < std_deg < at_least_deg + 3.0
 
 
 def test_a_head_that_may_look_anywhere_has_its_nose_root_anywhere_on_a_ball_around_its_face():
-    pose = told(score=0.5)
+    pose = published(score=0.5)
     lateral_std_m = np.sqrt(np.diag(pose.covariance)[:2])
     np.testing.assert_allclose(lateral_std_m, np.linalg.norm(FACE_CENTRE_M[[1, 2]]) * np.radians(60.0), rtol=0.2)
     assert np.linalg.eigvalsh(pose.covariance).min() > -1e-12

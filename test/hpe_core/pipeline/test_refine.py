@@ -21,7 +21,7 @@ from hpe_core.networks.crop.crop6dof import (
 from hpe_core.networks.network import crop_network
 from hpe_core.pipeline.poses import faces_from_candidates
 from hpe_core.pipeline.refine import MIRRORED_UP_TO, Refiner
-from hpe_core.pixels.canvas import SourceImage, look_at_crop
+from hpe_core.pixels.canvas import SourceImage, face_centred_crop
 from hpe_core.rotations.fusing import FusedRotation, fuse_rotations
 from hpe_core.rotations.landmarks import LandmarkRotation
 from hpe_core.rotations.source import CropRotation
@@ -128,7 +128,7 @@ def test_a_point_lands_where_the_look_at_camera_sees_it(camera, metres):
     image = black(camera)
     yy, xx = np.mgrid[: camera.height, : camera.width]
     image[..., 1] = 255 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 2 / 6.0**2)
-    crop = look_at_crop(image, camera, ray, range_m, SIDE, CROP_M)[..., 1].astype(float)
+    crop = face_centred_crop(image, camera, ray, range_m, SIDE, CROP_M)[..., 1].astype(float)
     columns, rows = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     found = np.array([(columns * crop).sum(), (rows * crop).sum()]) / crop.sum()
     expected = np.array(metres[:2]) / (range_m + metres[2]) * range_m * SIDE / CROP_M + (SIDE - 1) / 2
@@ -141,13 +141,13 @@ def test_the_crop_is_the_one_of_the_exact_homography():
     ray, range_m = PINHOLE.rays([900.0, 250.0]), 2.0
     H = rectifying_homography(PINHOLE, ray, SIDE / CROP_M * range_m, SIDE)
     plain = cv2.warpPerspective(image, H, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-    ours = look_at_crop(image, PINHOLE, ray, range_m, SIDE, CROP_M)
+    ours = face_centred_crop(image, PINHOLE, ray, range_m, SIDE, CROP_M)
     assert np.abs(ours.astype(int) - plain).max() <= 6  # OpenCV rounds positions to 1/32 px
 
 
 def test_a_crop_beyond_the_image_repeats_its_border():
     image = np.full((720, 1280, 3), 90, np.uint8)
-    crop = look_at_crop(image, PINHOLE, PINHOLE.rays([2.0, 3.0]), 0.3, SIDE, CROP_M)
+    crop = face_centred_crop(image, PINHOLE, PINHOLE.rays([2.0, 3.0]), 0.3, SIDE, CROP_M)
     assert crop.shape == (SIDE, SIDE, 3) and (crop == 90).all()
 
 
@@ -178,7 +178,7 @@ def test_place_and_size_corrections_move_the_face_in_metres():
     np.testing.assert_allclose(f_px * rays, expected, atol=1e-6)
 
 
-def test_each_look_places_the_next_crop_and_only_the_last_one_is_mirrored():
+def test_each_pass_places_the_next_crop_and_only_the_last_one_is_mirrored():
     class Counting(FixedCrops):
         views = ()
 
@@ -360,7 +360,7 @@ class TurnedByTheRight(FixedCrops):
 
 
 @pytest.mark.parametrize("faces, views", [(1, 2), (MIRRORED_UP_TO, 2), (MIRRORED_UP_TO + 1, 1)])
-def test_few_crops_are_looked_at_mirrored_too_and_an_error_to_one_side_cancels(faces, views):
+def test_few_crops_are_augmented_by_mirroring_and_an_error_to_one_side_cancels(faces, views):
     image = np.tile(np.linspace(0, 255, PINHOLE.width).astype(np.uint8)[None, :, None], (PINHOLE.height, 1, 3))
     one = candidate(PINHOLE, R_TRUE, T_TRUE)
     network = TurnedByTheRight(sixd=one.R_local[0].T[:2])
@@ -397,7 +397,7 @@ SURE, UNSURE = 0.9 * CONFIRMED_CENTRE_STD_M, 1.5 * CONFIRMED_CENTRE_STD_M
 @pytest.mark.parametrize(
     "std_m, other_std_m, sure, upside_down",
     [
-        (0.9 * DOUBTFUL_CENTRE_STD_M, 0.1 * SURE, True, False),  # without a doubt nobody looks again
+        (0.9 * DOUBTFUL_CENTRE_STD_M, 0.1 * SURE, True, False),  # without a doubt there is no second call
         (SURE, UNSURE, True, False),
         (UNSURE, SURE, True, True),
         (1.1 * CONFIRMED_CENTRE_STD_M, UNSURE, False, False),  # neither way shows a face

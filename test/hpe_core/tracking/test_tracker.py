@@ -49,7 +49,7 @@ def test_faces_of_the_latest_image_are_expected_where_their_speed_takes_them():
     for i in range(60):  # 0.3 m/s to the right; the other face stays and is hidden in the end
         seen = [face(0.01 * i, 1)] + [face(-0.5, 1)] * (i < 59)
         tracker.update([replace(one, confirmed=True) for one in seen], i * FRAME_NS)
-        assert tracker.looks_for_faces == (i == 59)
+        assert tracker.misses_a_face == (i == 59)
     (expected,) = tracker.expected(59 * FRAME_NS + 100_000_000)
     np.testing.assert_allclose(expected.pose.t_camera_head_m, [0.59 + 0.03, 0, 1], atol=2e-3)
     for stamp_ns in (59 * FRAME_NS, 50 * FRAME_NS):  # a stamp that is a little late moves nothing back
@@ -62,7 +62,7 @@ def test_a_face_that_its_crop_does_not_confirm_is_looked_for_in_the_whole_image(
     sure, unsure = replace(face(-0.3, 1), confirmed=True), face(0.3, 1)
     tracker.update([sure, unsure], 0)
     assert [one.pose.t_camera_head_m[0] for one in tracker.expected(FRAME_NS)] == [-0.3]
-    assert tracker.looks_for_faces
+    assert tracker.misses_a_face
 
 
 def test_ids_follow_the_faces_and_not_their_order():

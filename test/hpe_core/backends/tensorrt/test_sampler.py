@@ -16,7 +16,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.network_card import card_of
-from hpe_core.pixels.canvas import GRID, letterbox, letterbox_nodes, look_at_crop, lookat_nodes
+from hpe_core.pixels.canvas import GRID, crop_nodes, face_centred_crop, letterbox, letterbox_nodes
 
 SIDE, CROP_M = 128, 0.28
 K = [[900.0, 0, 330], [0, 890.0, 230], [0, 0, 1]]
@@ -130,12 +130,12 @@ def test_a_letterbox_is_that_of_opencv(size):
 def test_crops_are_those_of_opencv_also_beyond_the_border(camera, range_m):
     image = frame(2, (640, 480))
     rays = camera.rays(np.array([[320.0, 240.0], [100.0, 90.0], [2.0, 300.0], [630.0, 475.0]]))
-    nodes, factor, spread = lookat_nodes(camera, rays, np.full(4, range_m), SIDE, CROP_M)
+    nodes, factor, spread = crop_nodes(camera, rays, np.full(4, range_m), SIDE, CROP_M)
     assert (spread[factor > 1] > 1).all() and (spread[factor <= 1] == 0).all()
     found = run(CROPS, image, nodes, spread).astype(int)
     on_image = run(Sampler(SIDE, SIDE, "black", 8, 4), np.full_like(image, 255), nodes, spread)[..., 0] == 255
     for k in range(4):
-        difference = np.abs(found[k] - look_at_crop(image, camera, rays[k], range_m, SIDE, CROP_M))
+        difference = np.abs(found[k] - face_centred_crop(image, camera, rays[k], range_m, SIDE, CROP_M))
         assert on_image[k].mean() > 0.1 and (k < 2 or not on_image[k].all())  # the last two lie at the border
         assert difference[on_image[k]].mean() < (0.2 if factor[k] <= 1 else 1.0 if on_image[k].all() else 2.5)
         assert difference.mean() < (0.2 if factor[k] <= 1 else 7.0)  # OpenCV's border is a mean of `factor` pixels
@@ -146,7 +146,7 @@ def test_any_number_of_faces_is_cut_as_each_alone(count):
     camera, image = CAMERAS["plumb_bob"], frame(1, (640, 480))
     rng = np.random.default_rng(count)
     rays, range_m = camera.rays(rng.uniform([0, 0], [639, 479], (count, 2))), rng.uniform(0.3, 3.0, count)
-    nodes, _, spread = lookat_nodes(camera, rays, range_m, SIDE, CROP_M)
+    nodes, _, spread = crop_nodes(camera, rays, range_m, SIDE, CROP_M)
     assert nodes.shape == (count, GRID, GRID, 2)
     together = run(CROPS, image, nodes, spread)
     for i in range(count):
@@ -163,7 +163,7 @@ def test_without_spread_one_sample_is_as_good_as_sixteen(wanted):
 
 def test_mirrored_nodes_make_the_mirrored_crop():
     camera, image = CAMERAS["plumb_bob"], frame(1, (640, 480))
-    nodes, _, spread = lookat_nodes(camera, camera.rays([[300.0, 200.0]]), np.array([0.5]), SIDE, CROP_M)
+    nodes, _, spread = crop_nodes(camera, camera.rays([[300.0, 200.0]]), np.array([0.5]), SIDE, CROP_M)
     plain, mirrored = (run(CROPS, image, n, spread)[0].astype(int) for n in (nodes, nodes[:, :, ::-1]))
     assert np.abs(plain[:, ::-1] - mirrored).max() <= 1
 
@@ -183,8 +183,11 @@ def test_poses_of_the_shipped_networks_hardly_change(size):
         centre = (best[slice(*columns["centre_px"])] + 0.5) / scales - 0.5
         rays = camera.rays(centre[None])
         range_m = np.array([camera.K[0, 0] * 0.2 * np.sqrt(scales[0] * scales[1]) / best[columns["size_px"][0]]])
-        nodes, _, spread = lookat_nodes(camera, rays, range_m, SIDE, CROP_M)
-        crops = look_at_crop(image, camera, rays[0], range_m[0], SIDE, CROP_M)[None], run(CROPS, image, nodes, spread)
+        nodes, _, spread = crop_nodes(camera, rays, range_m, SIDE, CROP_M)
+        crops = (
+            face_centred_crop(image, camera, rays[0], range_m[0], SIDE, CROP_M)[None],
+            run(CROPS, image, nodes, spread),
+        )
         R, R_sampled = (so3.matrix_from_sixd(crop.run(one)[:, sixd].astype(float)) for one in crops)
         turns.append(np.degrees(so3.geodesic_angle(R, R_sampled))[0])
     found = parity.compare(*(np.concatenate(rows) for rows in zip(*pairs, strict=True)), columns)
