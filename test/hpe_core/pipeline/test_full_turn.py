@@ -1,4 +1,4 @@
-"""A rendered head that turns once around (training.bags.make_full_turn), as a stream at 30 Hz: what is published holds."""
+"""A rendered head that turns once around (training.bags.make_full_turn), streamed at 30 Hz: published poses are true."""
 
 import functools
 import json
