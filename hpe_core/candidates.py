@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -27,8 +27,7 @@ class Places:
         return self._each(lambda values: values[rows])
 
     def _each(self: Rows, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
+        return replace(self, **{name: change(values) for name, values in vars(self).items() if values is not None})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,5 +66,5 @@ class Candidates(Places):
             return more
         if len(more) == 0:
             return self
-        pairs = {f.name: (getattr(self, f.name), getattr(more, f.name)) for f in fields(self)}
-        return Candidates(**{name: None if pair[0] is None else np.concatenate(pair) for name, pair in pairs.items()})
+        pairs = {name: (values, getattr(more, name)) for name, values in vars(self).items() if values is not None}
+        return replace(self, **{name: np.concatenate(pair) for name, pair in pairs.items()})

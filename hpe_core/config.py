@@ -1,12 +1,22 @@
 """Frozen configuration, checked once. YAML and ROS parameters only override it; unknown keys are errors."""
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from hpe_core.catalogue import AUTO, AUTO_TEXT
 from hpe_core.errors import HpeError
 
+Config = TypeVar("Config", bound=Any)
 
-def option(default, description, low=None, high=None, choices=None, live=False):
+
+def option(
+    default: Any,
+    description: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    live: bool = False,
+) -> Any:
     """A dataclass field with description and bounds, from which ROS parameters and docs are made.
 
     live: whether it may change while the model is loaded.
@@ -98,7 +108,7 @@ class PipelineConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
 
-def overridden(config, values):
+def overridden(config: Config, values: dict[str, Any]) -> Config:
     """`config` with the nested dict `values` put over it. Raises HpeError on unknown keys, wrong types, bad ranges."""
     known = {f.name for f in fields(config)}
     for name in values:

@@ -49,6 +49,13 @@ class NetworkCard:
     raw: dict[str, Any] = field(repr=False, compare=False)
 
     @property
+    def shown_m(self) -> float:
+        """crop_m of a network for crops."""
+        if self.crop_m is None:
+            raise HpeError(f"{self.name} takes {self.kind}s, not crops")
+        return self.crop_m
+
+    @property
     def free_batch(self) -> bool:
         """Whether one call takes any number of images."""
         return isinstance(self.input_shape[0], str)
@@ -141,9 +148,9 @@ def _calibration(values):
     )
 
 
-def _input_shape(shape, kind):
+def _input_shape(found, kind):
     """The shape as a tuple, when it is that of images: uint8 BGR, one or any number."""
-    shape = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
+    shape: Any = tuple(found) if isinstance(found, list | tuple) else (found,)
     batch_fits = len(shape) == 4 and ((type(shape[0]) is int and shape[0] == 1) or isinstance(shape[0], str))
     sides_fit = batch_fits and all(type(side) is int and 2 <= side <= MOST_PIXELS for side in shape[1:3])
     if not sides_fit or type(shape[3]) is not int or shape[3] != 3:

@@ -1,5 +1,6 @@
 """Frozen values that travel between the parts. Frames and units are in the names."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,37 +44,37 @@ class HeadPose:
             object.__setattr__(self, "covariance", covariance)
 
     @property
-    def euler_aflw2000(self):
+    def euler_aflw2000(self) -> euler.EulerDeg:
         """EulerDeg in the AFLW2000 native convention."""
         return euler.aflw2000.from_matrix(self.R_camera_head)
 
     @property
-    def quat_camera_face(self):
+    def quat_camera_face(self) -> np.ndarray:
         """Quaternion (4,) x, y, z, w of the REP-155 face frame in the camera optical frame."""
         return so3.quat_from_matrix(frames.face_from_head(self.R_camera_head))
 
     @property
-    def quat_camera_gaze(self):
+    def quat_camera_gaze(self) -> np.ndarray:
         """Quaternion (4,) x, y, z, w of the REP-155 gaze frame in the camera optical frame."""
         return so3.quat_from_matrix(frames.gaze_from_head(self.R_camera_head))
 
     @property
-    def covariance_ros(self):
+    def covariance_ros(self) -> np.ndarray:
         """Covariance (36,) row-major for PoseWithCovariance; unknown is -1 in element 0, as in sensor_msgs/Imu."""
         return np.array([-1.0] + 35 * [0.0]) if self.covariance is None else self.covariance.ravel()
 
     @property
-    def rotation_std_deg(self):
+    def rotation_std_deg(self) -> float:
         """Root mean square standard deviation of the rotation about one axis, degrees; NaN when unknown."""
         return np.nan if self.covariance is None else np.degrees(np.sqrt(np.trace(self.covariance[3:, 3:]) / 3.0))
 
     @property
-    def depth_std_m(self):
+    def depth_std_m(self) -> float:
         """Standard deviation along the line of sight, metres; NaN when unknown."""
         if self.covariance is None:
             return np.nan
         ray = self.t_camera_head_m / np.linalg.norm(self.t_camera_head_m)
-        return np.sqrt(ray @ self.covariance[:3, :3] @ ray)
+        return float(np.sqrt(ray @ self.covariance[:3, :3] @ ray))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ class Face:
     confirmed: bool | None = None
 
     @property
-    def landmarks_camera_m(self):
+    def landmarks_camera_m(self) -> np.ndarray | None:
         """Landmarks (68, 3) in the camera optical frame, metres, where the camera sees them; None without a network."""
         if self.landmarks is None:
             return None
@@ -115,7 +116,7 @@ class Face:
         return centre + points @ lookat_rotation(centre / range_m)
 
 
-def primary_face(faces):
+def primary_face(faces: Iterable[Face]) -> Face | None:
     """The nearest of the faces, the one that `head_pose` is about; None when there is none."""
     return min(faces, key=lambda face: np.linalg.norm(face.pose.t_camera_head_m), default=None)
 

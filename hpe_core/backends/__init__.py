@@ -5,16 +5,21 @@ takes long. HpeError when the model cannot be read.
 """
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 from hpe_core import registry
 from hpe_core.errors import HpeError
+from hpe_core.inference import Backend
 
 CPU = "onnxruntime"
 AUTO_ORDER = ("tensorrt", "onnxruntime_cuda", CPU)
 log = logging.getLogger(__name__)
 
 
-def create(name, model_path, threads=0, progress=log.warning):
+def create(
+    name: str, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] = log.warning
+) -> Backend:
     """A loaded Backend. `auto` takes the first of AUTO_ORDER that works here; threads 0 means the library's choice.
 
     Raises HpeError for an unknown or unavailable backend, saying why.
@@ -43,7 +48,7 @@ def create(name, model_path, threads=0, progress=log.warning):
     raise HpeError(f"no inference backend works here ({'; '.join(reasons)})")
 
 
-def first_available(name):
+def first_available(name: str) -> str:
     """The backend that `create` tries first: for `auto` the first of AUTO_ORDER that is installed, with its device."""
     candidates = AUTO_ORDER if name == "auto" else ()
     return next((one for one in candidates if registry.load(__name__, one).unavailable() is None), name)

@@ -1,6 +1,8 @@
 """ONNX Runtime on the CPU: the default everywhere."""
 
 import importlib.util
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -11,12 +13,12 @@ from hpe_core.network_card import CROP, card_of, parsed
 CARD_KEY = "hpe_model_card"
 
 
-def unavailable():
+def unavailable() -> str | None:
     """Why this backend cannot be used here, or None."""
     return None if importlib.util.find_spec("onnxruntime") else "the package onnxruntime is not installed"
 
 
-def provider_missing(provider):
+def provider_missing(provider: str) -> str | None:
     """Why one of ONNX Runtime's execution providers cannot be used here, or None."""
     reason = unavailable()
     if reason:
@@ -28,7 +30,7 @@ def provider_missing(provider):
     return None
 
 
-def function_of(onnx_bytes, threads=0, where="graph"):
+def function_of(onnx_bytes: bytes, threads: int = 0, where: str = "graph") -> Callable[..., np.ndarray]:
     """A graph (bytes of an ONNX file) on the CPU, as a function: named inputs (arrays) -> first output.
 
     Either raises HpeError, naming `where` it is from, when the graph cannot be loaded or does not take its inputs.
@@ -37,7 +39,7 @@ def function_of(onnx_bytes, threads=0, where="graph"):
 
     def run(**inputs):
         try:
-            return session.run(None, inputs)[0]
+            return np.asarray(session.run(None, inputs)[0])
         except Exception as error:  # onnxruntime raises its own unexported classes
             raise HpeError(f"model {where} does not run: {_first_line(error)}") from error
 
@@ -68,7 +70,7 @@ class Backend(inference.Backend):
     name = "onnxruntime"
     providers = ("CPUExecutionProvider",)
 
-    def __init__(self, model_path, threads=0, progress=None):
+    def __init__(self, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] | None = None):
         import onnxruntime as ort
 
         self.sha256 = catalogue.sha256_of(catalogue.read(model_path))
@@ -106,6 +108,6 @@ class Backend(inference.Backend):
         if not np.isfinite(rows).all():
             raise HpeError(f"model {model_path} gives numbers that are not finite for a black image: it is damaged")
 
-    def run(self, array):
+    def run(self, array: np.ndarray) -> np.ndarray:
         """First output for one input array of `input_shape`, of any length where its first axis is free."""
         return np.asarray(self._session.run(None, {self._input.name: array})[0], np.float32)

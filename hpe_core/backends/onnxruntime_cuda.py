@@ -5,7 +5,7 @@ from hpe_core.backends import onnxruntime
 PROVIDER = "CUDAExecutionProvider"
 
 
-def unavailable():
+def unavailable() -> str | None:
     """Why this backend cannot be used here, or None."""
     return onnxruntime.provider_missing(PROVIDER)
 

@@ -8,7 +8,7 @@ from hpe_core.backends import onnxruntime, onnxruntime_cuda
 PROVIDER = "TensorrtExecutionProvider"
 
 
-def unavailable():
+def unavailable() -> str | None:
     """Why this backend cannot be used here, or None."""
     return onnxruntime.provider_missing(PROVIDER)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 
@@ -48,7 +49,7 @@ class CameraModel:
         object.__setattr__(self, "max_radius", _monotonic_radius(self.D))
 
     @classmethod
-    def from_hfov(cls, width, height, hfov_deg):
+    def from_hfov(cls, width: int, height: int, hfov_deg: float) -> "CameraModel":
         """Camera without distortion from an assumed horizontal field of view in degrees (0, 180)."""
         if not 0.0 < hfov_deg < 180.0:
             raise HpeError(f"horizontal field of view must lie in (0, 180) degrees, got {hfov_deg}")
@@ -56,7 +57,7 @@ class CameraModel:
         K = np.array([[f, 0.0, (width - 1) / 2.0], [0.0, f, (height - 1) / 2.0], [0.0, 0.0, 1.0]])
         return cls(width, height, K, assumed=True)
 
-    def project(self, points_camera):
+    def project(self, points_camera: ArrayLike) -> np.ndarray:
         """Pixels (..., 2) of points (..., 3) in the camera optical frame, any length unit, z > 0.
 
         Points beyond the lens (see `in_range`) come to its border, where they would else be folded back into the image.
@@ -66,7 +67,7 @@ class CameraModel:
             return points[..., :2] / points[..., 2:] * np.diag(self.K)[:2] + self.K[:2, 2]
         return self._projected((points[..., :2] / points[..., 2:]).reshape(-1, 2))[0].reshape(points.shape[:-1] + (2,))
 
-    def in_range(self, points_camera):
+    def in_range(self, points_camera: ArrayLike) -> np.ndarray:
         """Mask (...,) of points (..., 3) that lie in front of the camera and within what its distortion describes.
 
         A distortion polynomial grows with the angle off the axis up to `max_radius`; farther out it means nothing.
@@ -74,7 +75,7 @@ class CameraModel:
         points = np.asarray(points_camera, float)
         return (points[..., 2] > 0) & (np.hypot(points[..., 0], points[..., 1]) <= self.max_radius * points[..., 2])
 
-    def rays(self, pixels):
+    def rays(self, pixels: ArrayLike) -> np.ndarray:
         """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2).
 
         NaN where the distortion has no inverse, as in the corners of wide lenses: no point within `max_radius` comes
@@ -127,13 +128,13 @@ class CameraModel:
         pixels, jacobian = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.K, self.D)
         return pixels[:, 0], jacobian.reshape(len(points), 2, -1)[..., 3:5]
 
-    def resized(self, width, height):
+    def resized(self, width: int, height: int) -> "CameraModel":
         """The camera of the whole image resized to width x height pixels."""
         sx, sy = width / self.width, height / self.height
         S = np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
         return CameraModel(width, height, S @ self.K, self.D, self.model, self.assumed)
 
-    def cropped(self, x_offset, y_offset, width, height):
+    def cropped(self, x_offset: int, y_offset: int, width: int, height: int) -> "CameraModel":
         """The camera of a region of interest whose top left pixel is (x_offset, y_offset)."""
         S = np.array([[1.0, 0.0, -x_offset], [0.0, 1.0, -y_offset], [0.0, 0.0, 1.0]])
         return CameraModel(width, height, S @ self.K, self.D, self.model, self.assumed)
@@ -176,8 +177,16 @@ def _determinant(J):
 
 
 def camera_from_info(
-    width, height, k, d=(), distortion_model="plumb_bob", p=None, rectified=False, binning=(0, 0), roi=None
-):
+    width: int,
+    height: int,
+    k: ArrayLike,
+    d: ArrayLike = (),
+    distortion_model: str = "plumb_bob",
+    p: ArrayLike | None = None,
+    rectified: bool = False,
+    binning: tuple[int, int] = (0, 0),
+    roi: tuple[int, int, int, int] | None = None,
+) -> CameraModel:
     """CameraModel of the delivered image from the fields of sensor_msgs/CameraInfo.
 
     width, height: of the full unbinned image; k: 9 numbers; d: coefficients; p: 12 numbers, used with rectified=True
@@ -188,12 +197,13 @@ def camera_from_info(
     k = np.asarray(k, float).ravel()
     if k.size != 9:
         raise HpeError(f"camera_info k must have 9 numbers, got {k.size}")
-    matrix, distortion, model = k.reshape(3, 3), d, distortion_model or "plumb_bob"
+    matrix, distortion = k.reshape(3, 3), np.asarray(d, float)
+    model = distortion_model or "plumb_bob"
     if rectified:
         p = np.asarray(() if p is None else p, float).ravel()
         if p.size != 12:
             raise HpeError(f"camera_info p must have 12 numbers for a rectified image, got {p.size}")
-        matrix, distortion = p.reshape(3, 4)[:, :3], ()
+        matrix, distortion = p.reshape(3, 4)[:, :3], np.zeros(0)
     if matrix[0, 0] == 0.0:
         raise HpeError("camera_info is uncalibrated (focal length 0): calibrate, or give a field of view")
     camera = CameraModel(int(width), int(height), matrix, distortion, model)

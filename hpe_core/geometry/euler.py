@@ -7,18 +7,19 @@ frame) to yaw, pitch, roll in degrees and back. The rotation is a product of thr
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, slots=True)
 class EulerDeg:
     """Yaw, pitch, roll in degrees, scalars or arrays (...,) of one shape; meaningless without its convention."""
 
-    yaw: np.ndarray
-    pitch: np.ndarray
-    roll: np.ndarray
+    yaw: np.ndarray | float
+    pitch: np.ndarray | float
+    roll: np.ndarray | float
 
 
-def axis_turn(axis, angle_rad):
+def axis_turn(axis: int, angle_rad: ArrayLike) -> np.ndarray:
     """Rotation matrices (..., 3, 3) about coordinate axis 0, 1 or 2 by angles (...,) rad."""
     angle_rad = np.asarray(angle_rad, float)
     c, s = np.cos(angle_rad), np.sin(angle_rad)
@@ -56,13 +57,13 @@ class Aflw2000:
     """
 
     @staticmethod
-    def from_matrix(R_camera_head):
+    def from_matrix(R_camera_head: ArrayLike) -> EulerDeg:
         """EulerDeg of rotations (..., 3, 3)."""
         a, b, c = _angles_xyz(np.asarray(R_camera_head, float))
         return EulerDeg(yaw=np.degrees(b), pitch=np.degrees(-a), roll=np.degrees(c))
 
     @staticmethod
-    def to_matrix(angles):
+    def to_matrix(angles: EulerDeg) -> np.ndarray:
         """R_camera_head (..., 3, 3) of EulerDeg."""
         yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
         return axis_turn(0, -pitch) @ axis_turn(1, yaw) @ axis_turn(2, roll)
@@ -83,13 +84,13 @@ class RosRpy:
     """
 
     @staticmethod
-    def from_matrix(R):
+    def from_matrix(R: ArrayLike) -> EulerDeg:
         """EulerDeg of rotations (..., 3, 3)."""
         c, b, a = _angles_zyx(np.asarray(R, float))
         return EulerDeg(yaw=np.degrees(c), pitch=np.degrees(b), roll=np.degrees(a))
 
     @staticmethod
-    def to_matrix(angles):
+    def to_matrix(angles: EulerDeg) -> np.ndarray:
         """R (..., 3, 3) of EulerDeg."""
         yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
         return axis_turn(2, yaw) @ axis_turn(1, pitch) @ axis_turn(0, roll)

@@ -8,8 +8,10 @@ rotation includes that.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
 
 REFERENCE_LENGTH_M = 0.2
@@ -38,7 +40,7 @@ REFERENCE_POINTS_M = np.array(
 _STEP_M = 1e-3
 
 
-def pixels_per_metre(camera, point_camera_m):
+def pixels_per_metre(camera: CameraModel, point_camera_m: ArrayLike) -> np.ndarray:
     """Image scale (...,) px/m at points (..., 3) m: sqrt |det J| for displacements perpendicular to the viewing ray.
 
     For a pinhole camera this is f / d * cos(theta)^-1.5 at range d and angle theta off the axis; here J is taken by
@@ -53,7 +55,7 @@ def pixels_per_metre(camera, point_camera_m):
     return np.sqrt(np.abs(J[..., 0, 0] * J[..., 1, 1] - J[..., 0, 1] * J[..., 1, 0]))
 
 
-def range_from_size(camera, ray_camera, size_px):
+def range_from_size(camera: CameraModel, ray_camera: ArrayLike, size_px: ArrayLike) -> np.ndarray:
     """Range (...,) in metres at which the reference length spans `size_px` (...,) along unit rays (..., 3)."""
     return REFERENCE_LENGTH_M * pixels_per_metre(camera, ray_camera) / np.asarray(size_px, float)
 
@@ -78,13 +80,13 @@ def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> 
     return head_size_covariance(t) + variance[..., None, None] * t[..., :, None] * t[..., None, :]
 
 
-def direction_covariance(R_camera_head, std_rad):
+def direction_covariance(R_camera_head: np.ndarray, std_rad: float) -> np.ndarray:
     """Covariance (6, 6) m^2, rad^2 of a head whose rotation about its face centre has a spread of std_rad per axis."""
     J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
     return std_rad**2 * np.block([[J @ J.T, J], [J.T, np.eye(3)]])
 
 
-def box_from_pose(camera, R_camera_head, t_camera_head_m):
+def box_from_pose(camera: CameraModel, R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:
     """Box (..., 4) as x0, y0, x1, y1 px: extent of the projected reference points of heads (..., 3, 3), (..., 3)."""
     R, t = np.asarray(R_camera_head, float), np.asarray(t_camera_head_m, float)
     points = REFERENCE_POINTS_M @ np.swapaxes(R, -1, -2) + t[..., None, :]

@@ -4,6 +4,7 @@ Names read output_from_input. Rotation vectors are in radians, quaternions are (
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 
@@ -11,7 +12,7 @@ _SMALL_ANGLE = 1e-4
 _FAR_FROM_PI = -0.9  # cosine of the angle
 
 
-def skew(vector):
+def skew(vector: ArrayLike) -> np.ndarray:
     """Cross-product matrix [v]x of `vector` (..., 3) -> (..., 3, 3), so that skew(a) @ b = a x b."""
     vector = np.asarray(vector, float)
     K = np.zeros(vector.shape + (3,))
@@ -20,7 +21,7 @@ def skew(vector):
     return K
 
 
-def matrix_from_rotvec(rotvec):
+def matrix_from_rotvec(rotvec: ArrayLike) -> np.ndarray:
     """Exponential map: rotation vectors (..., 3) rad -> rotation matrices (..., 3, 3) (Rodrigues)."""
     rotvec = np.asarray(rotvec, float)
     angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
@@ -32,7 +33,7 @@ def matrix_from_rotvec(rotvec):
     return np.eye(3) + sin_term * K + cos_term * (K @ K)
 
 
-def quat_from_matrix(R):
+def quat_from_matrix(R: ArrayLike) -> np.ndarray:
     """Unit quaternions (..., 4) as (x, y, z, w) with w >= 0, from rotation matrices (..., 3, 3).
 
     Takes the largest of four equivalent forms (Shepperd 1978), so it is exact at every angle.
@@ -56,7 +57,7 @@ def quat_from_matrix(R):
     return np.where(quat[..., 3:] < 0, -quat, quat)
 
 
-def matrix_from_quat(quat):
+def matrix_from_quat(quat: ArrayLike) -> np.ndarray:
     """Rotation matrices (..., 3, 3) from quaternions (..., 4) as (x, y, z, w); any non-zero length.
 
     Raises HpeError when a quaternion is not finite or has zero length.
@@ -71,7 +72,7 @@ def matrix_from_quat(quat):
     return np.eye(3) + 2.0 * w * K + 2.0 * (K @ K)
 
 
-def rotvec_from_matrix(R):
+def rotvec_from_matrix(R: ArrayLike) -> np.ndarray:
     """Logarithm: rotation matrices (..., 3, 3) -> rotation vectors (..., 3) rad with angle in [0, pi]."""
     R = np.asarray(R, float)
     twice = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)
@@ -88,13 +89,13 @@ def rotvec_from_matrix(R):
     return scale[..., None] * vector
 
 
-def geodesic_angle(R_a, R_b):
+def geodesic_angle(R_a: ArrayLike, R_b: ArrayLike) -> np.ndarray:
     """Angle (...,) rad in [0, pi] between rotations (..., 3, 3): 2 asin(|Ra - Rb|_F / (2 sqrt 2)), stable near 0."""
     distance = np.linalg.norm(np.asarray(R_a, float) - np.asarray(R_b, float), axis=(-2, -1))
     return 2.0 * np.arcsin(np.clip(distance / (2.0 * np.sqrt(2.0)), 0.0, 1.0))
 
 
-def project_to_rotation(M, max_residual=None):
+def project_to_rotation(M: ArrayLike, max_residual: float | None = None) -> np.ndarray:
     """Nearest rotation (..., 3, 3) to matrices M (..., 3, 3) in the Frobenius norm (SVD, det +1).
 
     Raises HpeError when M is not finite, or when |M - R|_F exceeds `max_residual` (half-precision outputs).
@@ -113,7 +114,7 @@ def project_to_rotation(M, max_residual=None):
     return R
 
 
-def matrix_from_sixd(sixd):
+def matrix_from_sixd(sixd: ArrayLike) -> np.ndarray:
     """Rotation matrices (..., 3, 3) from six numbers (..., 6) = first two columns (Zhou et al., CVPR 2019).
 
     Gram-Schmidt in float64. Raises HpeError when the two columns are parallel or zero: never identity by default.
@@ -130,14 +131,14 @@ def matrix_from_sixd(sixd):
     return np.stack([x, y, np.cross(x, y)], -1)
 
 
-def mean_rotation(R, weights=None):
+def mean_rotation(R: ArrayLike, weights: ArrayLike | None = None) -> np.ndarray:
     """Chordal L2 mean (3, 3) of rotations (N, 3, 3) with weights (N,) (Hartley et al., IJCV 2013)."""
     R = np.asarray(R, float)
     weights = np.ones(len(R)) if weights is None else np.asarray(weights, float)
     return project_to_rotation((weights @ R.reshape(len(R), 9)).reshape(3, 3))
 
 
-def rotation_between(a, b):
+def rotation_between(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Minimal rotation (..., 3, 3) with R @ a = b for unit vectors a, b (..., 3).
 
     For opposite vectors the axis is not unique; a fixed perpendicular to `a` is taken.

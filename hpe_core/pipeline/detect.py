@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,12 +60,11 @@ def mean_of(found: Candidates) -> Candidates:
     the best."""
     weights = found.score**2
     weights /= weights.sum()
-    values = {f.name: getattr(found, f.name) for f in fields(found)}
-    mean = {name: value if value is None else np.tensordot(weights, value, 1)[None] for name, value in values.items()}
+    mean = {name: np.tensordot(weights, value, 1)[None] for name, value in vars(found).items() if value is not None}
     root = np.tensordot(weights, symmetric_root(found.rotation_covariance), 1)
     changes = {
         "score": found.score[:1],
         "R_local": so3.mean_rotation(found.R_local, weights)[None],
         "rotation_covariance": (root @ root)[None],
     }
-    return Candidates(**(mean | changes))
+    return replace(found, **(mean | changes))

@@ -62,21 +62,22 @@ class Estimator:
         check_image(image_bgr, camera)
         image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
         most = self._config.max_faces
-        expected = expected[:most] if self._refiner else ()
-        found = self._followed(expected, image) if len(expected) else Candidates.empty()
+        refiner = self._refiner
+        expected = expected[:most] if refiner else ()
+        found = _followed(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
         if full_frame:
             detected = self._detected(image, most + len(expected))
             if len(expected):
                 found, detected = seen_again(found, detected)
             detected = detected.where(slice(most - len(found)))
-            if self._refiner is None:
+            if refiner is None:
                 found = detected
             else:  # crops of two candidates can lead to one face
-                new = self._refined(detected, image, detected, PASSES_OF_NEW)
+                new = _refined(refiner, detected, image, detected, PASSES_OF_NEW)
                 found = each_once(confirmed_first(found.concat(new)))
         faces = faces_from_candidates(found, camera)
-        counts = {"beyond_lens": image.beyond_lens} | (self._refiner.take_counts() if self._refiner else {})
+        counts = {"beyond_lens": image.beyond_lens} | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
         return Estimate(faces=faces, full_frame=full_frame, stage_s=image.watch.stage_s, counts=counts)
 
@@ -85,21 +86,6 @@ class Estimator:
         found = self._detector.detect(image.source, self._config.score_threshold, most, image.watch)
         found = found.where(on_image(found, image.camera))
         return found.where(image.with_ray(found))
-
-    def _followed(self, faces, image):
-        """Candidates of the faces that their crops show again."""
-        expected = expected_places(faces, image.camera)
-        expected = expected.where(on_image(expected, image.camera))
-        with image.watch("refinement"):
-            found = self._refiner.refine(expected, image.source, image.camera)
-            kept = image.with_ray(found) & on_image(found, image.camera)
-        return followed(found.where(kept), expected.where(kept))
-
-    def _refined(self, places, image, found, passes):
-        """Candidates of refinement."""
-        with image.watch("refinement"):
-            seen = self._refiner.refine(places, image.source, image.camera, found, passes)
-            return seen.where(image.with_ray(seen) & on_image(seen, image.camera))
 
 
 @dataclass(eq=False)
@@ -113,7 +99,7 @@ class _OneImage:
 
     def with_ray(self, found: Places) -> np.ndarray:
         """Mask (N,) of those whose centre has a ray; the others are counted."""
-        has = np.isfinite(self.camera.rays(found.centre_px)).all(-1)
+        has = np.all(np.isfinite(self.camera.rays(found.centre_px)), -1)
         self.beyond_lens += int(np.sum(~has))
         return has
 
@@ -122,3 +108,20 @@ def on_image(found: Places, camera: CameraModel) -> np.ndarray:
     """Mask (N,) of those whose centre lies on the image, and not in the letterbox's padding."""
     centre = found.centre_px
     return np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)
+
+
+def _followed(refiner, faces, image):
+    """Candidates of the faces that their crops show again."""
+    expected = expected_places(faces, image.camera)
+    expected = expected.where(on_image(expected, image.camera))
+    with image.watch("refinement"):
+        found = refiner.refine(expected, image.source, image.camera)
+        kept = image.with_ray(found) & on_image(found, image.camera)
+    return followed(found.where(kept), expected.where(kept))
+
+
+def _refined(refiner, places, image, found, passes):
+    """Candidates of refinement."""
+    with image.watch("refinement"):
+        seen = refiner.refine(places, image.source, image.camera, found, passes)
+        return seen.where(image.with_ray(seen) & on_image(seen, image.camera))

@@ -41,10 +41,10 @@ def seen_again(known: Candidates, detected: Candidates) -> tuple[Candidates, Can
         ]
     ).reshape(len(known), len(detected))
     keep = same.any(1)
-    known = known.where(keep)
+    known = known.where(np.flatnonzero(keep))
     if keep.any():
         known = replace(known, score=np.where(same[keep], detected.score, 0.0).max(1))
-    return known, detected.where(~same.any(0))
+    return known, detected.where(np.flatnonzero(~same.any(0)))
 
 
 def confirmed_first(found: Candidates) -> Candidates:

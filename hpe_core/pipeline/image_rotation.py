@@ -10,23 +10,23 @@ import cv2
 import numpy as np
 
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.types import HeadPose, Landmarks
+from hpe_core.types import Face, HeadPose, Landmarks
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
-def upright_from_delivered(degrees):
+def upright_from_delivered(degrees: int) -> np.ndarray:
     """R_upright_delivered (3, 3): camera axes of the delivered image -> those of the image turned clockwise."""
     return np.linalg.matrix_power(_QUARTER, degrees // 90)
 
 
-def upright_image(image, degrees):
+def upright_image(image: np.ndarray, degrees: int) -> np.ndarray:
     """The image (H, W, C) turned clockwise by 90, 180 or 270 degrees."""
     return cv2.rotate(image, _TURNS[degrees])
 
 
-def upright_camera(camera, degrees):
+def upright_camera(camera: CameraModel, degrees: int) -> CameraModel:
     """The CameraModel of the turned image: v_upright = R_upright_delivered v for every ray, distortion included."""
     for _ in range(degrees // 90):
         camera = _quarter_turned(camera)
@@ -43,7 +43,7 @@ def _quarter_turned(camera):
     return CameraModel(camera.height, camera.width, K, D, camera.model, camera.assumed)
 
 
-def delivered_face(face, camera, degrees):
+def delivered_face(face: Face, camera: CameraModel, degrees: int) -> Face:
     """A Face of the upright image as it is in the delivered one, of `camera` (CameraModel): pose, covariance, box,
     landmarks.
     """

@@ -103,7 +103,8 @@ class Pipeline:
         interval_ns = self.config.estimator.detection_interval_s * 1e9
         recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
         expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_follow else ()
-        due = not expected or self._tracker.misses_a_face or stamp_ns - self._full_frame_ns >= interval_ns
+        lost = not expected or self._tracker.misses_a_face
+        due = lost or self._full_frame_ns is None or stamp_ns - self._full_frame_ns >= interval_ns
         estimate = self._estimator.estimate(image_bgr, camera, expected, due)
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]

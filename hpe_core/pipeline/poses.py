@@ -84,6 +84,8 @@ def with_systematic_spread(face: Face) -> HeadPose:
     look the other way or stand on its head.
     """
     pose = face.pose
+    if pose.covariance is None:
+        return pose
     covariance = pose.covariance.copy()
     covariance[:3, :3] += depth_covariance(pose.R_camera_head, pose.t_camera_head_m)
     covariance[3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)

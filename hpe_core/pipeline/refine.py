@@ -26,7 +26,7 @@ class Refiner:
 
     def __init__(self, network: Network[CropDecoder], rotation: RotationSource, mirrored_up_to: int = MIRRORED_UP_TO):
         self._network, self._rotation, self._mirrored_up_to = network, rotation, mirrored_up_to
-        self._side, self._crop_m = network.card.input_shape[1], network.card.crop_m
+        self._side, self._crop_m = network.card.input_shape[1], network.card.shown_m
 
     def refine(
         self,
@@ -83,7 +83,7 @@ def next_places(places: Places, seen: Candidates, camera: CameraModel) -> Places
     ray there, as before.
     """
     nearest = np.clip(seen.centre_px, 0.0, [camera.width - 1.0, camera.height - 1.0])
-    has_ray = np.isfinite(camera.rays(nearest)).all(-1)
+    has_ray = np.all(np.isfinite(camera.rays(nearest)), -1)
     return Places(
         score=places.score,
         centre_px=np.where(has_ray[:, None], nearest, places.centre_px),

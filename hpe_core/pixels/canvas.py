@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -172,7 +173,8 @@ def _sampled(image_bgr, nodes, factor, side):
         nodes = (nodes + 0.5) / factor - 0.5
         region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     sampling = _between_nodes(nodes, side)
-    return cv2.remap(region, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    none: Any = None  # OpenCV's types want a second map, which this kind of map does without
+    return cv2.remap(region, sampling, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _between_nodes(nodes, side):

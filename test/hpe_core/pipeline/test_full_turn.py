@@ -1,4 +1,4 @@
-"""A rendered head that turns once around (training.bags.make_full_turn), streamed at 30 Hz: published poses are true."""
+"""A rendered head that turns once around (training.bags.make_full_turn), a stream at 30 Hz: what is published holds."""
 
 import functools
 import json
