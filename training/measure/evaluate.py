@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
-from hpe_core.cli.evaluation_images import NAMES, print_tables, write_tables
+from hpe_core.cli.evaluation.images import print_tables
+from hpe_core.cli.progress import Progress
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.images.evaluate import (
     Absent,
@@ -25,7 +25,8 @@ from hpe_core.evaluation.images.evaluate import (
     scored,
 )
 from hpe_core.evaluation.images.scores import fitted_offset
-from hpe_core.evaluation.images.tables import markdown
+from hpe_core.evaluation.report.images import NAMES, write_tables
+from hpe_core.evaluation.report.tables import markdown
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from training.measure import targets
@@ -49,15 +50,8 @@ class Run:
 
     def measure(self, name, samples, without=(), align=False):
         """Tables of a set, with and without some images; align: the set fits the methods' constant rotations."""
-        with Progress(transient=True) as progress:
-            task = progress.add_task(name, total=None)
-            answers = answers_of(
-                self.methods,
-                samples,
-                DEFAULT_HFOV_DEG,
-                None,
-                lambda n, of: progress.update(task, completed=n, total=of),
-            )
+        with Progress(name) as progress:
+            answers = answers_of(self.methods, samples, DEFAULT_HFOV_DEG, None, progress.update)
         self.tables[name] = scored(self.methods, answers, {} if align else self.offsets)
         if without:
             title = f"{name} without {', '.join(without)}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpe_core.evaluation.errors.bootstrap import interval
 from hpe_core.evaluation.images.evaluate import Absent
-from hpe_core.evaluation.images.tables import markdown
+from hpe_core.evaluation.report.tables import markdown
 from training.measure.peers import LANDMARKS
 
 MAE_DEG, SHARE_OF_BEST_PEER = 3.4, 0.9

@@ -1,50 +1,57 @@
-"""Datasets, images and videos into bags: one bag per sequence, with truth and CameraInfo where they are known."""
+"""Datasets, images and videos into bags: one per sequence, with ground truth and CameraInfo where they are known."""
+
+from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from hpe_core import registry
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.convert.bag_writer import ImageBag
-from hpe_core.evaluation.images.sample import pose_in_camera
+from hpe_core.evaluation.images.protocols import COMMANDS, samples_of
+from hpe_core.evaluation.images.sample import Sample, pose_in_camera
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder
-from hpe_core.io.sources import open_source
+from hpe_core.io.sources import Source, open_source
 from hpe_core.pixels.encodings import bgr_from_compressed
 
-DATASETS = {"biwi": "biwi", "aflw2000": "aflw2000", "300wlp": "w300lp"}
-KINDS = (*DATASETS, "images", "video")
+KINDS = (*COMMANDS, "images", "video")
 START_NS = 1_000_000_000
 APART_NS = 10_000_000_000  # between unrelated images: longer than any tracker remembers a face
 BYTES_KEPT = {b"\xff\xd8": "jpeg", b"\x89P": "png"}
 JPEG_QUALITY = 95
 
 
-def samples_of(kind, folder):
-    """Samples of a dataset by its name on the command line. Raises HpeError when the folder is not there."""
-    if not Path(folder).is_dir():
-        raise HpeError(f"{folder} is not a folder")
-    return registry.load("hpe_core.evaluation.datasets", DATASETS[kind]).samples(folder)
-
-
-def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limit=None, sources=()):
+def convert(
+    kind: str,
+    source: str | Path,
+    out: str | Path,
+    *,
+    camera: CameraModel | None = None,
+    hfov_deg: float | None = None,
+    overwrite: bool = False,
+    limit: int | None = None,
+    sources: Iterable[str | Path] = (),
+) -> tuple[dict[str, int], Counter[str], str | None]:
     """Write bags of `source` into folder `out`, which holds nothing else.
 
     Returns dict bag name -> images, Counter of what was lost, and a line on what the folder holds beside them, or None.
-    sources: further files that are read; camera: CameraModel that beats the dataset's; hfov_deg: assumed where there is
-    no calibration (300W-LP and AFLW2000 have none, 60 degrees then; images and videos get a CameraInfo only from
-    `camera` or `hfov_deg`).
+    kind: one of KINDS; sources: further files that are read; camera: overrides the dataset's; hfov_deg: assumed where
+    there is no calibration (300W-LP and AFLW2000 have none, 60 degrees then; images and videos get a CameraInfo only
+    from `camera` or `hfov_deg`).
     """
+    if kind not in KINDS:
+        raise HpeError(f"there is no kind '{kind}' to convert, known: {', '.join(KINDS)}")
     with contextlib.ExitStack() as stack:
-        if kind in DATASETS:
+        if kind in COMMANDS:
             samples = samples_of(kind, source)
             folder = stack.enter_context(OutFolder(out, "convert", None, overwrite, sources))
-            counts, losses = _convert_samples(samples, kind, folder, camera, hfov_deg, limit), Counter()
+            counts, losses = _convert_samples(samples, kind, folder, camera, hfov_deg, limit), Counter[str]()
         else:
             frames = stack.enter_context(open_source(source))
             if frames.kind not in ("images", "video"):
@@ -58,14 +65,22 @@ def convert(kind, source, out, camera=None, hfov_deg=None, overwrite=False, limi
         return counts, losses, folder.note()
 
 
-def _convert_samples(samples, kind, folder, camera, hfov_deg, limit):
-    counts, bag, name = {}, None, None
+def _convert_samples(
+    samples: Iterator[Sample],
+    kind: str,
+    folder: OutFolder,
+    camera: CameraModel | None,
+    hfov_deg: float | None,
+    limit: int | None,
+) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    bag, name = None, ""
     try:
         for number, sample in enumerate(samples):
             if limit is not None and number == limit:
                 break
             sequence = sample.sequence or (sample.name.split("/")[0] if "/" in sample.name else kind)
-            if sequence != name:
+            if bag is None or sequence != name:
                 if bag is not None:
                     bag.close()
                 name = sequence
@@ -91,10 +106,13 @@ def _convert_samples(samples, kind, folder, camera, hfov_deg, limit):
     return counts
 
 
-def _convert_source(frames, folder, camera, hfov_deg, limit):
-    """A video, an image or a folder of images; no truth."""
+def _convert_source(
+    frames: Source, folder: OutFolder, camera: CameraModel | None, hfov_deg: float | None, limit: int | None
+) -> tuple[dict[str, int], Counter[str]]:
+    """A video, an image or a folder of images; no ground truth."""
     step_ns = APART_NS if frames.kind == "images" else None
-    count, losses = 0, Counter()
+    count = 0
+    losses: Counter[str] = Counter()
     with ImageBag(folder.staged / frames.name) as bag:
         for frame in frames:
             if frame.image_bgr is None:
@@ -112,29 +130,30 @@ def _convert_source(frames, folder, camera, hfov_deg, limit):
     return {frames.name: count}, losses
 
 
-def _encoded(image_bgr, lossless):
+def _encoded(image_bgr: np.ndarray, lossless: bool) -> tuple[bytes, str]:
     """Bytes and kind: PNG for photographs, JPEG for the frames of a video, which have lost more than that already."""
     if lossless:
         return cv2.imencode(".png", image_bgr)[1].tobytes(), "png"
     return cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(), "jpeg"
 
 
-def _read(path):
+def _read(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise HpeError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _size(data, path):
+def _size(data: bytes, path: Path) -> tuple[int, int]:
     """Height and width of an encoded image."""
     try:
-        return bgr_from_compressed(data).shape[:2]
+        height, width = bgr_from_compressed(data).shape[:2]
+        return height, width
     except HpeError as error:
         raise HpeError(f"{path}: {error}") from error
 
 
-def _kind_of(data):
+def _kind_of(data: bytes) -> str:
     kind = BYTES_KEPT.get(bytes(data[:2]))
     if kind is None:
         raise HpeError(

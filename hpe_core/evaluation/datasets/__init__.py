@@ -1,1 +1,1 @@
-"""Public datasets in their own folder formats. A dataset is one file with `samples(folder)`; names are file names."""
+"""Public datasets in their own folder formats. A data set is one file with DATASET and `samples(folder)`."""

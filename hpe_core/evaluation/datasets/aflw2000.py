@@ -1,12 +1,34 @@
 """AFLW2000-3D (Zhu et al., CVPR 2016): <folder>/image00002.jpg with image00002.mat; 2000 unrelated photographs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.images.sample import read_fit
+from hpe_core.evaluation.images.dataset_kind import Dataset, Protocol
+from hpe_core.evaluation.images.sample import Sample, read_fit
+
+DATASET = Dataset(
+    title="AFLW2000-3D",
+    marks=("*.mat",),
+    command="aflw2000",
+    protocols=(
+        Protocol(
+            name="aflw2000",
+            dataset="aflw2000",
+            limits_deg=(99.0, 99.0, 99.0),
+            note="1969 of 2000 images; compared in the look-at camera",
+        ),
+        Protocol(
+            name="nlml-window",
+            dataset="aflw2000",
+            limits_deg=(50.0, 40.0, 30.0),
+            note="the window of NLML-HPE on AFLW2000-3D",
+        ),
+    ),
+)
 
 
-def samples(folder):
+def samples(folder: str | Path) -> Iterator[Sample]:
     """Sample of every .mat file in the folder, by name. Raises HpeError when there is none or an image is missing."""
     labels = sorted(Path(folder).glob("*.mat"))
     if not labels:

@@ -6,15 +6,42 @@ The head's origin is BIWI's own (not the sellion) and its axes differ by a few d
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.evaluation.images.dataset_kind import Dataset, Protocol
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+
+DATASET = Dataset(
+    title="BIWI",
+    marks=("[0-9][0-9]/rgb.cal",),
+    command="biwi",
+    protocols=(
+        Protocol(
+            name="biwi",
+            dataset="biwi",
+            note="all frames, colour camera; filtered sets (13,219 frames) are another protocol",
+        ),
+        Protocol(
+            name="biwi-70-30",
+            dataset="biwi",
+            test_sequences=tuple(f"{i:02d}" for i in range(17, 25)),
+            note="sequences 17 to 24 are the test part; never compare with numbers across datasets",
+        ),
+        Protocol(
+            name="nlml-window-biwi",
+            dataset="biwi",
+            limits_deg=(50.0, 40.0, 30.0),
+            note="the window of NLML-HPE on BIWI",
+        ),
+    ),
+)
 
 RATE_HZ = 30.0  # the Kinect's; frames are numbered, not stamped
 FRAME = re.compile(r"frame_(\d+)_pose\.txt")
@@ -29,7 +56,7 @@ class Calibration:
     t_rgb_depth_m: np.ndarray
 
 
-def numbers(path, count):
+def numbers(path: str | Path, count: int) -> np.ndarray:
     """Exactly `count` (or more) numbers of a text file as a flat array. Raises HpeError when there are fewer."""
     try:
         values = np.array(Path(path).read_text("utf-8").split(), float)
@@ -40,7 +67,7 @@ def numbers(path, count):
     return values
 
 
-def read_calibration(path):
+def read_calibration(path: str | Path) -> Calibration:
     """Calibration of a rgb.cal file: 9 intrinsics, 4 distortion, 9 rotation, 3 translation (mm), 2 image size."""
     values = numbers(path, 27)
     K, D, R, t = values[:9].reshape(3, 3), values[9:13], values[13:22].reshape(3, 3), values[22:25]
@@ -49,7 +76,7 @@ def read_calibration(path):
     )
 
 
-def read_pose(path, calibration):
+def read_pose(path: str | Path, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
     """R_camera_head (3, 3) and t_m (3,) in the colour camera of a frame_XXXXX_pose.txt."""
     values = numbers(path, 12)
     R_depth_head = so3.project_to_rotation(values[:9].reshape(3, 3), max_residual=0.01)
@@ -58,24 +85,33 @@ def read_pose(path, calibration):
     return R @ R_depth_head, R @ t_depth_m + calibration.t_rgb_depth_m
 
 
-def samples(folder):
+def samples(folder: str | Path) -> Iterator[Sample]:
     """Sample of every labelled frame, sequence by sequence. Raises HpeError when there is none or a part is missing."""
     sequences = sorted(path for path in Path(folder).iterdir() if path.is_dir() and re.fullmatch(r"\d\d", path.name))
     if not sequences:
         raise HpeError(f"{folder} holds no sequences; BIWI has folders 01 to 24")
     for sequence in sequences:
-        labels = sorted(path for path in sequence.iterdir() if FRAME.fullmatch(path.name))
+        labels = [(match, path) for path in sorted(sequence.iterdir()) if (match := FRAME.fullmatch(path.name))]
         if not labels:
             continue
         cal = sequence / "rgb.cal"
         if not cal.is_file():
             raise HpeError(f"sequence {sequence.name} has no rgb.cal")
         calibration = read_calibration(cal)
-        for label in labels:
-            number = int(FRAME.fullmatch(label.name).group(1))
+        for match, label in labels:
+            number = int(match.group(1))
             image = label.with_name(label.name.replace("_pose.txt", "_rgb.png"))
             if not image.is_file():
                 raise HpeError(f"sequence {sequence.name}: {label.name} has no image {image.name}")
             R, t_m = read_pose(label, calibration)
             name, stamp_ns = f"{sequence.name}/frame_{number:05d}", round(number * 1e9 / RATE_HZ)
-            yield Sample(name, image, sequence.name, stamp_ns, R, False, t_m=t_m, camera=calibration.camera)
+            yield Sample(
+                name=name,
+                path=image,
+                sequence=sequence.name,
+                stamp_ns=stamp_ns,
+                R=R,
+                local=False,
+                t_m=t_m,
+                camera=calibration.camera,
+            )

@@ -5,13 +5,17 @@ lm_y1, the box around its 68 landmarks in pixels. Further columns are ignored.
 """
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.evaluation.images.dataset_kind import Dataset
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry import euler
+
+DATASET = Dataset(title="labels.csv", marks=("labels.csv",), ours=True)
 
 LABELS = "labels.csv"
 ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
@@ -19,7 +23,7 @@ BOX = ("lm_x0", "lm_y0", "lm_x1", "lm_y1")
 LARGEST = 1e5
 
 
-def samples(folder):
+def samples(folder: str | Path) -> Iterator[Sample]:
     """Sample of every row, in their order. Raises HpeError when the file is no such table or an image is missing."""
     path = Path(folder) / LABELS
     try:
@@ -41,15 +45,15 @@ def samples(folder):
         if name not in images:
             raise HpeError(f"{path} line {number}: no image {name} in {folder}")
         seen.add(name)
-        yaw, pitch, roll = _numbers(row, ANGLES, path, number)
+        yaw, pitch, roll = np.array(_numbers(row, ANGLES, path, number))
         box = np.array(_numbers(row, BOX, path, number))
         if not np.all(box[:2] < box[2:]):
             raise HpeError(f"{path} line {number}: the box must have x0 < x1 and y0 < y1, got {box.tolist()}")
         R = euler.aflw2000.to_matrix(euler.EulerDeg(yaw=yaw, pitch=pitch, roll=roll))
-        yield Sample(name, images[name], "", number - 2, R, True, box)
+        yield Sample(name=name, path=images[name], sequence="", stamp_ns=number - 2, R=R, local=True, box_px=box)
 
 
-def _numbers(row, columns, path, line):
+def _numbers(row: dict[str, str], columns: tuple[str, ...], path: Path, line: int) -> list[float]:
     out = []
     for column in columns:
         try:

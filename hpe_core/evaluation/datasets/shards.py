@@ -5,15 +5,20 @@ K, R_camera_head and t_camera_head_m, which make positions comparable.
 """
 
 import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.evaluation.images.dataset_kind import Dataset
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.io.shards import EXACT, LABEL, LANDMARKS, PATTERN, encoded, paths
 from hpe_core.pixels.encodings import bgr_from_compressed
+
+DATASET = Dataset(title="shard_*.npz", marks=("shard_*.npz",), ours=True)
 
 NEEDED = ("blob", "offset", "face_image", "R_local", "centre_px", "size_px", "weight")
 SHAPES = {key: LABEL[key] for key in ("R_local", "centre_px", "weight")} | EXACT
@@ -29,7 +34,7 @@ OUTLINE_M = np.array(
 )
 
 
-def samples(folder):
+def samples(folder: str | Path) -> Iterator[Sample]:
     """Sample of every face of known label, image by image. Raises HpeError when there is no shard, or a broken one."""
     shards = paths(folder)
     if not shards:
@@ -38,7 +43,7 @@ def samples(folder):
         yield from _samples(path, _read(path))
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as data:
             shard = {key: data[key] for key in data.files if not key.startswith("alpha")}
@@ -56,7 +61,7 @@ def _read(path):
     return shard
 
 
-def _samples(path, shard):
+def _samples(path: Path, shard: dict[str, np.ndarray]) -> Iterator[Sample]:
     boxes = _boxes(shard)
     exact = all(key in shard for key in EXACT)
     for i in range(len(shard["offset"]) - 1):
@@ -69,22 +74,25 @@ def _samples(path, shard):
         size = bgr_from_compressed(jpeg).shape[:2] if exact else None
         for number, face in enumerate(known):
             common = {
+                "name": f"{image_id}/{number}",
+                "path": path,
+                "sequence": "",
+                "stamp_ns": len(boxes),
                 "box_px": boxes[face],
                 "size_px": float(shard["size_px"][face]),
                 "image_id": image_id,
                 "encoded": jpeg,
                 "others_px": boxes[faces[faces != face]],
             }
-            name, index = f"{image_id}/{number}", len(boxes)
-            if exact and np.all(np.isfinite(shard["t_camera_head_m"][face])):
+            if size is not None and np.all(np.isfinite(shard["t_camera_head_m"][face])):
                 R, t_m = shard["R_camera_head"][face].astype(float), shard["t_camera_head_m"][face].astype(float)
                 camera = CameraModel(size[1], size[0], shard["K"][face].astype(float))
-                yield Sample(name, path, "", index, R, False, t_m=t_m, camera=camera, **common)
+                yield Sample(R=R, local=False, t_m=t_m, camera=camera, **common)
             else:
-                yield Sample(name, path, "", index, shard["R_local"][face].astype(float), True, **common)
+                yield Sample(R=shard["R_local"][face].astype(float), local=True, **common)
 
 
-def _boxes(shard):
+def _boxes(shard: dict[str, np.ndarray]) -> np.ndarray:
     """Boxes (F, 4) around the 68 landmarks; those of a mean head where the landmarks are not known."""
     scale = shard["size_px"].astype(float)[:, None, None] / REFERENCE_LENGTH_M
     arms = (OUTLINE_M - FACE_CENTRE_M) @ np.swapaxes(shard["R_local"].astype(float), -1, -2)

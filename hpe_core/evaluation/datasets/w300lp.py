@@ -4,18 +4,22 @@ The community's file lists (one `AFW/AFW_134212_1_0` per line, faces beyond 99 d
 `usable`.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.images.sample import read_fit
+from hpe_core.evaluation.images.dataset_kind import Dataset
+from hpe_core.evaluation.images.sample import Sample, read_fit
+
+DATASET = Dataset(title="300W-LP", marks=("AFW*/*.mat", "HELEN*/*.mat", "IBUG*/*.mat", "LFPW*/*.mat"), command="300wlp")
 
 SUBSETS = ("AFW", "HELEN", "IBUG", "LFPW")
 MAX_ANGLE_DEG = 99.0
 
 
-def samples(folder):
+def samples(folder: str | Path) -> Iterator[Sample]:
     """Sample of every labelled image; its sequence is the subset. Raises HpeError when the folder holds no subset."""
     folders = [Path(folder) / f"{name}{flip}" for name in SUBSETS for flip in ("", "_Flip")]
     found = [subset for subset in folders if subset.is_dir()]
@@ -31,7 +35,7 @@ def samples(folder):
             index += 1
 
 
-def usable(samples):
+def usable(samples: Iterable[Sample]) -> tuple[list[str], int]:
     """Names of the Samples whose three angles lie within 99 degrees, and how many lie outside."""
     kept, outside = [], 0
     for sample in samples:

@@ -1,12 +1,13 @@
-"""Looking at a target or not: agreement with the truth, and flicker."""
+"""Looking at a target or not: agreement with the ground truth, and flicker."""
 
 import numpy as np
 
 
-def agreement(looks, truly_looks, missed_looks=0):
+def agreement(looks: np.ndarray, truly_looks: np.ndarray, missed_looks: int = 0) -> dict[str, float | None]:
     """dict precision, recall, f1 of decisions (N,) bool; `missed_looks`: true looks of heads that were not found."""
     hits = int(np.sum(looks & truly_looks))
-    false, missed = int(np.sum(looks & ~truly_looks)), int(np.sum(~looks & truly_looks)) + int(missed_looks)
+    false = int(np.sum(looks & ~truly_looks))
+    missed = int(np.sum(~looks & truly_looks)) + int(missed_looks)
     return {
         "true_looks": hits + missed,
         "precision": hits / (hits + false) if hits + false else None,
@@ -15,7 +16,7 @@ def agreement(looks, truly_looks, missed_looks=0):
     }
 
 
-def changes_per_minute(looks, stamp_ns, max_gap_ns):
+def changes_per_minute(looks: np.ndarray, stamp_ns: np.ndarray, max_gap_ns: int) -> float | None:
     """How often per minute the decision (N,) at stamps (N,) of one head changes; None without time between them."""
     step = np.diff(stamp_ns)
     near = (step > 0) & (step <= max_gap_ns)

@@ -20,16 +20,16 @@ class FrameOffset:
     poses: int
 
     @property
-    def angle_deg(self):
+    def angle_deg(self) -> float:
         """Size of the rotation."""
         return float(np.degrees(so3.geodesic_angle(self.R, np.eye(3))))
 
-    def applied(self, R_true, t_true_m):
+    def applied(self, R_true: np.ndarray, t_true_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """True poses (N, 3, 3), (N, 3) carried over to the estimate's head frame."""
         return R_true @ self.R, t_true_m + R_true @ self.t_m
 
 
-def fit(R, t_m, R_true, t_true_m):
+def fit(R: np.ndarray, t_m: np.ndarray, R_true: np.ndarray, t_true_m: np.ndarray) -> FrameOffset | None:
     """FrameOffset of estimated poses (N, 3, 3), (N, 3) over true ones, or None for fewer than MIN_POSES.
 
     Rotation: L1 mean (Weiszfeld weights; Hartley et al., CVPR 2011), so that outliers do not count; position: median.

@@ -5,7 +5,9 @@ import numpy as np
 from hpe_core.geometry import so3
 
 
-def interpolate(stamp_ns, R, t_m, at_ns, max_gap_ns):
+def interpolate(
+    stamp_ns: np.ndarray, R: np.ndarray, t_m: np.ndarray, at_ns: np.ndarray, max_gap_ns: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations (K, 3, 3), positions (K, 3) and validity (K,) at times `at_ns` (K,) of N samples in strict order.
 
     stamp_ns (N,), R (N, 3, 3), t_m (N, 3). A time is valid on a sample, or between two samples at most `max_gap_ns`

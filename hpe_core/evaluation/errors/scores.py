@@ -1,116 +1,98 @@
-"""Per-pose errors of one estimate: the table from which every summary is computed, also over many bags."""
+"""Per-pose errors of one estimate: the one builder for bags, images and data sets; every summary is made from them."""
 
-from dataclasses import dataclass, fields
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from hpe_core.evaluation.errors import frame_offset, metrics
-from hpe_core.geometry import euler
-from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.evaluation.errors import frame_offset
+from hpe_core.evaluation.errors.frame_offset import FrameOffset
+from hpe_core.evaluation.errors.metrics import COMPARED, METRICS, Metric
+from hpe_core.evaluation.errors.pairs import Heads, PosePairs
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Alignment:
+    """Constant frame offsets, each fitted on some pairs and applied to these and to the ones held out."""
+
+    offsets: dict[str, FrameOffset] = field(default_factory=dict)
+    held_out: np.ndarray  # (P,) bool: an offset was applied that this pair was not used for
+    true: Heads  # the P true heads carried over to the estimate's head frame, NaN without an offset
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scores:
-    """Errors of P matched poses in time order, and what L missed heads looked like.
+    """Errors of P matched poses in time order, and what the missed heads looked like."""
 
-    geodesic_deg, maev_deg, add_m (P,); euler_deg (P, 3): signed yaw, pitch, roll; t_error_m (P, 3): camera frame;
-    depth_m, lateral_m, range_m, size_px (P,): true distance and face size (NaN without a camera); R_true, angles_deg
-    (P, 3): true yaw, pitch, roll; time_s (P,): from the first frame; held_out (P,) bool: not used to fit the frame
-    offset; calibrated_*: the same errors after it, NaN where there is none; missed_*: as above, of missed heads.
-    """
+    errors: dict[str, np.ndarray]  # name of a metric -> (P,) or (P, K)
+    aligned: dict[str, np.ndarray]  # the metrics of COMPARED after frame alignment, NaN without an offset
+    t_error_m: np.ndarray  # (P, 3) metres, camera frame
+    true: Heads  # of the P poses
+    missed: Heads
+    held_out: np.ndarray  # (P,) bool: see Alignment
 
-    geodesic_deg: np.ndarray
-    maev_deg: np.ndarray
-    add_m: np.ndarray
-    euler_deg: np.ndarray
-    t_error_m: np.ndarray
-    depth_m: np.ndarray
-    lateral_m: np.ndarray
-    range_m: np.ndarray
-    size_px: np.ndarray
-    R_true: np.ndarray
-    angles_deg: np.ndarray
-    time_s: np.ndarray
-    held_out: np.ndarray
-    calibrated_geodesic_deg: np.ndarray
-    calibrated_euler_deg: np.ndarray
-    calibrated_t_error_m: np.ndarray
-    missed_range_m: np.ndarray
-    missed_size_px: np.ndarray
-    missed_R_true: np.ndarray
-    missed_angles_deg: np.ndarray
-    missed_time_s: np.ndarray
+    def __len__(self) -> int:
+        return len(self.true)
 
-    def __len__(self):
-        return len(self.geodesic_deg)
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Errors (P,) by the name that they have in frames.csv."""
+        out: dict[str, np.ndarray] = {}
+        for metric in METRICS:
+            values = self.errors[metric.name]
+            parts = [values] if values.ndim == 1 else list(values.T)
+            out |= dict(zip(metric.columns, parts, strict=True)) if metric.columns else {}
+        return out
 
 
-def concatenated(many):
-    """One Scores of several, in the given order."""
-    return Scores(*(np.concatenate([getattr(s, f.name) for s in many]) for f in fields(Scores)))
-
-
-def face_size_px(camera, R, t_m):
-    """Size (N,) in pixels of the reference length on heads (N, 3, 3), (N, 3); NaN without a camera or behind it."""
-    centre = R @ FACE_CENTRE_M + t_m
-    size = np.full(len(centre), np.nan)
-    front = centre[:, 2] > 0.01
-    if camera is not None and front.any():
-        size[front] = REFERENCE_LENGTH_M * pixels_per_metre(camera, centre[front])
-    return size
-
-
-def aflw2000_angles_deg(R):
-    """Yaw, pitch, roll (N, 3) in the AFLW2000 convention."""
-    angles = euler.aflw2000.from_matrix(R)
-    return np.stack([angles.yaw, angles.pitch, angles.roll], -1)
-
-
-def score(matches, estimate, camera, calibration_part):
-    """Scores of Matches, and dict track -> FrameOffset fitted on the first `calibration_part` of each track's poses."""
-    R, t_m = estimate.R[matches.estimate], estimate.t_m[matches.estimate]
-    R_true, t_true = matches.true_R[matches.truth], matches.true_t_m[matches.truth]
-    start = matches.frame_ns[0] if len(matches.frame_ns) else 0
-    t_error, depth = t_m - t_true, metrics.depth_error_m(t_m, t_true)
-    offsets, held_out, R_cal, t_cal = _calibrated(matches, R, t_m, R_true, t_true, calibration_part)
-    gone = matches.missed
-    scores = Scores(
-        metrics.geodesic_deg(R, R_true),
-        metrics.maev_deg(R, R_true),
-        metrics.add_m(R, t_m, R_true, t_true),
-        metrics.euler_error_deg(R, R_true),
-        t_error,
-        depth,
-        np.sqrt(np.maximum(np.sum(t_error**2, -1) - depth**2, 0.0)),
-        np.linalg.norm(t_true, axis=-1),
-        face_size_px(camera, R_true, t_true),
-        R_true,
-        aflw2000_angles_deg(R_true),
-        (matches.true_ns[matches.truth] - start) * 1e-9,
-        held_out,
-        metrics.geodesic_deg(R, R_cal),
-        metrics.euler_error_deg(R, R_cal),
-        t_m - t_cal,
-        np.linalg.norm(matches.true_t_m[gone], axis=-1),
-        face_size_px(camera, matches.true_R[gone], matches.true_t_m[gone]),
-        matches.true_R[gone],
-        aflw2000_angles_deg(matches.true_R[gone]),
-        (matches.true_ns[gone] - start) * 1e-9,
+def scores_of(*, pairs: PosePairs, missed: Heads, alignment: Alignment | None = None) -> Scores:
+    """Scores of pairs of poses and of the heads that were missed."""
+    if alignment is None:
+        alignment = aligned_by_part(pairs, {})
+    return Scores(
+        errors=_errors(pairs, METRICS),
+        aligned=_errors(replace(pairs, true=alignment.true), COMPARED),
+        t_error_m=pairs.t_error_m,
+        true=pairs.true,
+        missed=missed,
+        held_out=alignment.held_out,
     )
-    return scores, offsets
 
 
-def _calibrated(matches, R, t_m, R_true, t_true, part):
-    """Offsets per track, mask (P,) of poses not used for them, and the true poses carried over (NaN without offset)."""
-    offsets, held_out = {}, np.zeros(len(R), bool)
-    R_cal, t_cal = np.full_like(R_true, np.nan), np.full_like(t_true, np.nan)
-    track = matches.true_track[matches.truth]
-    for name in np.unique(track):
-        mine = np.flatnonzero(track == name)
-        first, rest = np.split(mine, [int(np.ceil(part * len(mine)))])
-        offset = frame_offset.fit(R[first], t_m[first], R_true[first], t_true[first])
+def _errors(pairs: PosePairs, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
+    return {metric.name: metric.of(pairs) for metric in metrics}
+
+
+def aligned_by_part(pairs: PosePairs, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Alignment:
+    """Alignment of pairs. parts: name -> indices that its offset is fitted on, and indices that are held out.
+
+    A part of which nothing is held out, or of which too few poses are there to fit, has no offset.
+    """
+    offsets, held_out = {}, np.zeros(len(pairs), bool)
+    R, t_m = np.full_like(pairs.true.R, np.nan), np.full_like(pairs.true.t_m, np.nan)
+    for name, (first, rest) in parts.items():
+        offset = frame_offset.fit(pairs.R[first], pairs.t_m[first], pairs.true.R[first], pairs.true.t_m[first])
         if offset is not None and len(rest):
-            offsets[str(name)] = offset
+            offsets[name] = offset
             held_out[rest] = True
-            R_cal[mine], t_cal[mine] = offset.applied(R_true[mine], t_true[mine])
-    return offsets, held_out, R_cal, t_cal
+            both = np.concatenate([first, rest])
+            R[both], t_m[both] = offset.applied(pairs.true.R[both], pairs.true.t_m[both])
+    return Alignment(offsets=offsets, held_out=held_out, true=replace(pairs.true, R=R, t_m=t_m))
+
+
+def concatenated(many: Sequence[Scores]) -> Scores:
+    """One Scores of several, in the given order."""
+    return Scores(
+        errors={name: np.concatenate([s.errors[name] for s in many]) for name in many[0].errors},
+        aligned={name: np.concatenate([s.aligned[name] for s in many]) for name in many[0].aligned},
+        t_error_m=np.concatenate([s.t_error_m for s in many]),
+        true=_heads([s.true for s in many]),
+        missed=_heads([s.missed for s in many]),
+        held_out=np.concatenate([s.held_out for s in many]),
+    )
+
+
+def _heads(many: Sequence[Heads]) -> Heads:
+    return Heads(**{f.name: np.concatenate([getattr(heads, f.name) for heads in many]) for f in fields(Heads)})

@@ -1,79 +1,133 @@
-"""Numbers of results.json from per-pose Scores: means with intervals, bins, and failures counted as well."""
+"""Numbers of results.json from per-pose Scores: means with intervals, bins, and errors with misses penalised."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from hpe_core.evaluation.errors.bootstrap import BLOCK, mean_interval
-from hpe_core.evaluation.errors.metrics import summary
+from hpe_core.evaluation.errors.bootstrap import BLOCK, interval, mean_interval
+from hpe_core.evaluation.errors.frame_offset import FrameOffset
+from hpe_core.evaluation.errors.metrics import (
+    COMPARED,
+    EULER,
+    GEODESIC,
+    METRICS,
+    POSITION,
+    Interval,
+    Metric,
+    Summary,
+    pose_error_vector,
+)
+from hpe_core.evaluation.errors.pairs import PosePairs
+from hpe_core.evaluation.errors.scores import Scores
+from hpe_core.evaluation.errors.uncertainty import consistency
 from hpe_core.geometry import so3
 
 YAW_EDGES_DEG = (-180, -90, -60, -40, -20, 20, 40, 60, 90, 180)
+ABS_YAW_EDGES_DEG = (0, 30, 60, 90)  # Euler yaw ends at 90
 DISTANCE_EDGES_M = (0, 0.5, 0.75, 1, 1.5, 2, 3, 5, np.inf)
 SIZE_EDGES_PX = (0, 20, 40, 80, 160, 320, np.inf)
 TIME_BINS = 20
 
 
-def with_interval(values):
-    """summary of values (N,) in time order, with the 95 % interval of the mean as `ci95`."""
-    return summary(values) | {"ci95": mean_interval(values)}
+def _of_images(values: np.ndarray) -> list[float] | None:
+    return interval(np.mean, values)
 
 
-def rotation(s):
+def _median_of_images(values: np.ndarray) -> list[float] | None:
+    return interval(np.median, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is measured, and so what can be said: frames of a video depend on each other, photographs do not."""
+
+    interval: Mapping[str, Interval] = field(
+        default_factory=lambda: {"rotation": mean_interval, "translation": mean_interval}
+    )
+    median_interval: Interval | None = None  # of the geodesic error
+    penalised: tuple[Metric, ...] = (GEODESIC, EULER)  # also told with misses penalised
+    bias: bool = False  # whether medians of the signed angle errors are told: one that all methods share is the labels'
+    always_positions: bool = False  # whether every ground truth has positions, however few poses were matched
+    left_out: tuple[str, ...] = ()  # metrics that are not told
+
+
+BAGS = Kind(penalised=(GEODESIC,), always_positions=True)
+IMAGES = Kind(
+    interval={"rotation": _of_images, "translation": mean_interval}, median_interval=_median_of_images, bias=True
+)
+DATASETS = Kind(left_out=("depth_mm", "depth_percent", "lateral_mm", "bias_xyz_mm", "add_mm"))
+
+
+def errors(s: Scores, kind: Kind) -> dict[str, Any]:
+    """dict rotation, translation of Scores: every metric, summarised; translation None where positions are unknown."""
+    known = kind.always_positions or (len(s) > 0 and bool(np.all(np.isfinite(s.t_error_m))))
+    return {"rotation": rotation(s, kind), "translation": _translation(s, kind) if known else None}
+
+
+def rotation(s: Scores, kind: Kind) -> dict[str, Any]:
     """dict of rotation errors in degrees."""
-    geodesic = with_interval(s.geodesic_deg)
-    geodesic["mean_failures_as_mean_pose"] = _failures_counted(s)
-    return {"geodesic_deg": geodesic, "euler_mae_deg": euler_mae(s.euler_deg), "maev_deg": with_interval(s.maev_deg)}
+    out: dict[str, Any] = _summarised(s, kind, "rotation")
+    for metric in kind.penalised:
+        out[metric.name]["mean_failures_as_mean_pose"] = _misses_penalised(s, metric)
+    if kind.median_interval:
+        out[GEODESIC.name]["median_ci95"] = kind.median_interval(s.errors[GEODESIC.name])
+    if kind.bias:
+        out["euler_bias_deg"] = np.median(s.errors[EULER.name], axis=0).tolist() if len(s) else None
+    return out
 
 
-def euler_mae(euler_deg):
-    """dict yaw, pitch, roll, mean (each the mean absolute error) of signed errors (N, 3), and the mean's interval."""
-    if len(euler_deg) == 0:
-        return dict.fromkeys(("yaw", "pitch", "roll", "mean", "ci95"))
-    error = np.abs(euler_deg)
-    values = dict(zip(("yaw", "pitch", "roll"), error.mean(0).tolist(), strict=True))
-    return values | {"mean": float(error.mean()), "ci95": mean_interval(error.mean(-1))}
-
-
-def _failures_counted(s):
-    """Mean geodesic error when every missed head counts as the mean of all true poses."""
-    R_all = np.concatenate([s.R_true, s.missed_R_true])
-    if len(R_all) == 0:
-        return None
-    missed = np.degrees(so3.geodesic_angle(s.missed_R_true, so3.mean_rotation(R_all)))
-    return float(np.mean(np.concatenate([s.geodesic_deg, missed])))
-
-
-def translation(s):
+def _translation(s: Scores, kind: Kind) -> dict[str, Any]:
     """dict of position errors in mm."""
-    percent = 100.0 * np.abs(s.depth_m) / np.maximum(s.range_m, 1e-9)
-    bias = (1e3 * s.t_error_m.mean(0)).tolist() if len(s) else None
+    out: dict[str, Any] = _summarised(s, kind, "translation")
+    if "bias_xyz_mm" not in kind.left_out:
+        out["bias_xyz_mm"] = (1e3 * s.t_error_m.mean(0)).tolist() if len(s) else None
+    return out
+
+
+def _summarised(s: Scores, kind: Kind, part: str) -> dict[str, Summary]:
     return {
-        "error_mm": with_interval(1e3 * np.linalg.norm(s.t_error_m, axis=-1)),
-        "depth_mm": summary(1e3 * np.abs(s.depth_m)),
-        "depth_percent": summary(percent),
-        "lateral_mm": summary(1e3 * s.lateral_m),
-        "bias_xyz_mm": bias,
-        "add_mm": with_interval(1e3 * s.add_m),
+        metric.name: metric.summarise(s.errors[metric.name], kind.interval[part])
+        for metric in METRICS
+        if metric.part == part and metric.name not in kind.left_out
     }
 
 
-def calibration(s, offsets):
-    """dict of raw and calibrated errors side by side on the held-out part; None when nothing was left to hold out."""
+def _misses_penalised(s: Scores, metric: Metric) -> float | None:
+    """Mean error when every missed head counts as if the mean of all true rotations had been estimated."""
+    R_all = np.concatenate([s.true.R, s.missed.R])
+    if len(R_all) == 0:
+        return None
+    mean_pose = np.broadcast_to(so3.mean_rotation(R_all), s.missed.R.shape)
+    missed = metric.of(PosePairs(R=mean_pose, t_m=s.missed.t_m, true=s.missed))
+    return float(np.mean(np.abs(np.concatenate([s.errors[metric.name], missed]))))
+
+
+def compared(s: Scores) -> dict[str, dict[str, Summary]]:
+    """dict raw, calibrated -> errors before and after frame alignment, of the poses that were held out."""
+    sides = {"raw": s.errors, "calibrated": s.aligned}
+    return {
+        side: {metric.name: metric.summarise(values[metric.name][s.held_out], mean_interval) for metric in COMPARED}
+        for side, values in sides.items()
+    }
+
+
+def fitted_on(s: Scores) -> int:
+    """How many poses frame offsets were fitted on."""
+    return int(np.sum(~s.held_out & np.isfinite(s.aligned[GEODESIC.name])))
+
+
+def calibration(s: Scores, offsets: Mapping[str, FrameOffset]) -> dict[str, Any] | None:
+    """dict of errors before and after frame alignment on the held-out part; None when there is none."""
     if not s.held_out.any():
         return None
-    held = s.held_out
-
-    def side(geodesic, euler_deg, t_error):
-        return {
-            "geodesic_deg": with_interval(geodesic[held]),
-            "euler_mae_deg": euler_mae(euler_deg[held]),
-            "error_mm": with_interval(1e3 * np.linalg.norm(t_error[held], axis=-1)),
-        }
-
     return {
-        "fitted_on": int(np.sum(~held & np.isfinite(s.calibrated_geodesic_deg))),
-        "held_out": int(held.sum()),
+        "fitted_on": fitted_on(s),
+        "held_out": int(s.held_out.sum()),
         "frame_offset": {
             name: {
                 "rotvec_deg": np.degrees(so3.rotvec_from_matrix(offset.R)).tolist(),
@@ -82,24 +136,44 @@ def calibration(s, offsets):
             }
             for name, offset in offsets.items()
         },
-        "raw": side(s.geodesic_deg, s.euler_deg, s.t_error_m),
-        "calibrated": side(s.calibrated_geodesic_deg, s.calibrated_euler_deg, s.calibrated_t_error_m),
+        **compared(s),
     }
 
 
-def by_bin(s, block=BLOCK):
-    """dict yaw_deg, distance_m, face_size_px, time_s -> list of bins with recall and errors."""
-    end = max(s.time_s.max(initial=0.0), s.missed_time_s.max(initial=0.0))
+def uncertainty(pairs: PosePairs) -> dict[str, Any] | None:
+    """dict of NEES and coverage of the published covariances; None when there are none."""
+    error = pose_error_vector(pairs.R, pairs.t_m, pairs.true.R, pairs.true.t_m)
+    return consistency(error, pairs.covariance)
+
+
+def by_bin(s: Scores, block: int = BLOCK) -> dict[str, list[dict[str, Any]]]:
+    """dict yaw_deg, distance_m, face_size_px -> list of bins with recall and errors; block: see `bins`."""
     kinds = {
-        "yaw_deg": (s.angles_deg[:, 0], s.missed_angles_deg[:, 0], YAW_EDGES_DEG),
-        "distance_m": (s.range_m, s.missed_range_m, DISTANCE_EDGES_M),
-        "face_size_px": (s.size_px, s.missed_size_px, SIZE_EDGES_PX),
-        "time_s": (s.time_s, s.missed_time_s, np.linspace(0.0, end + 1e-6, TIME_BINS + 1)),
+        "yaw_deg": (s.true.angles_deg[:, 0], s.missed.angles_deg[:, 0], YAW_EDGES_DEG),
+        "distance_m": (s.true.range_m, s.missed.range_m, DISTANCE_EDGES_M),
+        "face_size_px": (s.true.size_px, s.missed.size_px, SIZE_EDGES_PX),
     }
-    return {name: bins(s, *what, block) for name, what in kinds.items()}
+    return {name: bins(s, *what, block=block) for name, what in kinds.items()}
 
 
-def bins(s, values, missed_values, edges, block=BLOCK):
+def by_time(s: Scores) -> list[dict[str, Any]]:
+    """Bins of equal duration over the whole recording."""
+    end = max(s.true.time_s.max(initial=0.0), s.missed.time_s.max(initial=0.0))
+    return bins(s, s.true.time_s, s.missed.time_s, np.linspace(0.0, end + 1e-6, TIME_BINS + 1))
+
+
+def by_abs_yaw(s: Scores, block: int = BLOCK) -> list[dict[str, Any]]:
+    """Bins of |yaw| as they are common for photographs."""
+    return bins(s, np.abs(s.true.angles_deg[:, 0]), np.abs(s.missed.angles_deg[:, 0]), ABS_YAW_EDGES_DEG, block)
+
+
+def bins(
+    s: Scores,
+    values: np.ndarray,
+    missed_values: np.ndarray,
+    edges: tuple[float, ...] | np.ndarray,
+    block: int = BLOCK,
+) -> list[dict[str, Any]]:
     """Bins [from, to) that hold any true head, by values (P,) of the matched and missed_values (L,); list of dict.
 
     block: neighbours that depend on each other, 1 for unrelated images.
@@ -111,29 +185,28 @@ def bins(s, values, missed_values, edges, block=BLOCK):
         count = int(inside.sum())
         if count + missed == 0:
             continue
-        t_error = 1e3 * np.linalg.norm(s.t_error_m[inside], axis=-1)
         out.append(
             {
                 "from": float(low),
                 "to": float(high) if np.isfinite(high) else None,
                 "true_heads": count + missed,
                 "recall": count / (count + missed),
-                "geodesic_deg": {
-                    "mean": _mean(s.geodesic_deg[inside]),
-                    "ci95": mean_interval(s.geodesic_deg[inside], block=block),
-                },
-                "euler_mae_deg": _mean(np.abs(s.euler_deg[inside])),
-                "error_mm": {"mean": _mean(t_error), "ci95": mean_interval(t_error, block=block)},
+                EULER.name: _mean(np.abs(s.errors[EULER.name][inside])),
+                **{m.name: _with_interval(s.errors[m.name][inside], block) for m in (GEODESIC, POSITION)},
             }
         )
     return out
 
 
-def _mean(values):
+def _with_interval(values: np.ndarray, block: int) -> dict[str, Any]:
+    return {"mean": _mean(values), "ci95": mean_interval(values, block=block)}
+
+
+def _mean(values: np.ndarray) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def detection(counts, s):
+def detection(counts: Mapping[str, Any], s: Scores) -> dict[str, Any]:
     """dict of counts (true_heads, matched, false, scored_frames, ...) with recall, its interval and precision."""
     matched, true, false = counts["matched"], counts["true_heads"], counts["false"]
     found = {
@@ -144,11 +217,11 @@ def detection(counts, s):
         "false_per_frame": false / counts["scored_frames"] if counts["scored_frames"] else None,
         "coverage": counts["answered_frames"] / counts["frames"] if counts["frames"] else None,
     }
-    return counts | found
+    return dict(counts) | found
 
 
-def _recall_interval(s):
+def _recall_interval(s: Scores) -> list[float] | None:
     """Interval of the share of found heads, found and missed ones in time order."""
-    found = np.concatenate([np.ones(len(s)), np.zeros(len(s.missed_time_s))])
-    order = np.argsort(np.concatenate([s.time_s, s.missed_time_s]), kind="stable")
+    found = np.concatenate([np.ones(len(s)), np.zeros(len(s.missed))])
+    order = np.argsort(np.concatenate([s.true.time_s, s.missed.time_s]), kind="stable")
     return mean_interval(found[order])

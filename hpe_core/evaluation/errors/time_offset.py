@@ -1,4 +1,4 @@
-"""How much later an estimate's motion comes than the truth's: a wrong clock and the lag of a filter look the same."""
+"""How much later an estimate moves than the ground truth: a wrong clock and the lag of a filter look the same."""
 
 from dataclasses import dataclass
 
@@ -20,15 +20,17 @@ FINE_STEPS_S = (0.02, 0.004, 0.0008)
 
 @dataclass(frozen=True)
 class TimeOffset:
-    """offset_s: seconds that the estimate comes after the truth, None when unknown for `reason`; correlation: of the
-    turning speeds at that offset, 1 at best."""
+    """offset_s: seconds that the estimate comes after the ground truth, None when unknown for `reason`; correlation: of
+    the turning speeds at that offset, 1 at best."""
 
     offset_s: float | None
     correlation: float | None
     reason: str = ""
 
 
-def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
+def time_offset(
+    stamp_ns: np.ndarray, R: np.ndarray, true_stamp_ns: np.ndarray, R_true: np.ndarray, max_offset_s: float = 1.0
+) -> TimeOffset:
     """TimeOffset of one head's rotations (N, 3, 3) against the true (M, 3, 3), stamps strictly increasing.
 
     Coarse by cross-correlation of the turning speed, which no constant frame offset changes; fine by the shift that
@@ -42,12 +44,12 @@ def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
     count = min(int((end - start) // GRID_NS) + 1, MAX_GRID)
     if count < 3 * BASELINE:
         return TimeOffset(None, None, "estimate and truth do not overlap in time")
-    speeds = [_speed(start, count, s, r) for s, r in ((stamp_ns, R), (true_stamp_ns, R_true))]
-    if min(s[s != 0].std() if s.any() else 0.0 for s in speeds) < MIN_SPEED_STD_DEG_S:
+    own, true = _speed(start, count, stamp_ns, R), _speed(start, count, true_stamp_ns, R_true)
+    if min(s[s != 0].std() if s.any() else 0.0 for s in (own, true)) < MIN_SPEED_STD_DEG_S:
         return TimeOffset(None, None, "the head hardly turns")
     shifts = np.arange(-reach, reach + 1)
-    norm = np.sqrt(np.sum(speeds[0] ** 2) * np.sum(speeds[1] ** 2))
-    products = _cross_correlation(*speeds, reach) / norm
+    norm = np.sqrt(np.sum(own**2) * np.sum(true**2))
+    products = _cross_correlation(own, true, reach) / norm
     best = int(np.argmax(products))
     correlation = float(products[best])
     if correlation < MIN_CORRELATION:
@@ -56,14 +58,20 @@ def time_offset(stamp_ns, R, true_stamp_ns, R_true, max_offset_s=1.0):
     return TimeOffset(offset_s, correlation)
 
 
-def _cross_correlation(a, b, reach):
+def _cross_correlation(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:
     """Sums (2 reach + 1,) of a[i + s] b[i] over i, for shifts s from -reach to reach, of a, b (N,)."""
-    size = fft.next_fast_len(len(a) + reach, real=True)
-    circular = fft.irfft(fft.rfft(a, size) * np.conj(fft.rfft(b, size)), size)
+    size = _fast_length(len(a) + reach)
+    product = np.asarray(fft.rfft(a, size)) * np.conj(np.asarray(fft.rfft(b, size)))
+    circular = np.asarray(fft.irfft(product, size))
     return np.concatenate([circular[size - reach :], circular[: reach + 1]])
 
 
-def _speed(start_ns, count, stamp_ns, R):
+def _fast_length(least: int) -> int:
+    length = fft.next_fast_len(least, real=True)
+    return least if length is None else length
+
+
+def _speed(start_ns: int, count: int, stamp_ns: np.ndarray, R: np.ndarray) -> np.ndarray:
     """Turning speed (count,) in deg/s on the grid, less its mean; 0 where it is not known."""
     grid = start_ns + GRID_NS * np.arange(count)
     sampled, _, valid = interpolate(stamp_ns, R, np.zeros((len(R), 3)), grid, MAX_GAP_NS)
@@ -76,9 +84,12 @@ def _speed(start_ns, count, stamp_ns, R):
     return speed
 
 
-def _refined(offset_s, stamp_ns, R, true_stamp_ns, R_true):
+def _refined(
+    offset_s: float, stamp_ns: np.ndarray, R: np.ndarray, true_stamp_ns: np.ndarray, R_true: np.ndarray
+) -> float:
     some = np.unique(np.linspace(0, len(stamp_ns) - 1, min(MAX_SAMPLES, len(stamp_ns))).astype(int))
     stamp_ns, R = stamp_ns[some], R[some]
+    step, best, costs = FINE_STEPS_S[0], 0, np.zeros(0)
     for step in FINE_STEPS_S:
         tried = offset_s + step * np.arange(-6, 7)
         costs = np.array([_spread(t, stamp_ns, R, true_stamp_ns, R_true) for t in tried])
@@ -91,8 +102,10 @@ def _refined(offset_s, stamp_ns, R, true_stamp_ns, R_true):
     return float(offset_s)
 
 
-def _spread(offset_s, stamp_ns, R, true_stamp_ns, R_true):
-    """Mean squared chordal distance of R_true' R from its mean when the estimate comes `offset_s` after the truth."""
+def _spread(
+    offset_s: float, stamp_ns: np.ndarray, R: np.ndarray, true_stamp_ns: np.ndarray, R_true: np.ndarray
+) -> float:
+    """Mean squared chordal distance of R_true' R from its mean; the estimate comes `offset_s` after the truth."""
     at = stamp_ns - round(offset_s * 1e9)
     R_then, _, valid = interpolate(true_stamp_ns, R_true, np.zeros((len(R_true), 3)), at, MAX_GAP_NS)
     if valid.sum() < BASELINE:

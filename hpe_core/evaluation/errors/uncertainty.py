@@ -1,4 +1,6 @@
-"""Does the published covariance tell the truth? NEES and coverage against the chi-square law."""
+"""Is the published covariance right? NEES and coverage against the chi-square law."""
+
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaincinv  # scipy.stats takes a second to import
@@ -7,7 +9,7 @@ LEVELS = (0.5, 0.6827, 0.9, 0.95)
 PARTS = {"pose": slice(0, 6), "translation": slice(0, 3), "rotation": slice(3, 6)}
 
 
-def nees(error, covariance):
+def nees(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Normalised errors squared (N,) = e' C^-1 e of errors (N, d) and covariances (N, d, d).
 
     NaN where the covariance is unknown or not positive definite (Bar-Shalom, 2001, section 5.4).
@@ -24,12 +26,12 @@ def nees(error, covariance):
     return out
 
 
-def chi_square_quantile(level, dof):
+def chi_square_quantile(level: float, dof: int) -> float:
     """The value that a chi-square variable of `dof` degrees of freedom stays below with probability `level`."""
     return 2.0 * gammaincinv(dof / 2.0, level)
 
 
-def consistency(error, covariance):
+def consistency(error: np.ndarray, covariance: np.ndarray | None) -> dict[str, Any] | None:
     """dict per part (pose, translation, rotation): nees_over_dof (1 is right, more: overconfident), coverage by level.
 
     error (N, 6), covariance (N, 6, 6) or None. None when no covariance is known.

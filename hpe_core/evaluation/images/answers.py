@@ -1,12 +1,22 @@
 """What a method says of the labelled faces of one image, and which of its faces belongs to which label."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hpe_core.evaluation.images.sample import Sample
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import local_from_global
+from hpe_core.types import HeadPose
+
+if TYPE_CHECKING:
+    from hpe_core.pipeline.pipeline import Pipeline
 
 MIN_OVERLAP = 0.3  # intersection over union with the labelled face's box
 NOT_FALSE = 0.1  # a face that overlaps anything labelled by this is not a false one
@@ -19,7 +29,7 @@ class Answer:
     the axes of R or None; R None, and a reason, when the face was missed. false: faces where there are none, told with
     the first Sample of an image; None when the labels cannot say so."""
 
-    sample: object
+    sample: Sample
     R: np.ndarray | None = None
     t_m: np.ndarray | None = None
     reason: str = ""
@@ -27,21 +37,23 @@ class Answer:
     false: int | None = None
 
 
-def overlap(a, b):
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union (...,) of boxes (..., 4) x0, y0, x1, y1."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     shared = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0).prod(-1)
     return shared / ((a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared)
 
 
-def assigned(boxes_px, samples, camera):
+def assigned(
+    boxes_px: np.ndarray | Sequence[np.ndarray], samples: Sequence[Sample], camera: CameraModel
+) -> list[int | None]:
     """For each Sample of one image the index of the box (B, 4) that is its face, or None.
 
     Labelled boxes: most overlap in all, at least MIN_OVERLAP; a label that is only a position takes the nearest box
     around it.
     """
     boxes_px = np.asarray(boxes_px, float).reshape(-1, 4)
-    found = [None] * len(samples)
+    found: list[int | None] = [None] * len(samples)
     if len(boxes_px) == 0:
         return found
     with_box = [i for i, sample in enumerate(samples) if sample.box_px is not None]
@@ -59,16 +71,18 @@ def assigned(boxes_px, samples, camera):
     return found
 
 
-def false_boxes(boxes_px, sample):
+def false_boxes(boxes_px: np.ndarray | Sequence[np.ndarray], sample: Sample) -> int | None:
     """How many boxes (B, 4) lie on nothing that the image's labels know; None when they do not know all faces."""
-    if sample.others_px is None:
+    if sample.others_px is None or sample.box_px is None:
         return None
     known = np.concatenate([sample.box_px[None], sample.others_px])
     boxes_px = np.asarray(boxes_px, float).reshape(-1, 4)
     return int(np.sum(~np.any(overlap(boxes_px[:, None], known[None]) >= NOT_FALSE, axis=1)))
 
 
-def pipeline_answers(pipeline, image, camera, samples):
+def pipeline_answers(
+    pipeline: Pipeline, image: np.ndarray, camera: CameraModel, samples: Sequence[Sample]
+) -> list[Answer]:
     """List of Answer of a Pipeline for the Samples of one image (H, W, 3), of `camera`, as if it were the first."""
     pipeline.reset()
     faces = pipeline.process(image, camera, 0).faces
@@ -79,12 +93,12 @@ def pipeline_answers(pipeline, image, camera, samples):
         if index is None:
             answers.append(Answer(sample, reason=OTHER_FACES if faces else NO_FACE, false=false))
         else:
-            answers.append(Answer(sample, *_in_label_axes(faces[index].pose, sample), false=false))
+            answers.append(Answer(sample, **_in_label_axes(faces[index].pose, sample), false=false))
     return answers
 
 
-def _in_label_axes(pose, sample):
-    """R, t_m, reason, covariance of a HeadPose as an Answer to this Sample has them."""
+def _in_label_axes(pose: HeadPose, sample: Sample) -> dict[str, Any]:
+    """R, t_m, covariance of a HeadPose as an Answer to this Sample has them."""
     R, t_m, covariance = pose.R_camera_head, pose.t_camera_head_m, pose.covariance
     if sample.local:
         R_camera_head = R
@@ -92,4 +106,4 @@ def _in_label_axes(pose, sample):
         if covariance is not None:
             turn = np.kron(np.eye(2), R @ R_camera_head.T)  # to the axes of the look-at camera
             covariance = turn @ covariance @ turn.T
-    return R, t_m if sample.t_m is not None else None, "", covariance
+    return {"R": R, "t_m": None if sample.t_m is None else t_m, "covariance": covariance}

@@ -1,33 +1,59 @@
 """A model on the single images of a dataset, by a published protocol; scored + missed + skipped = its images."""
 
-from collections import Counter
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import hpe_core
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.convert.convert import samples_of
-from hpe_core.evaluation.errors import frame_offset, metrics, summaries
+from hpe_core.evaluation.errors import summaries
+from hpe_core.evaluation.errors.metrics import EULER, GEODESIC, columns_with_new
+from hpe_core.evaluation.errors.scores import Alignment, Scores, aligned_by_part, scores_of
 from hpe_core.evaluation.images.answers import Answer, pipeline_answers
-from hpe_core.evaluation.report.results import SCHEMA_VERSION
-from hpe_core.geometry import so3
+from hpe_core.evaluation.images.dataset_kind import Protocol
+from hpe_core.evaluation.images.protocols import samples_of
+from hpe_core.evaluation.images.sample import Sample
+from hpe_core.evaluation.images.scores import Rows, detection, found_and_missed, heads_of, pairs_of, rows_of
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 
+if TYPE_CHECKING:
+    from hpe_core.pipeline.pipeline import Pipeline
+
 FIT_SHARE = 0.2
-COLUMNS = (
-    *("image", "status", "reason", "yaw_deg", "pitch_deg", "roll_deg", "yaw_error_deg", "pitch_error_deg"),
-    *("roll_error_deg", "geodesic_deg", "maev_deg", "translation_error_mm", "aligned_geodesic_deg"),
+ALIGNMENT = "all"  # one frame offset for all images
+COLUMNS = columns_with_new(
+    (
+        *("image", "status", "reason", "yaw_deg", "pitch_deg", "roll_deg", "yaw_error_deg", "pitch_error_deg"),
+        *("roll_error_deg", "geodesic_deg", "maev_deg", "translation_error_mm", "aligned_geodesic_deg"),
+    )
 )
+Progress = Callable[[int, int], None]  # called with the number of images done and in all
 
 
-def evaluate_dataset(protocol, folder, config=None, hfov_deg=DEFAULT_HFOV_DEG, limit=None, jobs=1, progress=None):
-    """Summary (dict) and rows (dict column -> list) of a Protocol on the dataset in `folder`."""
-    chosen, rows = [], {name: [] for name in COLUMNS}
+def evaluate_dataset(
+    protocol: Protocol,
+    folder: str | Path,
+    *,
+    config: PipelineConfig | None = None,
+    hfov_deg: float = DEFAULT_HFOV_DEG,
+    limit: int | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], Rows]:
+    """Summary and rows of frames.csv of a Protocol on the dataset in `folder`.
+
+    Raises HpeError when the folder is no such dataset or holds no image of the protocol.
+    """
+    chosen: list[Sample] = []
+    skipped: list[Answer] = []
     for number, sample in enumerate(samples_of(protocol.dataset, folder)):
         if limit is not None and number == limit:
             break
@@ -35,16 +61,17 @@ def evaluate_dataset(protocol, folder, config=None, hfov_deg=DEFAULT_HFOV_DEG, l
         if reason is None:
             chosen.append(sample)
         else:
-            _add_row(rows, sample, "skipped", reason)
+            skipped.append(Answer(sample, reason=reason))
     if not chosen:
-        raise HpeError(f"protocol {protocol.name} has no image in {folder} ({len(rows['image'])} are outside of it)")
+        raise HpeError(f"protocol {protocol.name} has no image in {folder} ({len(skipped)} are outside of it)")
     config = config or PipelineConfig()
     config = replace(config, estimator=replace(config.estimator, threads=1))
-    answers = _answers(chosen, config, hfov_deg, jobs, progress)
-    return _summary(protocol, answers, rows), rows
+    return _scored(protocol, _answers(chosen, config, hfov_deg, jobs, progress), skipped)
 
 
-def _answers(samples, config, hfov_deg, jobs, progress):
+def _answers(
+    samples: list[Sample], config: PipelineConfig, hfov_deg: float, jobs: int, progress: Progress | None
+) -> list[Answer]:
     if jobs <= 1:
         return _answer_all((samples, config, hfov_deg), progress)
     parts = [(samples[i::jobs], config, hfov_deg) for i in range(jobs)]
@@ -53,7 +80,7 @@ def _answers(samples, config, hfov_deg, jobs, progress):
     return [found[i % jobs][i // jobs] for i in range(len(samples))]
 
 
-def _answer_all(task, progress=None):
+def _answer_all(task: tuple[list[Sample], PipelineConfig, float], progress: Progress | None = None) -> list[Answer]:
     from hpe_core.pipeline import Pipeline
 
     samples, config, hfov_deg = task
@@ -66,7 +93,7 @@ def _answer_all(task, progress=None):
     return answers
 
 
-def _answer(pipeline, sample, hfov_deg):
+def _answer(pipeline: Pipeline, sample: Sample, hfov_deg: float) -> Answer:
     try:
         image = sample.image()
     except HpeError as error:
@@ -75,88 +102,44 @@ def _answer(pipeline, sample, hfov_deg):
     return pipeline_answers(pipeline, image, camera, [sample])[0]
 
 
-def _fit_part(samples):
+def _fit_part(samples: Sequence[Sample]) -> np.ndarray:
     """Mask (N,) of the images that the alignment is fitted on: the first fifth of the sequences, or every fifth of
     unrelated images."""
     sequences = sorted({sample.sequence for sample in samples})
     if len(sequences) > 1:
         first = set(sequences[: max(1, round(FIT_SHARE * len(sequences)))])
         return np.array([sample.sequence in first for sample in samples])
-    if sequences[0]:  # one sequence: its beginning
+    if sequences and sequences[0]:  # one sequence: its beginning
         return np.arange(len(samples)) < FIT_SHARE * len(samples)
     return np.arange(len(samples)) % round(1 / FIT_SHARE) == 0
 
 
-def _summary(protocol, answers, rows):
-    found = [a for a in answers if a.R is not None]
-    missed = [a for a in answers if a.R is None]
-    R = np.array([a.R for a in found]).reshape(-1, 3, 3)
-    R_true = np.array([a.sample.R for a in found]).reshape(-1, 3, 3)
-    euler_deg, geodesic = metrics.euler_error_deg(R, R_true), metrics.geodesic_deg(R, R_true)
-    maev = metrics.maev_deg(R, R_true)
-    aligned, fit, offset = _aligned(found, R, R_true)
-    shift = np.array([np.nan if a.t_m is None else 1e3 * np.linalg.norm(a.t_m - a.sample.t_m) for a in found])
-    for i, answer in enumerate(found):
-        numbers = (*euler_deg[i], geodesic[i], maev[i], shift[i], np.nan if aligned is None else aligned[i])
-        _add_row(rows, answer.sample, "scored", "", numbers)
-    for answer in missed:
-        _add_row(rows, answer.sample, "missed", answer.reason)
-    R_missed = np.array([a.sample.R for a in missed]).reshape(-1, 3, 3)
-    R_mean = so3.mean_rotation(np.concatenate([R_true, R_missed]))
-    as_mean_geodesic = metrics.geodesic_deg(R_missed, R_mean)
-    as_mean_euler = metrics.euler_error_deg(R_missed, np.broadcast_to(R_mean, R_missed.shape))
-    skipped = len(rows["image"]) - len(answers)
-    return {
-        "schema": "hpe-dataset-evaluation",
-        "schema_version": SCHEMA_VERSION,
-        "hpe_version": hpe_core.__version__,
+def _scored(protocol: Protocol, answers: Sequence[Answer], skipped: Sequence[Answer]) -> tuple[dict[str, Any], Rows]:
+    found, missed = found_and_missed(answers)
+    pairs, fit = pairs_of(found), _fit_part([a.sample for a in found])
+    alignment = aligned_by_part(pairs, {ALIGNMENT: (np.flatnonzero(fit), np.flatnonzero(~fit))})
+    scores = scores_of(pairs=pairs, missed=heads_of([a.sample for a in missed]), alignment=alignment)
+    summary = {
         "protocol": {"name": protocol.name, "dataset": protocol.dataset, "note": protocol.note},
-        "detection": {
-            "images": len(rows["image"]),
-            "skipped": skipped,
-            "true_heads": len(answers),
-            "matched": len(found),
-            "missed": len(missed),
-            "missed_by_reason": dict(Counter(a.reason for a in missed)),
-            "recall": len(found) / len(answers),
-        },
-        "rotation": {
-            "euler_mae_deg": summaries.euler_mae(euler_deg)
-            | {"mean_failures_as_mean_pose": float(np.mean(np.abs(np.concatenate([euler_deg, as_mean_euler]))))},
-            "geodesic_deg": summaries.with_interval(geodesic)
-            | {"mean_failures_as_mean_pose": float(np.mean(np.concatenate([geodesic, as_mean_geodesic])))},
-            "maev_deg": summaries.with_interval(maev),
-        },
-        "translation": {"error_mm": summaries.with_interval(shift)}
-        if len(shift) and np.all(np.isfinite(shift))
-        else None,
-        "aligned": None
-        if aligned is None
-        else {
-            "fitted_on": int(fit.sum()),
-            "held_out": int((~fit).sum()),
-            "frame_offset_deg": offset.angle_deg,
-            "raw_geodesic_deg": summaries.with_interval(geodesic[~fit]),
-            "aligned_geodesic_deg": summaries.with_interval(aligned[~fit]),
-            "raw_euler_mae_deg": summaries.euler_mae(euler_deg[~fit]),
-            "aligned_euler_mae_deg": summaries.euler_mae(metrics.euler_error_deg(R, R_true @ offset.R)[~fit]),
-        },
+        "detection": detection(answers) | {"images": len(answers) + len(skipped), "skipped": len(skipped)},
+        **summaries.errors(scores, summaries.DATASETS),
+        "aligned": _aligned(scores, alignment),
     }
+    known = scores.columns | {"aligned_geodesic_deg": scores.aligned[GEODESIC.name]}
+    rows = rows_of([*skipped, *found, *missed], known, COLUMNS)
+    rows["status"] = np.repeat(["skipped", "scored", "missed"], [len(skipped), len(found), len(missed)])
+    return summary, rows
 
 
-def _aligned(found, R, R_true):
-    """Geodesic errors (N,) after one constant rotation, the mask that it was fitted on, and its FrameOffset."""
-    if not found:
-        return None, None, None
-    fit, nowhere = _fit_part([a.sample for a in found]), np.zeros((len(found), 3))
-    offset = frame_offset.fit(R[fit], nowhere[fit], R_true[fit], nowhere[fit])
-    if offset is None or fit.all():
-        return None, None, None
-    return metrics.geodesic_deg(R, R_true @ offset.R), fit, offset
-
-
-def _add_row(rows, sample, status, reason, numbers=(np.nan,) * 7):
-    angles = sample.angles
-    values = (sample.name, status, reason, float(angles.yaw), float(angles.pitch), float(angles.roll), *numbers)
-    for name, value in zip(COLUMNS, values, strict=True):
-        rows[name].append(value)
+def _aligned(scores: Scores, alignment: Alignment) -> dict[str, Any] | None:
+    """Errors of the held-out images before and after frame alignment; None without one."""
+    if not alignment.offsets:
+        return None
+    sides = summaries.compared(scores)
+    return {
+        "fitted_on": summaries.fitted_on(scores),
+        "held_out": int(scores.held_out.sum()),
+        "frame_offset_deg": alignment.offsets[ALIGNMENT].angle_deg,
+        **{f"raw_{metric.name}": sides["raw"][metric.name] for metric in (GEODESIC, EULER)},
+        **{f"aligned_{metric.name}": sides["calibrated"][metric.name] for metric in (GEODESIC, EULER)},
+    }

@@ -1,45 +1,44 @@
-"""Published evaluation protocols as data: which images count, what is compared, what the rest is used for."""
+"""The data sets that there are, and their evaluation protocols: one file each in hpe_core.evaluation.datasets."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from pathlib import Path
 
+from hpe_core import registry
+from hpe_core.errors import HpeError
+from hpe_core.evaluation.images.dataset_kind import Dataset
+from hpe_core.evaluation.images.sample import Sample
 
-@dataclass(frozen=True)
-class Protocol:
-    """dataset: name as in `hpe convert`; limits_deg: largest |yaw|, |pitch|, |roll| of a label that counts, None: all;
-    test_sequences: those that count, () for all; note: what to know before numbers are compared."""
-
-    name: str
-    dataset: str
-    limits_deg: tuple | None = None
-    test_sequences: tuple = ()
-    note: str = ""
-
-    def reason_to_skip(self, sample):
-        """Why a Sample does not count, or None."""
-        if self.test_sequences and sample.sequence not in self.test_sequences:
-            return "sequence is not in the test part"
-        angles = np.abs([sample.angles.yaw, sample.angles.pitch, sample.angles.roll])
-        if self.limits_deg is not None and np.any(angles > self.limits_deg):
-            return "label outside +-{:g}/{:g}/{:g} degrees of yaw, pitch, roll".format(*self.limits_deg)
-        return None
+PACKAGE = "hpe_core.evaluation.datasets"
 
 
-PROTOCOLS = {
-    p.name: p
-    for p in (
-        Protocol(
-            "aflw2000", "aflw2000", (99.0, 99.0, 99.0), note="1969 of 2000 images; compared in the look-at camera"
-        ),
-        Protocol("biwi", "biwi", note="all frames, colour camera; filtered sets (13,219 frames) are another protocol"),
-        Protocol(
-            "biwi-70-30",
-            "biwi",
-            test_sequences=tuple(f"{i:02d}" for i in range(17, 25)),
-            note="sequences 17 to 24 are the test part; never compare with numbers across datasets",
-        ),
-        Protocol("nlml-window", "aflw2000", (50.0, 40.0, 30.0), note="the window of NLML-HPE on AFLW2000-3D"),
-        Protocol("nlml-window-biwi", "biwi", (50.0, 40.0, 30.0), note="the window of NLML-HPE on BIWI"),
-    )
-}
+def _datasets() -> dict[str, Dataset]:
+    found = {name: registry.load(PACKAGE, name).DATASET for name in registry.available(PACKAGE)}
+    return {name: found[name] for name in sorted(found, key=lambda name: (not found[name].ours, name))}
+
+
+DATASETS = _datasets()  # name of the file -> Dataset; our own formats come first
+COMMANDS = {
+    dataset.command: name for name, dataset in DATASETS.items() if dataset.command
+}  # `hpe convert` KIND -> file
+PROTOCOLS = {p.name: p for p in sorted((p for d in DATASETS.values() for p in d.protocols), key=lambda p: p.name)}
+
+
+def samples_of(command: str, folder: str | Path) -> Iterator[Sample]:
+    """Samples of a dataset by its name on the command line. Raises HpeError when the folder is not there."""
+    if not Path(folder).is_dir():
+        raise HpeError(f"{folder} is not a folder")
+    return registry.load(PACKAGE, COMMANDS[command]).samples(folder)
+
+
+def samples_in(folder: str | Path) -> Iterator[Sample]:
+    """Samples of a folder of any known kind. Raises HpeError when it is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HpeError(f"{folder} is not a folder")
+    for name, dataset in DATASETS.items():
+        if any(any(folder.glob(mark)) for mark in dataset.marks):
+            return registry.load(PACKAGE, name).samples(folder)
+    *titles, last = [dataset.title for dataset in DATASETS.values()]
+    raise HpeError(f"{folder} holds no labelled images that are known here: {', '.join(titles)} or {last}")

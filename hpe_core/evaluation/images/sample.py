@@ -45,7 +45,7 @@ class Sample:
     encoded: bytes | None = None
     others_px: np.ndarray | None = None
 
-    def image(self):
+    def image(self) -> np.ndarray:
         """The image (H, W, 3) uint8 BGR. Raises HpeError when it cannot be read."""
         try:
             encoded = read_regular(self.path, MAX_FILE_BYTES) if self.encoded is None else self.encoded
@@ -54,12 +54,12 @@ class Sample:
             raise HpeError(f"image cannot be read: {error}") from error
 
     @property
-    def angles(self):
+    def angles(self) -> euler.EulerDeg:
         """EulerDeg of the label as its dataset publishes it."""
         return euler.aflw2000.from_matrix(self.R)
 
 
-def pose_in_camera(sample, camera):
+def pose_in_camera(sample: Sample, camera: CameraModel) -> tuple[np.ndarray, np.ndarray]:
     """R_camera_head (3, 3) and t_m (3,) of a Sample's label in a CameraModel.
 
     A scaled-orthographic fit is placed where its face centre and size appear in that camera, so its distance is as good
@@ -67,6 +67,8 @@ def pose_in_camera(sample, camera):
     """
     if sample.t_m is not None:
         return sample.R, sample.t_m
+    if sample.sellion_px is None or sample.size_px is None:
+        raise HpeError(f"{sample.name}: the label has no position and no size")
     centre_px = sample.sellion_px + sample.size_px / REFERENCE_LENGTH_M * (sample.R @ FACE_CENTRE_M)[:2]
     ray = camera.rays(centre_px)
     if not np.all(np.isfinite(ray)):
@@ -75,7 +77,7 @@ def pose_in_camera(sample, camera):
     return R, centre_m - R @ FACE_CENTRE_M
 
 
-def read_fit(path, image_path, name, index):
+def read_fit(path: str | Path, image_path: Path, name: str, index: int) -> Sample:
     """Sample of a .mat file of AFLW2000-3D or 300W-LP: Pose_Para = pitch, yaw, roll (rad), translation, scale; and
     pt3d_68 or pt2d = 68 landmarks. Raises HpeError when the file is not one."""
     from scipy.io import loadmat
@@ -96,4 +98,14 @@ def read_fit(path, image_path, name, index):
     if not size_px > 0:
         raise HpeError(f"{path}: the scale in Pose_Para must be above 0, got {pose[6]}")
     box = np.concatenate([points.min(1), points.max(1)])
-    return Sample(name, image_path, "", index, R, True, box, None, float(size_px), points[:, SELLION])
+    return Sample(
+        name=name,
+        path=image_path,
+        sequence="",
+        stamp_ns=index,
+        R=R,
+        local=True,
+        box_px=box,
+        size_px=float(size_px),
+        sellion_px=points[:, SELLION],
+    )

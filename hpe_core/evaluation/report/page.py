@@ -1,24 +1,40 @@
 """report.html: one file with plots, tables and the worst frames; needs no network and no further file."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hpe_core.evaluation.report.results import json_values
-from hpe_core.evaluation.report.tables import ROWS, cell
-from hpe_core.evaluation.report.thumbnails import thumbnails
-from hpe_core.evaluation.streams.bag_evaluation import combined, worst_frames
+from hpe_core.evaluation.images.evaluate import Absent
+from hpe_core.evaluation.images.scores import ImageResult
+from hpe_core.evaluation.report.results import DIGITS
+from hpe_core.evaluation.report.tables import Results, cell, estimate_table
+from hpe_core.evaluation.report.thresholds import Check
+from hpe_core.evaluation.report.worst import worst_of
+from hpe_core.evaluation.streams.bag_evaluation import BagResult, Job, combined
+from hpe_core.evaluation.streams.evaluate import Evaluated
+from hpe_core.evaluation.streams.rows import Rows
+from hpe_core.io.json_file import json_values
 
 PAGE = Path(__file__).with_name("page.html")
-MAX_BAGS, MAX_POINTS, WORST = 30, 3000, 12
+MAX_BAGS, MAX_POINTS = 30, 3000
 GAP_S = 1.0
-NEAR_NS = 20_000_000  # a true pose so near in time is drawn beside the estimate
 BINS = (("yaw_deg", "true yaw (deg)"), ("distance_m", "distance (m)"), ("face_size_px", "face size (px)"))
 
 
-def write_report(path, results, bag_paths, job, checks, failed):
+def write_report(
+    path: Path,
+    results: Sequence[BagResult],
+    bag_paths: Mapping[str, Path],
+    job: Job,
+    checks: Sequence[Check],
+    failed: Mapping[str, str],
+) -> None:
     """Write report.html of BagResults. bag_paths: dict name -> path, for the pictures of the worst frames."""
     labels = list(results[0].evaluated)
     many = len(results) > 1
@@ -27,25 +43,24 @@ def write_report(path, results, bag_paths, job, checks, failed):
         "labels": labels,
         "bags_total": len(results),
         "checks": [{"passed": c.passed, "text": c.text} for c in checks],
-        "combined": _table({label: s or {} for label, s in combined(results).items()}) if many else None,
+        "combined": estimate_table({label: s or {} for label, s in combined(results).items()}) if many else None,
         "overview": _overview(results) if many else None,
         "bags": [_bag(result, bag_paths[result.name], job) for result in results[:MAX_BAGS]],
     }
     write_page(path, values)
 
 
-def write_page(path, values):
+def write_page(path: Path, values: Mapping[str, Any]) -> None:
     """Write the page with its data (dict) in it."""
-    text = json.dumps(json_values(values), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    text = json.dumps(json_values(values, digits=DIGITS), separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
     Path(path).write_text(PAGE.read_text("utf-8").replace("@DATA@", text), encoding="utf-8")
 
 
-def page_of_images(tables, checks):
-    """Values for `write_page` of methods on single images. tables: dict title -> dict method -> ImageResult (others,
-    which could not be measured, have no rows and are named)."""
-    labels = list(
-        dict.fromkeys(name for results in tables.values() for name, r in results.items() if hasattr(r, "rows"))
-    )
+def page_of_images(tables: Mapping[str, Results], checks: Sequence[Check]) -> dict[str, Any]:
+    """Values for `write_page` of methods on single images. tables: dict title -> dict method -> result."""
+    labels = list(dict.fromkeys(name for results in tables.values() for name in _measured(results)))
     return {
         "subtitle": "single images, each method on the same ones",
         "labels": labels,
@@ -53,12 +68,16 @@ def page_of_images(tables, checks):
         "checks": [{"passed": c.passed, "text": c.text} for c in checks],
         "combined": None,
         "overview": None,
-        "bags": [_images(title, results, labels) for title, results in tables.items()],
+        "bags": [_images(title, results) for title, results in tables.items()],
     }
 
 
-def _images(title, results, labels):
-    measured = {name: r for name, r in results.items() if hasattr(r, "rows")}
+def _measured(results: Results) -> dict[str, ImageResult]:
+    return {name: r for name, r in results.items() if not isinstance(r, Absent)}
+
+
+def _images(title: str, results: Results) -> dict[str, Any]:
+    measured = _measured(results)
     summaries = {name: r.summary for name, r in measured.items()}
     reasons = [
         [reason, *(s["detection"]["missed_by_reason"].get(reason, 0) for s in summaries.values())]
@@ -70,17 +89,17 @@ def _images(title, results, labels):
     return {
         "name": title,
         "labels": list(measured),
-        "table": _table(summaries),
+        "table": estimate_table(summaries),
         "time_plots": [],
         "plots": _plots(measured, summaries),
         "worst": [],
         "accounting": counts + reasons,
-        "notices": [f"{name}: absent: {r.reason}" for name, r in results.items() if name not in measured],
+        "notices": [f"{name}: absent: {r.reason}" for name, r in results.items() if isinstance(r, Absent)],
     }
 
 
-def _subtitle(job, failed, count):
-    parts = [f"against {job.truth}" if job.truth else "without truth"]
+def _subtitle(job: Job, failed: Mapping[str, str], count: int) -> str:
+    parts = [f"against {job.truth}" if job.truth else "without ground truth"]
     if job.options.apply_offset:
         parts.append("clock offset applied")
     if failed:
@@ -90,12 +109,7 @@ def _subtitle(job, failed, count):
     return "; ".join(parts)
 
 
-def _table(estimates):
-    rows = [[name, *(cell(summary, path) for summary in estimates.values())] for name, path in ROWS]
-    return [row for row in rows if any(row[1:])]
-
-
-def _overview(results):
+def _overview(results: Sequence[BagResult]) -> dict[str, Any] | None:
     """Header and a row per bag: recall and rotation error of every estimate."""
     labels = list(results[0].evaluated)
     paths = {"recall": "detection.recall", "deg": "rotation.geodesic_deg.mean", "mm": "translation.error_mm.mean"}
@@ -107,23 +121,23 @@ def _overview(results):
     return {"header": header, "rows": rows} if any(any(row[1:]) for row in rows) else None
 
 
-def _bag(result, path, job):
+def _bag(result: BagResult, path: Path, job: Job) -> dict[str, Any]:
     estimates = result.summary["estimates"]
     start_ns = min(
         (int(one.rows["stamp_ns"][0]) for one in result.evaluated.values() if len(one.rows["stamp_ns"])), default=0
     )
     return {
         "name": result.name,
-        "table": _table(estimates),
+        "table": estimate_table(estimates),
         "time_plots": _time_plots(result, start_ns),
         "plots": _plots(result.evaluated, estimates),
-        "worst": _worst(result, path, job, start_ns),
+        "worst": worst_of(result, path, job, start_ns),
         "accounting": _accounting(result.evaluated),
         "notices": _notices(result),
     }
 
 
-def _time_plots(result, start_ns):
+def _time_plots(result: BagResult, start_ns: int) -> list[dict[str, Any]]:
     with_truth = result.truth is not None
     kinds = [("Yaw", "yaw (deg)", "yaw_deg"), ("Distance", "distance (m)", "distance_m")]
     if with_truth:
@@ -138,25 +152,29 @@ def _time_plots(result, start_ns):
     if with_truth:
         series = [_yaw_over_time(label, one.rows, start_ns) for label, one in result.evaluated.items()]
         true = _over_time(
-            "truth", next(iter(result.evaluated.values())).rows, "yaw_deg", start_ns, ("matched", "missed")
+            "ground truth", next(iter(result.evaluated.values())).rows, "yaw_deg", start_ns, ("matched", "missed")
         )
-        series.insert(0, true | {"colour": "#8a929c", "name": "truth"})
-        plots.append({"title": "Yaw: truth (grey) and estimates", "x": "time (s)", "y": "yaw (deg)", "series": series})
+        series.insert(0, true | {"colour": "#8a929c", "name": "ground truth"})
+        plots.append(
+            {"title": "Yaw: ground truth (grey) and estimates", "x": "time (s)", "y": "yaw (deg)", "series": series}
+        )
     return plots
 
 
-def _over_time(label, rows, column, start_ns, statuses=("matched", "estimate")):
+def _over_time(
+    label: str, rows: Rows, column: str, start_ns: int, statuses: Sequence[str] = ("matched", "estimate")
+) -> dict[str, Any]:
     use = np.isin(rows["status"], statuses)
     return {"label": label, "kind": "line"} | _thinned((rows["stamp_ns"][use] - start_ns) * 1e-9, rows[column][use])
 
 
-def _yaw_over_time(label, rows, start_ns):
+def _yaw_over_time(label: str, rows: Rows, start_ns: int) -> dict[str, Any]:
     use = rows["status"] == "matched"
     yaw = rows["yaw_deg"][use] + rows["yaw_error_deg"][use]
     return {"label": label, "kind": "line"} | _thinned((rows["stamp_ns"][use] - start_ns) * 1e-9, yaw)
 
 
-def _thinned(x, y):
+def _thinned(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     """Points of a line: of long series the least and greatest of every bucket; broken (null) at gaps."""
     if len(x) > MAX_POINTS:
         edges = np.linspace(0, len(x), MAX_POINTS // 2 + 1).astype(int)
@@ -169,11 +187,13 @@ def _thinned(x, y):
     return {"x": np.round(np.insert(x, gaps, x[gaps]), 3), "y": np.insert(_rounded(y), gaps, np.nan)}
 
 
-def _rounded(values):
+def _rounded(values: np.ndarray) -> np.ndarray:
     return np.array([float(f"{v:.4g}") for v in values])
 
 
-def _plots(evaluated, estimates):
+def _plots(
+    evaluated: Mapping[str, Evaluated] | Mapping[str, ImageResult], estimates: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Distribution, bins and covariance; only where there is something to show."""
     plots = []
     curves = []
@@ -183,7 +203,7 @@ def _plots(evaluated, estimates):
             share = np.linspace(0, 1, 101)
             curves.append({"label": label, "kind": "line", "x": _rounded(np.quantile(errors, share)), "y": 100 * share})
     if curves:
-        title = "How many poses are better than an error"
+        title = "Cumulative error distribution"
         plots.append(
             {
                 "title": title,
@@ -210,13 +230,15 @@ def _plots(evaluated, estimates):
                 {"label": label, "kind": "line points", "x": [float(k) for k in coverage], "y": [*coverage.values()]}
             )
     if curves:
-        title = "Covariance of the rotation: above the diagonal it is too large"
+        title = "Calibration of the rotation's covariance: under-confident above the diagonal"
         axes = {"x": "probability", "y": "share inside", "x_range": [0, 1], "y_range": [0, 1], "diagonal": True}
         plots.append({"title": title, **axes, "series": curves})
     return plots
 
 
-def _bin_plot(title, axis, value_axis, bins, key):
+def _bin_plot(
+    title: str, axis: str, value_axis: str, bins: Mapping[str, list[dict[str, Any]]], key: str
+) -> dict[str, Any]:
     """A point with its interval for every bin of every estimate."""
     edges = sorted({(b["from"], b["to"] is None, b["to"] or 0) for own in bins.values() for b in own})
     names = [f"{low:g}+" if open_ended else f"{low:g} to {high:g}" for low, open_ended, high in edges]
@@ -231,44 +253,8 @@ def _bin_plot(title, axis, value_axis, bins, key):
     return {"title": title, "x": axis, "y": value_axis, "names": names, "zero": True, "series": series}
 
 
-def _worst(result, path, job, start_ns):
-    found, wanted = [], {}
-    for label, one in result.evaluated.items():
-        for index in worst_frames(one.rows, WORST // min(len(result.evaluated), 3)):
-            row = {name: values[index] for name, values in one.rows.items()}
-            stamp = int(row["stamp_ns"])
-            found.append((label, row, stamp))
-            wanted[stamp] = _poses_at(result, label, stamp)
-    pictures = thumbnails(path, wanted, job.topic, job.camera, job.hfov_deg)
-    return [
-        {
-            "image": pictures.get(stamp),
-            "time": (stamp - start_ns) * 1e-9,
-            "text": f"{label}: {_worst_text(row)} at {(stamp - start_ns) * 1e-9:.2f} s",
-        }
-        for label, row, stamp in found
-    ]
-
-
-def _worst_text(row):
-    if row["status"] != "matched":
-        return f"{row['status']}, {row['distance_m']:.2f} m"
-    return f"{row['geodesic_deg']:.1f} deg, {row['translation_error_mm']:.0f} mm, yaw {row['yaw_deg']:.0f}"
-
-
-def _poses_at(result, label, stamp_ns):
-    """Poses of the estimate at this stamp, and the true ones of the nearest stamp (marked True)."""
-    poses = []
-    for series, is_truth in ((result.estimates[label], False), (result.truth, True)):
-        if series is not None and len(series):
-            distance = np.abs(series.stamp_ns - stamp_ns)
-            nearest = np.flatnonzero(distance == distance.min()) if is_truth else np.flatnonzero(distance == 0)
-            poses += [((series.R[i], series.t_m[i]), is_truth) for i in nearest if distance[i] <= NEAR_NS]
-    return poses
-
-
-def _accounting(evaluated):
-    reasons = {}
+def _accounting(evaluated: Mapping[str, Evaluated]) -> list[list[str | int]]:
+    reasons: dict[str, dict[str, int]] = {}
     for label, one in evaluated.items():
         status, counts = np.unique(one.rows["status"], return_counts=True)
         for name, count in zip(status.tolist(), counts.tolist(), strict=True):
@@ -279,10 +265,10 @@ def _accounting(evaluated):
     return [[name, *(counts.get(label, 0) for label in evaluated)] for name, counts in reasons.items()]
 
 
-def _notices(result):
+def _notices(result: BagResult) -> list[str]:
     truth = result.summary["truth"] or {}
-    texts = [f"truth: {text}" for text in truth.get("notices", ())]
-    texts += [f"truth: {reason}: {count}" for reason, count in truth.get("losses", {}).items()]
+    texts = [f"ground truth: {text}" for text in truth.get("notices", ())]
+    texts += [f"ground truth: {reason}: {count}" for reason, count in truth.get("losses", {}).items()]
     for label, one in result.evaluated.items():
         texts += [f"{label}: {text}" for text in one.summary["stream"]["notices"]]
     return texts

@@ -1,16 +1,22 @@
 """Bounds that results must keep, from a YAML file, for continuous integration."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
 from hpe_core.errors import HpeError
 from hpe_core.io.yaml_file import load_mapping
 
 BOUNDS = ("min", "max")
 MOST = 1e300
+Threshold = tuple[str, str, str, float]  # pattern of estimates, metric, bound, limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One bound on one number of one estimate; value None: the number was not measured, which fails."""
 
@@ -21,21 +27,21 @@ class Check:
     value: float | None
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether the value keeps the bound."""
         if self.value is None:
             return False
         return self.value >= self.limit if self.bound == "min" else self.value <= self.limit
 
     @property
-    def text(self):
+    def text(self) -> str:
         """The check in words."""
         value = "not measured" if self.value is None else f"{self.value:.6g}"
         return f"{self.estimate}: {self.metric} = {value}, allowed {self.bound} {self.limit:g}"
 
 
-def load_thresholds(path):
-    """List of (estimate pattern, metric, bound, limit) of a YAML file: `metric: {max: 5.0}`, or such mappings under the
+def load_thresholds(path: str | Path) -> list[Threshold]:
+    """Thresholds of a YAML file: `metric: {max: 5.0}`, or such mappings under the
     name (or a pattern such as *) of an estimate, under `estimates`."""
     values = load_mapping(path, "thresholds file")
     groups = values.pop("estimates", {})
@@ -57,21 +63,24 @@ def load_thresholds(path):
     return found
 
 
-def check(thresholds, estimates):
+def check(thresholds: Sequence[Threshold], estimates: Mapping[str, Mapping[str, Any]]) -> list[Check]:
     """List of Check of thresholds against estimates (dict label -> summary). Raises HpeError on an unknown metric or
     on a name that no estimate has."""
-    checks = []
+    checks: list[Check] = []
     for pattern, metric, bound, limit in thresholds:
         labels = [label for label in estimates if fnmatchcase(label, pattern)]
         if not labels:
             raise HpeError(f"thresholds name the estimate '{pattern}', known: {', '.join(estimates)}")
-        checks += [Check(label, metric, bound, limit, _number(estimates[label], metric)) for label in labels]
+        for label in labels:
+            value = _number(estimates[label], metric)
+            checks.append(Check(estimate=label, metric=metric, bound=bound, limit=limit, value=value))
     return checks
 
 
-def _number(summary, metric):
+def _number(summary: Mapping[str, Any], metric: str) -> float | None:
     """The number at a dotted path; None when a part on the way was not measured."""
-    value, done = summary, []
+    value: Any = summary
+    done: list[str] = []
     for key in metric.split("."):
         if value is None:
             return None

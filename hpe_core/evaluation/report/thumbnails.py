@@ -1,11 +1,16 @@
 """Pictures of single frames with the estimated and the true head drawn in, as JPEG data for a page."""
 
+from __future__ import annotations
+
 import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import box_from_pose
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice
 from hpe_core.io.sources.bag import BagSource
@@ -14,9 +19,16 @@ SIDE_PX, QUALITY, AXIS_M = 240, 80, 0.09
 AXES_HEAD = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # x, y, z of the REP-155 face frame
 ESTIMATE_BGR = ((60, 60, 255), (80, 220, 80), (255, 140, 60))
 TRUE_BGR = ((255, 255, 255),) * 3
+Pose = tuple[np.ndarray, np.ndarray]  # R (3, 3), t_m (3,) in the camera frame
 
 
-def thumbnails(bag_path, wanted, topic=None, camera=None, hfov_deg=None):
+def thumbnails(
+    bag_path: str | Path,
+    wanted: Mapping[int, Sequence[tuple[Pose, bool]]],
+    topic: str | None = None,
+    camera: CameraModel | None = None,
+    hfov_deg: float | None = None,
+) -> dict[int, str]:
     """dict stamp -> JPEG data URL. wanted: dict stamp_ns -> list of poses ((R, t_m), is_truth) to draw.
 
     Empty when the bag has no images; a frame that cannot be decoded is left out.
@@ -37,7 +49,7 @@ def thumbnails(bag_path, wanted, topic=None, camera=None, hfov_deg=None):
     return out
 
 
-def _picture(image_bgr, camera, poses):
+def _picture(image_bgr: np.ndarray, camera: CameraModel, poses: Sequence[tuple[Pose, bool]]) -> str:
     """Data URL of the part of the image around the poses, with their axes."""
     canvas = image_bgr.copy()
     boxes = []
@@ -60,7 +72,7 @@ def _picture(image_bgr, camera, poses):
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
 
 
-def _around(canvas, boxes):
+def _around(canvas: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """The square around boxes (N, 4) with a margin, as far as it lies in the image; all of it when that is nothing."""
     height, width = canvas.shape[:2]
     centre = 0.5 * (boxes[:, :2].min(0) + boxes[:, 2:].max(0))

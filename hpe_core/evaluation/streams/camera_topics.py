@@ -12,7 +12,7 @@ from hpe_core.errors import HpeError
 from hpe_core.io.sources.bag import BagSource
 
 
-def camera_topics(bag_path, topic=None):
+def camera_topics(bag_path: str, topic: str | None = None) -> dict[str, str]:
     """dict image, image_transport, camera_info of a bag's image topic (the only one, or the first)."""
     with BagSource(bag_path, topic) as source:
         return {

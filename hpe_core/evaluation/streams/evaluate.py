@@ -1,22 +1,29 @@
-"""One estimate against one truth, or alone: every number of its part of results.json, and a row per frame and face."""
+"""One estimate against the ground truth, or alone: its part of results.json, and a row per frame and face."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.errors import attention, metrics, stability, summaries, uncertainty
-from hpe_core.evaluation.errors.rows import rows_alone, rows_of
-from hpe_core.evaluation.errors.scores import concatenated, score
-from hpe_core.evaluation.errors.time_offset import time_offset
+from hpe_core.evaluation.errors import attention, metrics, stability, summaries
+from hpe_core.evaluation.errors.pairs import Heads, PosePairs, face_size_px
+from hpe_core.evaluation.errors.scores import Alignment, Scores, aligned_by_part, concatenated, scores_of
+from hpe_core.evaluation.errors.time_offset import TimeOffset, time_offset
 from hpe_core.evaluation.streams import matching
-from hpe_core.evaluation.streams.series import linked
+from hpe_core.evaluation.streams.matching import Matches
+from hpe_core.evaluation.streams.rows import Rows, rows_alone, rows_of
+from hpe_core.evaluation.streams.series import PoseSeries, linked
 from hpe_core.geometry import gaze
+from hpe_core.geometry.camera import CameraModel
 
 FLICKER_GAP_NS = 500_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """match: see MatchOptions; calibration_part: share of each head's poses, from the start, on which the frame offset
     is fitted; targets: name -> point (x, y, z) m in the camera frame; looking_deg: a head looks at a target when its
@@ -26,10 +33,10 @@ class Options:
     calibration_part: float = 0.2
     apply_offset: bool = False
     max_offset_s: float = 1.0
-    targets: tuple = (("camera", (0.0, 0.0, 0.0)),)
+    targets: tuple[tuple[str, tuple[float, float, float]], ...] = (("camera", (0.0, 0.0, 0.0)),)
     looking_deg: float = 15.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0.0 < self.calibration_part < 1.0:
             raise HpeError(f"calibration part must lie in (0, 1), got {self.calibration_part}")
         for name, value, highest in (
@@ -43,50 +50,88 @@ class Options:
                 raise HpeError(f"{name} must lie in (0, {highest:g}], got {value}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluated:
-    """summary: this estimate's part of results.json; rows: dict column -> list, all of one length (frames.csv);
-    scores: per-pose Scores and counts: detection counts, for summaries over several bags (None without truth)."""
+    """summary: this estimate's part of results.json; rows: of frames.csv; scores: per-pose Scores and counts: detection
+    counts, for summaries over several bags (None without ground truth)."""
 
-    summary: dict
-    rows: dict
-    scores: object = None
-    counts: dict | None = None
+    summary: dict[str, Any]
+    rows: Rows
+    scores: Scores | None = None
+    counts: dict[str, int | None] | None = None
 
 
-def evaluate(estimate, truth, image_ns, camera, options):
-    """Evaluated of a PoseSeries against a truth PoseSeries (or None) of the same camera.
+def evaluate(
+    estimate: PoseSeries,
+    truth: PoseSeries | None,
+    image_ns: np.ndarray,
+    camera: CameraModel | None,
+    options: Options,
+) -> Evaluated:
+    """Evaluated of a PoseSeries against a ground truth PoseSeries (or None) of the same camera.
 
     image_ns (F,): stamps of the images, empty when unknown; camera: CameraModel or None.
     """
     if truth is None:
         return _alone(estimate, image_ns)
     truth = linked(truth)
-    time, truth = _aligned(estimate, truth, image_ns, options)
+    time, truth = _time_aligned(estimate, truth, image_ns, options)
     frame_ns = matching.frames_of(estimate, truth, image_ns)
     matches = matching.match(estimate, truth, frame_ns, options.match)
-    scores, offsets = score(matches, estimate, camera, options.calibration_part)
+    pairs = _pairs(matches, estimate, camera)
+    alignment = _alignment(matches, pairs, options.calibration_part)
+    scores = scores_of(pairs=pairs, missed=_heads(matches, matches.missed, camera), alignment=alignment)
     counts = _counts(matches, estimate, truth)
     summary = _stream(estimate, frame_ns) | {
         "detection": summaries.detection(counts, scores) | {"skipped": dict(matches.skipped)},
         "time": time,
-        "rotation": summaries.rotation(scores),
-        "translation": summaries.translation(scores),
-        "calibration": summaries.calibration(scores, offsets),
-        "by": summaries.by_bin(scores),
+        **summaries.errors(scores, summaries.BAGS),
+        "calibration": summaries.calibration(scores, alignment.offsets),
+        "by": summaries.by_bin(scores) | {"time_s": summaries.by_time(scores)},
         "stability": _stability_against(matches, estimate),
-        "uncertainty": _uncertainty(matches, estimate),
+        "uncertainty": summaries.uncertainty(pairs),
         "looking_at": {name: _looking_at(matches, estimate, target, options) for name, target in options.targets},
     }
-    return Evaluated(summary, rows_of(matches, estimate, scores), scores, counts)
+    return Evaluated(summary=summary, rows=rows_of(matches, estimate, scores), scores=scores, counts=counts)
 
 
-def _aligned(estimate, truth, image_ns, options):
-    """The time part of the summary, and the truth, moved by the offset when that was asked for."""
+def _heads(matches: Matches, index: np.ndarray, camera: CameraModel | None) -> Heads:
+    """The ground-truth heads of these indices (K,)."""
+    start_ns = matches.frame_ns[0] if len(matches.frame_ns) else 0
+    R, t_m = matches.true_R[index], matches.true_t_m[index]
+    time_s = (matches.true_ns[index] - start_ns) * 1e-9
+    return Heads(R=R, t_m=t_m, size_px=face_size_px(camera, R, t_m), time_s=time_s)
+
+
+def _pairs(matches: Matches, estimate: PoseSeries, camera: CameraModel | None) -> PosePairs:
+    e = matches.estimate
+    return PosePairs(
+        R=estimate.R[e],
+        t_m=estimate.t_m[e],
+        true=_heads(matches, matches.truth, camera),
+        covariance=None if estimate.covariance is None else estimate.covariance[e],
+    )
+
+
+def _alignment(matches: Matches, pairs: PosePairs, part: float) -> Alignment:
+    """A frame offset for every true head, fitted on the first `part` of its poses."""
+    track = matches.true_track[matches.truth]
+    parts = {}
+    for name in np.unique(track):
+        mine = np.flatnonzero(track == name)
+        first, rest = np.split(mine, [int(np.ceil(part * len(mine)))])
+        parts[str(name)] = (first, rest)
+    return aligned_by_part(pairs, parts)
+
+
+def _time_aligned(
+    estimate: PoseSeries, truth: PoseSeries, image_ns: np.ndarray, options: Options
+) -> tuple[dict[str, Any], PoseSeries]:
+    """The time part of the summary, and the ground truth, moved by the offset when that was asked for."""
     found = _measured_offset(estimate, truth, image_ns, options)
-    applied = options.apply_offset and found.offset_s is not None
-    lag = found
-    if applied:
+    applied, lag = False, found
+    if options.apply_offset and found.offset_s is not None:
+        applied = True
         truth = truth.shifted(round(found.offset_s * 1e9))
         lag = _measured_offset(estimate, truth, image_ns, options)
     part = {
@@ -99,7 +144,7 @@ def _aligned(estimate, truth, image_ns, options):
     return part, truth
 
 
-def _measured_offset(estimate, truth, image_ns, options):
+def _measured_offset(estimate: PoseSeries, truth: PoseSeries, image_ns: np.ndarray, options: Options) -> TimeOffset:
     """TimeOffset between the head with most true poses and the estimates that follow it."""
     names, counts = np.unique(truth.face_id, return_counts=True)
     if len(names) == 0 or len(estimate) == 0:
@@ -122,7 +167,7 @@ def _measured_offset(estimate, truth, image_ns, options):
     )
 
 
-def _counts(matches, estimate, truth):
+def _counts(matches: Matches, estimate: PoseSeries, truth: PoseSeries) -> dict[str, int | None]:
     """Every frame, every true head and every estimated pose, each in exactly one place."""
     ids = estimate.has_ids
     return {
@@ -143,8 +188,8 @@ def _counts(matches, estimate, truth):
     }
 
 
-def _stream(estimate, frame_ns):
-    """What the stream itself is like, with or without truth."""
+def _stream(estimate: PoseSeries, frame_ns: np.ndarray) -> dict[str, Any]:
+    """What the stream itself is like, with or without ground truth."""
     latency = (estimate.message_log_ns - estimate.message_stamp_ns)[estimate.message_log_ns >= 0] * 1e-6
     answered = np.isin(frame_ns, estimate.message_stamp_ns)
     return {
@@ -160,7 +205,7 @@ def _stream(estimate, frame_ns):
     }
 
 
-def _heads(series):
+def _single_heads(series: PoseSeries) -> Iterator[PoseSeries]:
     """The single heads of a series with ids, each in strict stamp order."""
     for name in np.unique(series.face_id):
         head = series.where(series.face_id == name)
@@ -168,11 +213,11 @@ def _heads(series):
         yield head.where(first)
 
 
-def _alone(estimate, image_ns):
-    """Without truth: what can be said of the estimates by themselves."""
+def _alone(estimate: PoseSeries, image_ns: np.ndarray) -> Evaluated:
+    """Without ground truth: what can be said of the estimates by themselves."""
     estimate = linked(estimate)
     frame_ns = image_ns if len(image_ns) else np.unique(estimate.message_stamp_ns)
-    heads = list(_heads(estimate))
+    heads = list(_single_heads(estimate))
     step = np.diff(frame_ns)
     gap_ns = 2.5 * float(np.median(step)) if len(step) else 0.0
     quiet = stability.jitter([(h.R, h.t_m, stability.still(h.R, h.t_m, h.stamp_ns)) for h in heads])
@@ -188,10 +233,10 @@ def _alone(estimate, image_ns):
         "tracks": {"count": len(heads), "duration_s": metrics.summary(durations)},
         "coverage": float(np.isin(frame_ns, estimate.stamp_ns).mean()) if len(frame_ns) else None,
     }
-    return Evaluated(summary, rows_alone(estimate, frame_ns))
+    return Evaluated(summary=summary, rows=rows_alone(estimate, frame_ns))
 
 
-def _matched_heads(matches, estimate):
+def _matched_heads(matches: Matches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Per true head in time order: indices into the estimates and into the true poses."""
     tracks = matches.true_track[matches.truth]
     for name in np.unique(tracks):
@@ -200,9 +245,9 @@ def _matched_heads(matches, estimate):
         yield matches.estimate[mine], matches.truth[mine]
 
 
-def _stability_against(matches, estimate):
+def _stability_against(matches: Matches, estimate: PoseSeries) -> dict[str, Any]:
     pieces, own, true = [], [np.zeros(0)], [np.zeros(0)]
-    for e, t in _matched_heads(matches, estimate):
+    for e, t in _matched_heads(matches):
         R, R_true = estimate.R[e], matches.true_R[t]
         pieces.append((np.swapaxes(R_true, -1, -2) @ R, estimate.t_m[e] - matches.true_t_m[t], None))
         own.append(stability.second_difference_deg(R))
@@ -216,16 +261,10 @@ def _stability_against(matches, estimate):
     }
 
 
-def _uncertainty(matches, estimate):
-    if estimate.covariance is None:
-        return None
-    e, t = matches.estimate, matches.truth
-    error = metrics.pose_error_vector(estimate.R[e], estimate.t_m[e], matches.true_R[t], matches.true_t_m[t])
-    return uncertainty.consistency(error, estimate.covariance[e])
-
-
-def _looking_at(matches, estimate, target, options):
-    def looks(R, t_m):
+def _looking_at(
+    matches: Matches, estimate: PoseSeries, target: tuple[float, float, float], options: Options
+) -> dict[str, Any]:
+    def looks(R: np.ndarray, t_m: np.ndarray) -> np.ndarray:
         return gaze.angle_to_target_deg(R, t_m, target) <= options.looking_deg
 
     e, t = matches.estimate, matches.truth
@@ -233,34 +272,37 @@ def _looking_at(matches, estimate, target, options):
     found = attention.agreement(
         looks(estimate.R[e], estimate.t_m[e]), looks(matches.true_R[t], matches.true_t_m[t]), missed
     )
-    changes = {"estimate": [], "truth": []}
-    for own, true in _matched_heads(matches, estimate):
+    changes: dict[str, list[float]] = {"estimate": [], "truth": []}
+    for own, true in _matched_heads(matches):
         stamps = matches.true_ns[true]
         for name, decision in (
             ("estimate", looks(estimate.R[own], estimate.t_m[own])),
             ("truth", looks(matches.true_R[true], matches.true_t_m[true])),
         ):
             rate = attention.changes_per_minute(decision, stamps, FLICKER_GAP_NS)
-            changes[name] += [] if rate is None else [rate]
+            if rate is not None:
+                changes[name].append(rate)
     flicker = {name: float(np.mean(rates)) if rates else None for name, rates in changes.items()}
     return found | {"changes_per_minute": flicker}
 
 
-def pooled(evaluated):
-    """Summary over several bags, from all per-pose errors together; None when none of them has truth."""
-    known = [one for one in evaluated if one.scores is not None]
+def pooled(evaluated: Sequence[Evaluated]) -> dict[str, Any] | None:
+    """Summary over several bags, from all per-pose errors together; None when none of them has ground truth."""
+    known = [(one.scores, one.counts) for one in evaluated if one.scores is not None and one.counts is not None]
     if not known:
         return None
-    scores = concatenated([one.scores for one in known])
-    counts = {
-        name: None if any(one.counts[name] is None for one in known) else sum(one.counts[name] for one in known)
-        for name in known[0].counts
-    }
+    scores = concatenated([scores for scores, _ in known])
+    counts = {name: _sum([counts[name] for _, counts in known]) for name in known[0][1]}
     return {
         "bags": len(known),
         "detection": summaries.detection(counts, scores),
-        "rotation": summaries.rotation(scores),
-        "translation": summaries.translation(scores),
+        **summaries.errors(scores, summaries.BAGS),
         "calibration": summaries.calibration(scores, {}),
-        "by": {name: bins for name, bins in summaries.by_bin(scores).items() if name != "time_s"},
+        "by": summaries.by_bin(scores),
     }
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """None when one of the counts is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -1,32 +1,36 @@
 """Which estimate belongs to which true head at which moment; everything that is left over is named and kept."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hpe_core.evaluation.errors.interpolation import interpolate
+from hpe_core.evaluation.streams.series import PoseSeries
 
 DEPTH_WEIGHT = 0.25  # a monocular camera errs most along the line of sight
 EXACT_SHARE, RATE_SHARE = 0.5, 0.67
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MatchOptions:
-    """gate_m: farthest that an estimate may lie from its true head; max_truth_gap_s: longest gap in the truth that is
-    interpolated; tolerance_s: farthest an estimate's stamp may lie from its frame, None: half a frame."""
+    """gate_m: farthest that an estimate may lie from its true head; max_truth_gap_s: longest gap in the ground truth
+    that is interpolated; tolerance_s: farthest an estimate's stamp may lie from its frame, None: half a frame."""
 
     gate_m: float = 0.3
     max_truth_gap_s: float = 0.2
     tolerance_s: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Matches:
-    """One estimate against one truth, over F frames.
+    """One estimate against the ground truth, over F frames.
 
-    frame_ns (F,); scored (F,) bool: the truth is known then; answered (F,) bool: the estimate has a message then.
+    frame_ns (F,); scored (F,) bool: the ground truth is known; answered (F,) bool: the estimate has a message.
     estimate, truth (P,): indices of matched poses, into the estimate's series and the true poses.
     frame_of_estimate (N,): frame index, -1: none; false (K,): estimate indices; missed (L,): true pose indices;
     true_frame (T,), true_track (T,) str, true_R (T, 3, 3), true_t_m (T, 3), true_ns (T,): true poses at the frames;
@@ -46,14 +50,14 @@ class Matches:
     true_R: np.ndarray
     true_t_m: np.ndarray
     true_ns: np.ndarray
-    skipped: Counter
+    skipped: Counter[str]
 
 
-def frames_of(estimate, truth, image_ns):
+def frames_of(estimate: PoseSeries, truth: PoseSeries, image_ns: np.ndarray) -> np.ndarray:
     """Stamps (F,) of the moments at which an estimate is due.
 
-    Those of the images where the bag has images; else those of truth and estimate together when they share stamps; else
-    the estimate's own, continued at its rate through gaps and over the whole truth.
+    Those of the images where the bag has images; else those of ground truth and estimate together when they share
+    stamps; else the estimate's own, continued at its rate through gaps and over the whole ground truth.
     """
     if len(image_ns):
         return np.unique(image_ns)
@@ -66,7 +70,7 @@ def frames_of(estimate, truth, image_ns):
     return _filled(own, period, true)
 
 
-def _filled(own, period_ns, true):
+def _filled(own: np.ndarray, period_ns: float, true: np.ndarray) -> np.ndarray:
     """Stamps `own` (M,) with nominal ones, whole periods away from the stamp before (or the first), wherever there are
     true stamps (K,) but no own one near. A pause of both adds nothing."""
     anchor = own[np.maximum(np.searchsorted(own, true, side="right") - 1, 0)]
@@ -77,48 +81,53 @@ def _filled(own, period_ns, true):
     return np.union1d(own, nominal[distance > 0.7 * period_ns])
 
 
-def match(estimate, truth, frame_ns, options):
-    """Matches of a PoseSeries against a truth PoseSeries with ids (see series.linked) at frames (F,)."""
+def match(estimate: PoseSeries, truth: PoseSeries, frame_ns: np.ndarray, options: MatchOptions) -> Matches:
+    """Matches of a PoseSeries against a ground truth PoseSeries with ids (see series.linked) at frames (F,)."""
     period = float(np.median(np.diff(frame_ns))) if len(frame_ns) > 1 else 1e9
     tolerance_ns = 0.5 * period if options.tolerance_s is None else options.tolerance_s * 1e9
     eval_ns, answered, frame_of_stamp = _due(estimate.message_stamp_ns, frame_ns, tolerance_ns)
     frame_of = frame_of_stamp(estimate.stamp_ns)
     max_gap_ns = options.max_truth_gap_s * 1e9
     scored = _known(truth.message_stamp_ns, eval_ns, max_gap_ns)
-    true = _true_poses(truth, eval_ns, scored, max_gap_ns)
-    skipped = Counter()
+    true_frame, true_track, true_R, true_t_m = _true_poses(truth, eval_ns, scored, max_gap_ns)
+    skipped: Counter[str] = Counter()
     _count(skipped, "estimate at a time that belongs to no frame", frame_of == -1)
     _count(skipped, "second estimate of one frame", frame_of == -2)
     frame_of = np.maximum(frame_of, -1)
     unknown = (frame_of >= 0) & ~scored[frame_of]
     _count(skipped, "estimate at a time without truth", unknown)
     usable = np.flatnonzero((frame_of >= 0) & ~unknown)
-    pairs = _pairs(estimate.t_m, frame_of, usable, true, options.gate_m)
+    pairs = _pairs(estimate.t_m, frame_of, usable, true_frame, true_t_m, options.gate_m)
     paired = np.array(pairs, int).reshape(-1, 2)
     paired = paired[np.argsort(paired[:, 0], kind="stable")]
     return Matches(
-        frame_ns,
-        scored,
-        answered,
-        paired[:, 0],
-        paired[:, 1],
-        frame_of,
-        np.setdiff1d(usable, paired[:, 0]),
-        np.setdiff1d(np.arange(len(true[0])), paired[:, 1]),
-        *true,
-        eval_ns[true[0]],
-        skipped,
+        frame_ns=frame_ns,
+        scored=scored,
+        answered=answered,
+        estimate=paired[:, 0],
+        truth=paired[:, 1],
+        frame_of_estimate=frame_of,
+        false=np.setdiff1d(usable, paired[:, 0]),
+        missed=np.setdiff1d(np.arange(len(true_frame)), paired[:, 1]),
+        true_frame=true_frame,
+        true_track=true_track,
+        true_R=true_R,
+        true_t_m=true_t_m,
+        true_ns=eval_ns[true_frame],
+        skipped=skipped,
     )
 
 
-def _count(counter, reason, mask):
+def _count(counter: Counter[str], reason: str, mask: np.ndarray) -> None:
     if np.any(mask):
         counter[reason] += int(np.sum(mask))
 
 
-def _due(message_ns, frame_ns, tolerance_ns):
-    """For F frames: the stamp at which truth is taken (the message's, else the frame's) and whether a message came;
-    and a function from estimate stamps to frame indices (-1: no frame, -2: another message is nearer to the frame)."""
+def _due(
+    message_ns: np.ndarray, frame_ns: np.ndarray, tolerance_ns: float
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """For F frames: the stamp at which ground truth is taken (the message's, else the frame's) and whether a message
+    came; and a function from estimate stamps to frame indices (-1: no frame, -2: another message is nearer)."""
     eval_ns, answered = frame_ns.copy(), np.zeros(len(frame_ns), bool)
     stamps = np.unique(message_ns)
     if len(stamps) == 0 or len(frame_ns) == 0:
@@ -139,15 +148,15 @@ def _due(message_ns, frame_ns, tolerance_ns):
         seen[frame[i]] = True
         eval_ns[frame[i]], answered[frame[i]] = stamps[i], True
 
-    def frame_of_stamp(stamp_ns):
+    def frame_of_stamp(stamp_ns: np.ndarray) -> np.ndarray:
         index = np.clip(np.searchsorted(stamps, stamp_ns), 0, len(stamps) - 1)
         return np.where(stamps[index] == stamp_ns, frame[index], -1)
 
     return eval_ns, answered, frame_of_stamp
 
 
-def _known(message_ns, at_ns, max_gap_ns):
-    """Mask (F,): truth messages surround the time closely enough, or one has that very stamp."""
+def _known(message_ns: np.ndarray, at_ns: np.ndarray, max_gap_ns: float) -> np.ndarray:
+    """Mask (F,): ground truth messages surround the time closely enough, or one has that very stamp."""
     stamps = np.unique(message_ns)
     if len(stamps) == 0:
         return np.zeros(len(at_ns), bool)
@@ -159,7 +168,9 @@ def _known(message_ns, at_ns, max_gap_ns):
     return exact | (inside & (gap <= max_gap_ns))
 
 
-def _true_poses(truth, eval_ns, scored, max_gap_ns):
+def _true_poses(
+    truth: PoseSeries, eval_ns: np.ndarray, scored: np.ndarray, max_gap_ns: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Frame index (T,), track (T,), R (T, 3, 3), t_m (T, 3) of every true head at every scored frame."""
     frames, tracks, rotations, places = [], [], [], []
     order = np.argsort(eval_ns, kind="stable")
@@ -178,10 +189,11 @@ def _true_poses(truth, eval_ns, scored, max_gap_ns):
         return np.zeros(0, int), np.zeros(0, "<U1"), np.zeros((0, 3, 3)), np.zeros((0, 3))
     frame = np.concatenate(frames)
     order = np.argsort(frame, kind="stable")
-    return frame[order], *(np.concatenate(part)[order] for part in (tracks, rotations, places))
+    track, R, t_m = (np.concatenate(part)[order] for part in (tracks, rotations, places))
+    return frame[order], track, R, t_m
 
 
-def position_cost(t_m, t_true_m):
+def position_cost(t_m: np.ndarray, t_true_m: np.ndarray) -> np.ndarray:
     """Distances (...,) in metres, depth counted with DEPTH_WEIGHT, of positions (..., 3) from true ones (..., 3)."""
     error = t_m - t_true_m
     depth = np.sum(error * t_true_m, -1) / np.maximum(np.linalg.norm(t_true_m, axis=-1), 1e-9)
@@ -189,9 +201,15 @@ def position_cost(t_m, t_true_m):
     return lateral + DEPTH_WEIGHT * np.abs(depth)
 
 
-def _pairs(t_m, frame_of, usable, true, gate_m):
+def _pairs(
+    t_m: np.ndarray,
+    frame_of: np.ndarray,
+    usable: np.ndarray,
+    true_frame: np.ndarray,
+    true_t_m: np.ndarray,
+    gate_m: float,
+) -> list[tuple[int, int]]:
     """List of (estimate index, true index): per frame the assignment of least cost within the gate."""
-    true_frame, _, _, true_t_m = true
     if len(usable) == 0 or len(true_frame) == 0:
         return []
     estimates = usable[np.argsort(frame_of[usable], kind="stable")]
@@ -212,7 +230,7 @@ def _pairs(t_m, frame_of, usable, true, gate_m):
     return pairs
 
 
-def id_switches(matches, face_id):
+def id_switches(matches: Matches, face_id: np.ndarray) -> int:
     """How often the estimate's id of one true head changes, in time order."""
     switches = 0
     for track in np.unique(matches.true_track[matches.truth]):
@@ -223,7 +241,7 @@ def id_switches(matches, face_id):
     return switches
 
 
-def false_tracks(matches, face_id):
+def false_tracks(matches: Matches, face_id: np.ndarray) -> int:
     """Estimated ids of which less than half of the scored poses belong to a true head."""
     good, bad = face_id[matches.estimate], face_id[matches.false]
     return int(sum(np.sum(bad == name) > np.sum(good == name) for name in np.unique(bad)))

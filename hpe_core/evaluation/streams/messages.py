@@ -1,6 +1,17 @@
 """Poses in ROS messages (as rosbags reads them): one function per type, in one table. No ROS needed."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from hpe_core.io.bags import stamp_ns_of, typestore
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
+
+Message = Any  # rosbags makes the classes of messages while it runs
+Found = tuple[tuple[float, ...], tuple[float, ...], str, Any]  # quaternion x y z w, position m, id, covariance or None
 
 TF = "tf2_msgs/msg/TFMessage"
 
@@ -18,7 +29,7 @@ VISION_MSGS = {
 }
 
 
-def store():
+def store() -> Typestore:
     """The type store of hpe_core.io.bags, with vision_msgs 4 (Humble and later) besides."""
     types = typestore()
     if "vision_msgs/msg/Detection3DArray" not in types.types:
@@ -31,31 +42,31 @@ def store():
     return types
 
 
-def _numbers(position, orientation):
+def _numbers(position: Message, orientation: Message) -> tuple[tuple[float, ...], tuple[float, ...]]:
     quat = (orientation.x, orientation.y, orientation.z, orientation.w)
     return quat, (position.x, position.y, position.z)
 
 
-def _pose(message):
+def _pose(message: Message) -> Iterator[Found]:
     yield (*_numbers(message.pose.position, message.pose.orientation), "", None)
 
 
-def _pose_with_covariance(message):
+def _pose_with_covariance(message: Message) -> Iterator[Found]:
     pose = message.pose.pose
     yield (*_numbers(pose.position, pose.orientation), "", message.pose.covariance)
 
 
-def _pose_array(message):
+def _pose_array(message: Message) -> Iterator[Found]:
     for pose in message.poses:
         yield (*_numbers(pose.position, pose.orientation), "", None)
 
 
-def _transform(message):
+def _transform(message: Message) -> Iterator[Found]:
     transform = message.transform
     yield (*_numbers(transform.translation, transform.rotation), message.child_frame_id, None)
 
 
-def _detections(message):
+def _detections(message: Message) -> Iterator[Found]:
     for detection in message.detections:
         for result in detection.results[:1]:
             pose = result.pose.pose
@@ -73,6 +84,6 @@ READERS = {
 }
 
 
-def header_of(message):
+def header_of(message: Message) -> tuple[int, str]:
     """Stamp in ns and frame_id of a message with a header."""
     return stamp_ns_of(message.header.stamp), message.header.frame_id

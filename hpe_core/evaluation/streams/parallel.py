@@ -1,17 +1,29 @@
 """Many bags at once: in this process, in several, or on a Dask cluster (optional). Same results, same order."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.streams.bag_evaluation import BagResult, evaluate_bag
+from hpe_core.evaluation.streams.bag_evaluation import BagResult, Job, evaluate_bag
+from hpe_core.evaluation.streams.run_model import Progress
 
 ANSWER_S = 20  # how long a scheduler may take to answer
+Task = tuple[str, Path, Job]  # name and path of a bag, and what to evaluate in it
 
 
-def evaluate_bags(paths_by_name, job, jobs=1, cluster=None, progress=None):
+def evaluate_bags(
+    paths_by_name: Mapping[str, Path],
+    job: Job,
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[BagResult], dict[str, str]]:
     """List of BagResult, and dict name -> reason of the bags that could not be evaluated, in the given order.
 
     paths_by_name: dict; jobs: number of processes; cluster: address of a Dask scheduler, which needs the same paths
@@ -31,7 +43,8 @@ def evaluate_bags(paths_by_name, job, jobs=1, cluster=None, progress=None):
                     progress(len(outcomes), len(tasks))
     else:
         outcomes = [_attempt(task, progress) for task in tasks]
-    results, failed = {}, {}
+    results: dict[str, list[BagResult]] = {}
+    failed: dict[str, str] = {}
     for (name, path, _), outcome in zip(tasks, outcomes, strict=True):
         if isinstance(outcome, HpeError):
             failed.setdefault(name, str(outcome).replace(str(path), name))
@@ -40,14 +53,14 @@ def evaluate_bags(paths_by_name, job, jobs=1, cluster=None, progress=None):
     return [_merged(parts) for name, parts in results.items() if name not in failed], failed
 
 
-def _parts(job, jobs, cluster):
+def _parts(job: Job, jobs: int, cluster: str | None) -> list[Job]:
     """The job in pieces: one per estimate where several may run side by side."""
     if jobs > 1 or cluster:
         return [replace(job, estimates=(text,)) for text in job.estimates]
     return [job]
 
 
-def _attempt(task, progress=None):
+def _attempt(task: Task, progress: Progress | None = None) -> BagResult | HpeError:
     """BagResult, or the HpeError that says why there is none."""
     name, path, job = task
     try:
@@ -56,20 +69,19 @@ def _attempt(task, progress=None):
         return error
 
 
-def _merged(parts):
+def _merged(parts: Sequence[BagResult]) -> BagResult:
     first = parts[0]
     evaluated = {label: one for part in parts for label, one in part.evaluated.items()}
     estimates = {label: series for part in parts for label, series in part.estimates.items()}
     summaries = {label: one.summary for label, one in evaluated.items()}
     bag = first.summary["bag"] | {"name": first.name}
-    return BagResult(
-        first.name, first.summary | {"bag": bag, "estimates": summaries}, evaluated, estimates, first.truth
-    )
+    summary = first.summary | {"bag": bag, "estimates": summaries}
+    return replace(first, summary=summary, evaluated=evaluated, estimates=estimates)
 
 
-def _on_cluster(tasks, address):
+def _on_cluster(tasks: Sequence[Task], address: str) -> list[BagResult | HpeError]:
     try:
-        from distributed import Client
+        from distributed import Client  # pyright: ignore[reportMissingImports]  # optional
     except ImportError as error:
         raise HpeError("--cluster needs Dask: pip install distributed") from error
     try:

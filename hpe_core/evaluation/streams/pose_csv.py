@@ -1,11 +1,14 @@
 """Poses from CSV: the columns of `hpe run` (poses.csv), or a stamp with a quaternion or Euler angles."""
 
+from __future__ import annotations
+
 import csv
+from pathlib import Path
 
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.streams.series import SeriesBuilder
+from hpe_core.evaluation.streams.series import PoseSeries, SeriesBuilder
 from hpe_core.geometry import euler, frames, so3
 from hpe_core.io.files import check_regular
 from hpe_core.io.text import csv_value
@@ -15,7 +18,7 @@ EULER = ("yaw_deg", "pitch_deg", "roll_deg")
 STAMPS = {"stamp_ns": 1, "stamp_s": 1_000_000_000, "timestamp": 1_000_000_000}
 
 
-def read_pose_csv(path, frame="face"):
+def read_pose_csv(path: str | Path, frame: str = "face") -> PoseSeries:
     """PoseSeries of a CSV file with a header line.
 
     A stamp column (stamp_ns, or stamp_s or timestamp in seconds), qx qy qz qw of `frame` (or yaw_deg pitch_deg
@@ -44,7 +47,9 @@ def read_pose_csv(path, frame="face"):
     return builder.build(frame)
 
 
-def _add(builder, row, stamp, rotation, frame, where):
+def _add(
+    builder: SeriesBuilder, row: dict[str, str], stamp: str, rotation: tuple[str, ...], frame: str, where: str
+) -> None:
     try:
         stamp_ns = _stamp_ns(row[stamp], STAMPS[stamp])
         builder.message(stamp_ns, -1)
@@ -55,13 +60,13 @@ def _add(builder, row, stamp, rotation, frame, where):
     except (TypeError, ValueError, OverflowError) as error:
         raise HpeError(f"{where}: {error}") from error
     if rotation is EULER:
-        R = euler.aflw2000.to_matrix(euler.EulerDeg(*numbers))
+        R = euler.aflw2000.to_matrix(euler.EulerDeg(*np.array(numbers)))
         to_frame = {"face": frames.R_head_face, "head": np.eye(3), "gaze": frames.R_head_gaze}[frame]
         numbers = so3.quat_from_matrix(R @ to_frame) if np.all(np.isfinite(R)) else [np.nan] * 4
     builder.pose(stamp_ns, -1, numbers, position, csv_value(row.get("face_id") or ""))
 
 
-def _stamp_ns(text, unit_ns):
+def _stamp_ns(text: str, unit_ns: int) -> int:
     if unit_ns == 1:
         return int(text)
     seconds, _, digits = text.strip().partition(".")

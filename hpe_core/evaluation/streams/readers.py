@@ -1,5 +1,7 @@
 """Where poses come from: a topic, TF, a CSV file, another bag, or the model itself."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,6 +14,7 @@ from hpe_core.evaluation.streams.messages import READERS, TF, header_of, store
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.evaluation.streams.series import PoseSeries, SeriesBuilder, head_rotation
 from hpe_core.evaluation.streams.tf_tree import TfTree
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.bags import CAMERA_INFO, Bag, image_topics
 from hpe_core.io.camera_info import camera_from_message
 from hpe_core.io.sources.bag import BagSource
@@ -29,7 +32,7 @@ class Spec:
     bag: str | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What is read, without the place of files on this machine."""
         if self.kind == "run":
             return f"run:{Path(self.what).name}" if self.what else "run"
@@ -39,7 +42,7 @@ class Spec:
         return f"{Path(self.bag).stem}:{what}" if self.bag else what
 
 
-def parse_spec(text):
+def parse_spec(text: str) -> Spec:
     """Spec of `TOPIC`, `tf:PARENT/CHILD`, `FILE.csv`, `BAG:TOPIC`, `BAG:tf:...`, `run` or `run:MODEL`; each may have
     a name before it, as in `mine=/head_pose`."""
     name, equals, rest = text.partition("=")
@@ -59,7 +62,7 @@ def parse_spec(text):
     return replace(spec, label=name if named else spec.name)
 
 
-def read_series(bag_path, spec, frame="face"):
+def read_series(bag_path: str | Path, spec: Spec, frame: str = "face") -> PoseSeries:
     """PoseSeries of a Spec (not of kind run). `frame`: which frame of the head the poses are of: face, head, gaze.
 
     Raises HpeError when the source does not exist; what is damaged is counted in its losses.
@@ -78,9 +81,9 @@ def read_series(bag_path, spec, frame="face"):
         bag.close()
 
 
-def _read_topic(bag, topic, frame):
+def _read_topic(bag: Bag, topic: str, frame: str) -> PoseSeries:
     msgtype = bag.topics.get(topic)
-    if msgtype not in READERS:
+    if msgtype is None or msgtype not in READERS:
         poses = sorted(name for name, kind in bag.topics.items() if kind in READERS)
         problem = f"has no topic {topic}" if msgtype is None else f"topic {topic} is {msgtype}, which holds no poses"
         hint = " (for TF write tf:PARENT/CHILD)" if TF in bag.topics.values() else ""
@@ -101,7 +104,7 @@ def _read_topic(bag, topic, frame):
     return builder.build(frame)
 
 
-def _read_tf(bag, what, frame):
+def _read_tf(bag: Bag, what: str, frame: str) -> PoseSeries:
     """Series of every frame that `parent/child` names; the child may be a pattern such as face_*."""
     tree = TfTree(bag)
     names = tree.frames
@@ -118,16 +121,19 @@ def _read_tf(bag, what, frame):
     stamps = np.concatenate([series.stamp_ns for series in found])
     order = np.argsort(stamps, kind="stable")
 
-    def joined(name):
+    def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(series, name) for series in found])[order]
 
     messages = np.unique(np.stack([joined("stamp_ns"), joined("log_ns")], -1), axis=0)
     losses = Counter(tree.losses)
     for series in found:
         losses.update(series.losses)
-    values = {name: joined(name) for name in ("stamp_ns", "log_ns", "R", "t_m", "face_id")}
     return PoseSeries(
-        **values,
+        stamp_ns=joined("stamp_ns"),
+        log_ns=joined("log_ns"),
+        R=joined("R"),
+        t_m=joined("t_m"),
+        face_id=joined("face_id"),
         covariance=None,
         has_ids=True,
         message_stamp_ns=messages[:, 0],
@@ -137,19 +143,29 @@ def _read_tf(bag, what, frame):
     )
 
 
-def _tf_series(tree, parent, child, frame):
+def _tf_series(tree: TfTree, parent: str, child: str, frame: str) -> PoseSeries:
     stamp_ns, log_ns = tree.stamps_towards(parent, child)
     R, t_m, valid = tree.lookup(parent, child, stamp_ns, MAX_TF_GAP_NS)
-    losses = Counter()
+    losses: Counter[str] = Counter()
     if not np.all(valid):
         losses[f"transform {parent} -> {child} where another edge is missing"] = int(np.sum(~valid))
-    ids = np.full(int(valid.sum()), child)
     stamp_ns, log_ns = stamp_ns[valid], log_ns[valid]
-    R = head_rotation(R[valid], frame)
-    return PoseSeries(stamp_ns, log_ns, R, t_m[valid], None, ids, True, stamp_ns, log_ns, parent, losses)
+    return PoseSeries(
+        stamp_ns=stamp_ns,
+        log_ns=log_ns,
+        R=head_rotation(R[valid], frame),
+        t_m=t_m[valid],
+        covariance=None,
+        face_id=np.full(int(valid.sum()), child),
+        has_ids=True,
+        message_stamp_ns=stamp_ns,
+        message_log_ns=log_ns,
+        frame_id=parent,
+        losses=losses,
+    )
 
 
-def in_frame(series, frame_id, bag_path, who, ignore=False):
+def in_frame(series: PoseSeries, frame_id: str, bag_path: str | Path, who: str, ignore: bool = False) -> PoseSeries:
     """The series in the coordinates of camera frame `frame_id`, by TF of the bag where its own frame is another.
 
     Raises HpeError when the frames differ and TF does not connect them, unless `ignore`.
@@ -187,7 +203,7 @@ def in_frame(series, frame_id, bag_path, who, ignore=False):
     return moved.where(valid)
 
 
-def image_stamps(bag_path, topic=None):
+def image_stamps(bag_path: str | Path, topic: str | None = None) -> np.ndarray:
     """Sorted unique header stamps (M,) of the bag's image topic (the first); empty when there is none."""
     bag = Bag(bag_path)
     bag.close()
@@ -197,7 +213,7 @@ def image_stamps(bag_path, topic=None):
         return np.unique(header_stamps(bag_path, source.topic))
 
 
-def header_stamps(bag_path, topic):
+def header_stamps(bag_path: str | Path, topic: str) -> np.ndarray:
     """Header stamps (M,) of a topic in the bag's order; only the headers are decoded. A stamp of 0 counts as unset, as
     in BagSource, and is the time of recording then."""
     bag = Bag(bag_path)
@@ -208,7 +224,7 @@ def header_stamps(bag_path, topic):
     return np.array([stamp or log_ns for stamp, log_ns in found], np.int64)
 
 
-def _header_stamp_ns(data):
+def _header_stamp_ns(data: bytes) -> int | None:
     """Stamp at the head of a CDR message whose first field is a Header; None when it is too short."""
     raw = bytes(data[:12])
     if len(raw) < 12:
@@ -218,7 +234,7 @@ def _header_stamp_ns(data):
     return seconds * 1_000_000_000 + int.from_bytes(raw[8:12], order)
 
 
-def bag_camera(bag_path, topic=None):
+def bag_camera(bag_path: str | Path, topic: str | None = None) -> CameraModel | None:
     """CameraModel of the CameraInfo that belongs to the images (else of the first that makes one); None without."""
     bag = Bag(bag_path)
     try:

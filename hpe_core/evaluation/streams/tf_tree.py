@@ -1,14 +1,19 @@
 """Transforms of a bag: edges over time, and the pose of any frame in any other, interpolated."""
 
+from __future__ import annotations
+
 from collections import Counter, deque
 
 import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.errors.interpolation import interpolate
-from hpe_core.evaluation.streams.messages import TF, store
+from hpe_core.evaluation.streams.messages import TF, Message, store
 from hpe_core.geometry import so3
-from hpe_core.io.bags import stamp_ns_of
+from hpe_core.io.bags import Bag, stamp_ns_of
+
+Edge = tuple[str, str]  # parent, child
+Motion = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # stamp_ns, log_ns (N,), R (N, 3, 3), t_m (N, 3)
 
 
 class TfTree:
@@ -18,13 +23,15 @@ class TfTree:
     static: set of edges; losses: Counter of transforms that could not be used.
     """
 
-    def __init__(self, bag):
-        self.edges, self.static, self.losses = {}, set(), Counter()
+    def __init__(self, bag: Bag) -> None:
+        self.edges: dict[Edge, Motion] = {}
+        self.static: set[Edge] = set()
+        self.losses: Counter[str] = Counter()
         topics = {topic for topic, msgtype in bag.topics.items() if msgtype == TF}
-        rows = {}
+        rows: dict[Edge, list[tuple]] = {}
         for topic, msgtype, log_ns, data in bag.messages(topics) if topics else ():
             try:
-                message = store().deserialize_cdr(data, msgtype)
+                message: Message = store().deserialize_cdr(data, msgtype)
             except Exception:  # generated code lets struct, index, key and unicode errors through
                 self.losses["damaged message"] += 1
                 continue
@@ -38,7 +45,7 @@ class TfTree:
         for edge, values in rows.items():
             self._add(edge, values)
 
-    def _add(self, edge, values):
+    def _add(self, edge: Edge, values: list[tuple]) -> None:
         stamps = np.array([value[:2] for value in values], np.int64)
         numbers = np.array([value[2:] for value in values], float)
         norm = np.linalg.norm(numbers[:, :4], axis=-1)
@@ -51,24 +58,26 @@ class TfTree:
         self._count(f"transform {edge[0]} -> {edge[1]} with the stamp of an earlier one", len(usable) - len(keep))
         if edge in self.static:
             keep = usable[-1:]
-        self.edges[edge] = (*stamps[keep].T, so3.matrix_from_quat(numbers[keep, :4]), numbers[keep, 4:])
+        stamp_ns, log_ns = stamps[keep].T
+        self.edges[edge] = (stamp_ns, log_ns, so3.matrix_from_quat(numbers[keep, :4]), numbers[keep, 4:])
 
-    def _count(self, reason, count):
+    def _count(self, reason: str, count: int) -> None:
         if count:
             self.losses[reason] += count
 
     @property
-    def frames(self):
+    def frames(self) -> list[str]:
         """Sorted names of all frames."""
         return sorted({name for edge in self.edges for name in edge})
 
-    def path(self, target, source):
+    def path(self, target: str, source: str) -> list[tuple[Edge, bool]] | None:
         """List of (edge, forward) from frame `target` down or up to `source`; None when they are not connected."""
-        neighbours = {}
+        neighbours: dict[str, list[tuple[str, Edge, bool]]] = {}
         for parent, child in self.edges:
             neighbours.setdefault(parent, []).append((child, (parent, child), True))
             neighbours.setdefault(child, []).append((parent, (parent, child), False))
-        came, queue = {target: None}, deque([target])
+        came: dict[str, tuple[str, Edge, bool] | None] = {target: None}
+        queue = deque([target])
         while queue and source not in came:
             frame = queue.popleft()
             for other, edge, forward in neighbours.get(frame, ()):
@@ -78,12 +87,14 @@ class TfTree:
         if source not in came:
             return None
         steps = []
-        while came[source] is not None:
-            source, edge, forward = came[source]
+        while (step := came[source]) is not None:
+            source, edge, forward = step
             steps.append((edge, forward))
         return steps[::-1]
 
-    def lookup(self, target, source, at_ns, max_gap_ns):
+    def lookup(
+        self, target: str, source: str, at_ns: np.ndarray, max_gap_ns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rotation (K, 3, 3), position (K, 3) of frame `source` in frame `target` at times (K,), and validity (K,).
 
         Raises HpeError when the frames are not connected.
@@ -103,14 +114,14 @@ class TfTree:
             R, valid = R @ R_edge, valid & known
         return R, t, valid
 
-    def _edge_at(self, edge, at_ns, max_gap_ns):
+    def _edge_at(self, edge: Edge, at_ns: np.ndarray, max_gap_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         stamp_ns, _, R, t_m = self.edges[edge]
         if edge in self.static:
             count = len(at_ns)
             return np.broadcast_to(R[0], (count, 3, 3)), np.broadcast_to(t_m[0], (count, 3)), np.ones(count, bool)
         return interpolate(stamp_ns, R, t_m, at_ns, max_gap_ns)
 
-    def stamps_towards(self, target, source):
+    def stamps_towards(self, target: str, source: str) -> tuple[np.ndarray, np.ndarray]:
         """stamp_ns, log_ns (N,) of the moving edge nearest to `source` on the way from `target`."""
         for edge, _ in reversed(self.path(target, source) or ()):
             if edge not in self.static:

@@ -138,7 +138,9 @@ def evaluated():
     from hpe_core.evaluation.streams.evaluate import Options
 
     def run(bag, estimate="/est", truth="/truth", job=None, **options):
-        result = evaluate_bag(bag, Job((f"e={estimate}",), truth, options=Options(**options), **(job or {})))
+        result = evaluate_bag(
+            bag, Job(estimates=(f"e={estimate}",), truth=truth, options=Options(**options), **(job or {}))
+        )
         return result.summary["estimates"]["e"] | {"rows": result.evaluated["e"].rows, "truth": result.summary["truth"]}
 
     return run

@@ -60,7 +60,11 @@ def test_two_runs_give_identical_bytes_that_name_no_place(bag, tmp_path):
 
 @pytest.mark.parametrize("character", ["\0", "\x01", "\x1b", "\x0b", "\ud800", "\ufffe"])
 def test_junit_is_readable_whatever_an_estimate_is_called(tmp_path, character):
-    checks = [Check(f"a{character}b", f"m{character}", "max", 1.0, None), Check("ä<&\U0001f600", "m", "max", 1.0, 0.5)]
+    limit = {"bound": "max", "limit": 1.0}
+    checks = [
+        Check(estimate=f"a{character}b", metric=f"m{character}", value=None, **limit),
+        Check(estimate="ä<&\U0001f600", metric="m", value=0.5, **limit),
+    ]
     write_junit(tmp_path / "junit.xml", checks, "suite")
     cases = ElementTree.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
     assert [case.get("classname") for case in cases] == ["suite", "suite.a\ufffdb", "suite.ä<&\U0001f600"]
@@ -107,7 +111,7 @@ def test_bad_thresholds_end_with_2_and_one_line(bag, tmp_path, capsys, limits, m
     [
         (["--estimate", "/none"], "no topic /none"),
         (["--estimate", "/good", "--estimate", "/good"], "two estimates are named /good"),
-        (["--estimate", "/good", "--truth", "run"], "the truth cannot be 'run'"),
+        (["--estimate", "/good", "--truth", "run"], "the ground truth cannot be 'run'"),
         (["--estimate", "/good", "--target", "shelf=1,2"], "--target must be NAME=X,Y,Z"),
         (["--estimate", "/good", "--calibration-part", "1.5"], "calibration part must lie in (0, 1)"),
         (["--estimate", "/good", "--max-offset", "1e12"], "max offset must lie in (0, 60], got"),
@@ -138,7 +142,7 @@ def test_what_was_lost_and_why_nothing_matched_is_said(pose_bag, synthetic, tmp_
     assert hpe("eval", "bag", bag, "--estimate", "e=/est", "--truth", "/truth", "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert "lost      e: pose with a number that is not finite: 1" in printed
-    assert "note      e: no pose was matched; too far from every true head (--gate): 59" in printed
+    assert "note      e: no pose was matched; too far from every ground-truth head (--gate): 59" in printed
 
 
 def test_earlier_results_are_kept_unless_told(bag, tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpe_core.cli.evaluation_arguments import add_parsers
+from hpe_core.cli.evaluation.parsers import add_parsers
 
 ROOT = Path(__file__).parents[3]
 FILE, SAMPLE = ROOT / "launch" / "evaluate.launch.py", ROOT / "assets" / "sample_bag"

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
+from hpe_core.evaluation.report.bags import results_of
 from hpe_core.evaluation.report.results import results_json
-from hpe_core.evaluation.streams.bag_evaluation import Job, evaluate_bag, results_of
+from hpe_core.evaluation.streams.bag_evaluation import Job, evaluate_bag
 from hpe_core.evaluation.streams.evaluate import Options, evaluate
 from hpe_core.evaluation.streams.series import SeriesBuilder
 
@@ -50,7 +51,7 @@ def test_order_of_messages_in_the_file_does_not_matter(write_bag, synthetic):
     stamps, R, t = synthetic.motion(4)
     entries = [("/truth", s, synthetic.pose_stamped(s, R[i], t[i])) for i, s in enumerate(stamps)]
     entries += [("/est", s, synthetic.pose_stamped(s, R[i], t[i] + 0.01)) for i, s in enumerate(stamps)]
-    job = Job(("/est",), "/truth")
+    job = Job(estimates=("/est",), truth="/truth")
     shuffled = [entries[i] for i in np.random.default_rng(0).permutation(len(entries))]
     # the log time is that of the position in the file, so that readers cannot sort it away
     texts = []
@@ -119,11 +120,11 @@ def test_a_truncated_mcap_is_evaluated_as_far_as_it_goes(cut_file, fraction):
     data, path = cut_file
     path.write_bytes(data[: int(fraction * len(data))])
     try:
-        result = evaluate_bag(path, Job(("/est",), "/truth"))
+        result = evaluate_bag(path, Job(estimates=("/est",), truth="/truth"))
     except HpeError as error:
         assert "\n" not in str(error)
         return
-    results_json(results_of([result], Job(("/est",), "/truth"), []))
+    results_json(results_of([result], Job(estimates=("/est",), truth="/truth"), []))
     losses = result.summary["estimates"]["/est"]["stream"]["losses"]
     assert fraction == 1.0 or losses
 
@@ -137,7 +138,7 @@ def test_overwritten_bytes_anywhere_give_results_or_one_line(cut_file, changes):
     path.write_bytes(data)
     try:
         with np.errstate(all="ignore"):
-            result = evaluate_bag(path, Job(("/est",), "/truth"))
+            result = evaluate_bag(path, Job(estimates=("/est",), truth="/truth"))
     except HpeError as error:
         assert "\n" not in str(error)
         return

@@ -19,7 +19,7 @@ from hpe_core.evaluation.images.answers import Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import Absent, answers_of, labelled_images, our_methods, scored
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.evaluation.images.scores import fitted_offset, score
-from hpe_core.evaluation.images.tables import markdown, method_table, yaw_table
+from hpe_core.evaluation.report.tables import markdown, method_table, yaw_table
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 
@@ -365,7 +365,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, more, messag
 
 def test_the_command_without_peers_loads_neither_torch_nor_training():
     code = (
-        "import sys, hpe_core.cli.evaluation_images\n"
+        "import sys, hpe_core.cli.evaluation.images\n"
         "print([m for m in ('torch', 'training', 'onnx') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

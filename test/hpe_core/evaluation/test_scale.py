@@ -73,11 +73,14 @@ def test_two_dask_workers_give_what_one_process_gives(pose_bag, synthetic):
         wrong = R @ so3.matrix_from_rotvec(np.radians([0.0, float(i), 0.0]))
         bags[f"b{i}"] = pose_bag({"/truth": (stamps, R, t), "/est": (stamps, wrong, t)}, name=f"b{i}")
     bags["gone"] = bags["b0"].with_name("gone")
-    job = Job(("/est", "tf:a/b"), "/truth")
+    good = Job(estimates=("/est",), truth="/truth")
+    job = Job(estimates=("/est", "tf:a/b"), truth="/truth")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        with_dask, failed = evaluate_bags(bags, Job(("/est",), "/truth"), cluster=cluster.scheduler_address)
+        with_dask, failed = evaluate_bags(
+            bags, Job(estimates=("/est",), truth="/truth"), cluster=cluster.scheduler_address
+        )
         assert set(evaluate_bags(bags, job, cluster=cluster.scheduler_address)[1]) == set(bags)  # no TF in any
-    alone, failed_alone = evaluate_bags(bags, Job(("/est",), "/truth"))
+    alone, failed_alone = evaluate_bags(bags, good)
     assert [r.name for r in with_dask] == ["b0", "b1", "b2", "b3"]
     assert [results_json(r.summary) for r in with_dask] == [results_json(r.summary) for r in alone]
     assert failed == failed_alone == {"gone": "gone does not exist"}
@@ -88,7 +91,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(pose_bag, synthetic, monke
     bag = pose_bag({"/est": synthetic.motion(1)})
     monkeypatch.setattr("hpe_core.evaluation.streams.parallel.ANSWER_S", 1)
     with pytest.raises(HpeError, match="no Dask scheduler answers at tcp://127"):
-        evaluate_bags({"bag": bag}, Job(("/est",)), cluster="tcp://127.0.0.1:9")
+        evaluate_bags({"bag": bag}, Job(estimates=("/est",)), cluster="tcp://127.0.0.1:9")
 
 
 def test_without_dask_the_option_says_what_to_install(pose_bag, synthetic, tmp_path, monkeypatch, capsys):

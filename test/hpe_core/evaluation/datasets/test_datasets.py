@@ -11,9 +11,9 @@ from scipy.io import savemat
 from hpe_core import registry
 from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.convert.convert import convert, samples_of
+from hpe_core.evaluation.convert.convert import convert
 from hpe_core.evaluation.images.answers import overlap
-from hpe_core.evaluation.images.protocols import PROTOCOLS
+from hpe_core.evaluation.images.protocols import PROTOCOLS, samples_of
 from hpe_core.evaluation.images.sample import pose_in_camera
 from hpe_core.evaluation.streams.readers import bag_camera, parse_spec, read_series
 from hpe_core.geometry import euler

@@ -1,31 +1,31 @@
 """Rows of frames.csv: every pose and every frame appears exactly where it went."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
-from hpe_core.evaluation.errors.scores import aflw2000_angles_deg
+from hpe_core.evaluation.errors.metrics import GEODESIC, POSITION, columns_with_new
+from hpe_core.evaluation.errors.pairs import Heads, aflw2000_angles_deg
+from hpe_core.evaluation.errors.scores import Scores
+from hpe_core.evaluation.streams.matching import Matches
+from hpe_core.evaluation.streams.series import PoseSeries
 
-ROW_COLUMNS = (
-    *("frame", "stamp_ns", "status", "truth_id", "face_id", "geodesic_deg", "yaw_error_deg", "pitch_error_deg"),
-    *("roll_error_deg", "maev_deg", "translation_error_mm", "depth_error_mm", "add_mm", "calibrated_geodesic_deg"),
-    *("calibrated_translation_error_mm", "yaw_deg", "pitch_deg", "roll_deg", "distance_m", "face_size_px"),
+Rows = dict[str, np.ndarray]  # column -> values, all of one length
+
+ROW_COLUMNS = columns_with_new(
+    (
+        *("frame", "stamp_ns", "status", "truth_id", "face_id", "geodesic_deg", "yaw_error_deg", "pitch_error_deg"),
+        *("roll_error_deg", "maev_deg", "translation_error_mm", "depth_error_mm", "add_mm", "calibrated_geodesic_deg"),
+        *("calibrated_translation_error_mm", "yaw_deg", "pitch_deg", "roll_deg", "distance_m", "face_size_px"),
+    )
 )
 
 
-def error_columns(scores):
-    """dict column -> array of the errors that every table of matched faces has; scores: their errors, one per face."""
-    return {
-        "geodesic_deg": scores.geodesic_deg,
-        "yaw_error_deg": scores.euler_deg[:, 0],
-        "pitch_error_deg": scores.euler_deg[:, 1],
-        "roll_error_deg": scores.euler_deg[:, 2],
-        "maev_deg": scores.maev_deg,
-        "translation_error_mm": 1e3 * np.linalg.norm(scores.t_error_m, axis=-1),
-        "depth_error_mm": 1e3 * scores.depth_m,
-    }
-
-
-def rows_of(matches, estimate, scores):
-    """dict column -> list: a row for every matched, missed, false and skipped pose, and for every frame without any."""
+def rows_of(matches: Matches, estimate: PoseSeries, scores: Scores) -> Rows:
+    """A row for every matched, missed, false and skipped pose, and for every frame without any."""
     e, t = matches.estimate, matches.truth
     skipped = np.setdiff1d(np.arange(len(estimate)), np.concatenate([e, matches.false]))
     empty = np.ones(len(matches.frame_ns), bool)
@@ -39,18 +39,17 @@ def rows_of(matches, estimate, scores):
             "status": ["matched"] * len(e),
             "truth_id": matches.true_track[t],
             "face_id": estimate.face_id[e],
-            **error_columns(scores),
-            "add_mm": 1e3 * scores.add_m,
-            "calibrated_geodesic_deg": scores.calibrated_geodesic_deg,
-            "calibrated_translation_error_mm": 1e3 * np.linalg.norm(scores.calibrated_t_error_m, axis=-1),
-            **_pose_columns(scores.angles_deg, scores.range_m, scores.size_px),
+            **scores.columns,
+            "calibrated_geodesic_deg": scores.aligned[GEODESIC.name],
+            "calibrated_translation_error_mm": scores.aligned[POSITION.name],
+            **_head_columns(scores.true),
         },
         {
             "frame": matches.true_frame[matches.missed],
             "stamp_ns": matches.true_ns[matches.missed],
             "status": ["missed"] * len(matches.missed),
             "truth_id": matches.true_track[matches.missed],
-            **_pose_columns(scores.missed_angles_deg, scores.missed_range_m, scores.missed_size_px),
+            **_head_columns(scores.missed),
         },
         _estimate_rows(estimate, matches.false, matches.frame_of_estimate, "false"),
         _estimate_rows(estimate, skipped, matches.frame_of_estimate, "skipped"),
@@ -63,7 +62,8 @@ def rows_of(matches, estimate, scores):
     return _joined(parts)
 
 
-def rows_alone(estimate, frame_ns):
+def rows_alone(estimate: PoseSeries, frame_ns: np.ndarray) -> Rows:
+    """A row for every pose of an estimate without ground truth, and for every frame (F,) ns without any."""
     everything = np.arange(len(estimate))
     frame = np.searchsorted(frame_ns, estimate.stamp_ns)
     known = (frame < len(frame_ns)) & (frame_ns[np.minimum(frame, len(frame_ns) - 1)] == estimate.stamp_ns)
@@ -76,22 +76,26 @@ def rows_alone(estimate, frame_ns):
     )
 
 
-def _estimate_rows(estimate, index, frame, status):
+def _estimate_rows(estimate: PoseSeries, index: np.ndarray, frame: np.ndarray, status: str) -> dict[str, Any]:
     return {
         "frame": frame[index],
         "stamp_ns": estimate.stamp_ns[index],
         "status": [status] * len(index),
         "face_id": estimate.face_id[index],
-        **_pose_columns(aflw2000_angles_deg(estimate.R[index]), np.linalg.norm(estimate.t_m[index], axis=-1), None),
+        **_angle_columns(aflw2000_angles_deg(estimate.R[index])),
+        "distance_m": np.linalg.norm(estimate.t_m[index], axis=-1),
     }
 
 
-def _pose_columns(angles_deg, range_m, size_px):
-    columns = dict(zip(("yaw_deg", "pitch_deg", "roll_deg"), angles_deg.T, strict=True)) | {"distance_m": range_m}
-    return columns if size_px is None else columns | {"face_size_px": size_px}
+def _head_columns(heads: Heads) -> dict[str, np.ndarray]:
+    return _angle_columns(heads.angles_deg) | {"distance_m": heads.range_m, "face_size_px": heads.size_px}
 
 
-def _joined(parts):
+def _angle_columns(angles_deg: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(("yaw_deg", "pitch_deg", "roll_deg"), angles_deg.T, strict=True))
+
+
+def _joined(parts: Sequence[Mapping[str, Any]]) -> Rows:
     """Rows of all parts in stamp order; a column that a part lacks is NaN or empty there."""
     stamps = np.concatenate([np.asarray(part["stamp_ns"], np.int64) for part in parts])
     order = np.argsort(stamps, kind="stable")

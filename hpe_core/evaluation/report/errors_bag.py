@@ -1,19 +1,26 @@
 """errors.mcap: errors over time as topics, to be laid over the original bag in Foxglove or PlotJuggler."""
 
+from __future__ import annotations
+
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hpe_core.evaluation.streams.bag_evaluation import BagResult
+from hpe_core.evaluation.streams.rows import Rows
 from hpe_core.io.bags import typestore
 
 FLOAT, VECTOR = "std_msgs/msg/Float64", "geometry_msgs/msg/Vector3Stamped"
 SCALARS = ("geodesic_deg", "translation_error_mm", "add_mm", "calibrated_geodesic_deg")
 EULER = ("roll_error_deg", "pitch_error_deg", "yaw_error_deg")
+Entry = tuple[int, str, Sequence[float]]  # stamp_ns, topic, one number or three
 
 
-def write_errors_bag(path, results):
+def write_errors_bag(path: Path, results: Sequence[BagResult]) -> None:
     """Write one MCAP file with the errors of every BagResult; log time and header stamp are the frame's.
 
     Per estimate (and head, where there are several): <name>/geodesic_deg, translation_error_mm, add_mm,
@@ -21,7 +28,7 @@ def write_errors_bag(path, results):
     """
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-    entries = []
+    entries: list[Entry] = []
     for result in results:
         start = [result.name] if len(results) > 1 else []
         for label, one in result.evaluated.items():
@@ -41,12 +48,13 @@ def write_errors_bag(path, results):
         next(writer.path.glob("*.mcap")).rename(path)
 
 
-def _entries(name, rows):
+def _entries(name: Sequence[str], rows: Rows) -> list[Entry]:
     """List of (stamp, topic, numbers) of one estimate, head by head."""
-    out, heads = [], np.isin(rows["status"], ("matched", "missed"))
+    out: list[Entry] = []
+    heads = np.isin(rows["status"], ("matched", "missed"))
     for track in np.unique(rows["truth_id"][heads]).tolist():
         mine = np.flatnonzero((rows["truth_id"] == track) & heads)
-        topic = "/evaluation/" + "/".join(_plain(part) for part in [*name, track] if part)
+        topic = "/evaluation/" + "/".join(_topic_part(part) for part in [*name, track] if part)
         columns = {column: rows[column][mine] for column in (*SCALARS, *EULER)}
         stamps, matched = rows["stamp_ns"][mine].tolist(), rows["status"][mine] == "matched"
         out += [(stamp, f"{topic}/missed", (float(not found),)) for stamp, found in zip(stamps, matched, strict=True)]
@@ -59,7 +67,7 @@ def _entries(name, rows):
     return out
 
 
-def _message(types, stamp_ns, values):
+def _message(types: Any, stamp_ns: int, values: Sequence[float]) -> tuple[str, Any]:
     """Type name and message of one or three numbers."""
     if len(values) == 1:
         return FLOAT, types[FLOAT](values[0])
@@ -68,7 +76,7 @@ def _message(types, stamp_ns, values):
     return VECTOR, types[VECTOR](types["std_msgs/msg/Header"](stamp, ""), vector)
 
 
-def _plain(text):
+def _topic_part(text: str) -> str:
     """A valid name in a topic: letters, digits, underscores, not starting with a digit."""
     text = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_") or "estimate"
     return f"_{text}" if text[0].isdigit() else text

@@ -1,0 +1,48 @@
+"""Files of a comparison of methods on images: results.json, frames.csv, tables.md, report.html, junit.xml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpe_core.evaluation.images.evaluate import Absent
+from hpe_core.evaluation.images.scores import ImageResult
+from hpe_core.evaluation.report.page import page_of_images, write_page
+from hpe_core.evaluation.report.results import results_json, with_schema, write_frames_csv
+from hpe_core.evaluation.report.tables import Results, markdown, method_table, yaw_table
+from hpe_core.evaluation.report.thresholds import Check
+
+SCHEMA = "hpe-image-evaluation"
+NAMES = ("results.json", "frames.csv", "tables.md", "junit.xml", "report.html")
+
+
+def write_tables(
+    out: str | Path,
+    tables: Mapping[str, Results],
+    checks: Sequence[Check] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """results.json, frames.csv, tables.md and report.html of tables: dict title -> dict method -> result.
+
+    extra: further keys of results.json.
+    """
+    out = Path(out)
+    values = {
+        "checks": [{"passed": c.passed, "text": c.text} for c in checks],
+        "tables": {title: {name: _summary(r) for name, r in results.items()} for title, results in tables.items()},
+    }
+    (out / "results.json").write_text(results_json(with_schema(SCHEMA, values | dict(extra or {}))), encoding="utf-8")
+    first = next(iter(tables.values()))
+    write_frames_csv(out / "frames.csv", {n: r.rows for n, r in first.items() if not isinstance(r, Absent)})
+    parts = []
+    for title, results in tables.items():
+        parts += [f"## {title}\n", markdown(*method_table(results)), markdown(*yaw_table(results))]
+    (out / "tables.md").write_text("\n".join(parts), encoding="utf-8")
+    write_page(out / "report.html", page_of_images(tables, checks))
+
+
+def _summary(result: ImageResult | Absent) -> dict[str, Any]:
+    if isinstance(result, Absent):
+        return {"status": "absent", "reason": result.reason, "faces_from": result.faces_from}
+    return result.summary
