@@ -35,6 +35,7 @@ Every labelled face is found or missed for a stated reason, by every method; a m
 absent. results.json, frames.csv (a row per method and face), tables.md and report.html are written.
 
 Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
+BASELINES = "hpe_ros.baselines"  # group of entry points: function (folder of weights) -> dict of methods
 WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps it
 
 
@@ -111,16 +112,18 @@ def eval_images(args: argparse.Namespace) -> int:
 
 
 def baselines(weights: str) -> dict[str, Method | Absent]:
-    """dict name -> method or Absent of other people's networks, which only a checkout with `training` can run."""
-    from hpe_core import registry
+    """dict name -> method or Absent of other people's networks, which only a checkout can run."""
+    from importlib.metadata import entry_points
 
+    found = next(iter(entry_points(group=BASELINES)), None)
+    outside = "--peers is not part of this installation: it is in the source checkout; run there pip install -e ."
+    if found is None:
+        raise HpeError(outside)
     try:
-        module = registry.load("training", "peers")
-    except ImportError as error:
-        raise HpeError(
-            "--peers needs the project's folder `training`: run `python -m hpe_core` in its checkout"
-        ) from error
-    return module.peers(weights)
+        methods_of = found.load()
+    except ModuleNotFoundError as error:
+        raise HpeError(outside) from error
+    return methods_of(weights)
 
 
 def print_tables(tables: Mapping[str, Results], checks: Sequence[Check] = ()) -> None:

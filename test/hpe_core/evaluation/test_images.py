@@ -2,8 +2,11 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpe_core.cli.evaluation.images import BASELINES, baselines
 from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.datasets import labels_csv, shards
@@ -23,6 +27,7 @@ from hpe_core.evaluation.report.tables import markdown, method_table, yaw_table
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 
+ROOT = Path(__file__).parents[3]
 HEADER = ["file", *labels_csv.ANGLES, *labels_csv.BOX]
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]  # a frontal face in the middle of 64x48
 
@@ -374,10 +379,19 @@ def test_the_command_without_peers_loads_neither_torch_nor_training():
 
 def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
     folder = write_labels(tmp_path / "set", [("a.png", 0, 0, 0, 22, 14, 42, 34)])
+    point = EntryPoint("peers", "training.measure.peers:peers", BASELINES)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == BASELINES else [])
     monkeypatch.setitem(sys.modules, "training", None)
     arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--peers", str(tmp_path)]
     assert main(arguments) == 2
-    assert "needs the project's folder `training`" in capsys.readouterr().err
+    assert "--peers is not part of this installation: it is in the source checkout" in capsys.readouterr().err
+
+
+def test_peers_come_from_the_checkout(tmp_path, monkeypatch):
+    pytest.importorskip("training.measure.peers")
+    (declared,) = re.findall(r'"hpe_ros.baselines": \["peers = (.*)"\]', (ROOT / "setup.py").read_text())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [EntryPoint("peers", declared, group)])
+    assert baselines(str(tmp_path)) and all(isinstance(found, Absent) for found in baselines(str(tmp_path)).values())
 
 
 def test_our_methods_name_one_that_cannot_run(monkeypatch):
