@@ -66,7 +66,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
     p.add_argument(
         "--align-on", metavar="FOLDER", help="other labelled images, which fit one constant rotation per method"
     )
-    p.add_argument("--without", action="append", metavar="IMAGE", help="tell the result without this image, too")
+    p.add_argument("--without", action="append", metavar="IMAGE", help="show the results without this image, too")
     p.add_argument("--limit", metavar="N", type=whole(1), help="only the first N images (for a trial)")
     add_thresholds(p)
 

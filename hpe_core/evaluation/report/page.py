@@ -83,9 +83,8 @@ def _images(title: str, results: Results) -> dict[str, Any]:
         [reason, *(s["detection"]["missed_by_reason"].get(reason, 0) for s in summaries.values())]
         for reason in dict.fromkeys(r for s in summaries.values() for r in s["detection"]["missed_by_reason"])
     ]
-    counts = [
-        [name, *(s["detection"][name] for s in summaries.values())] for name in ("true_heads", "matched", "missed")
-    ]
+    shown = {"ground-truth heads": "true_heads", "matched": "matched", "missed": "missed"}
+    counts = [[title, *(s["detection"][key] for s in summaries.values())] for title, key in shown.items()]
     return {
         "name": title,
         "labels": list(measured),
