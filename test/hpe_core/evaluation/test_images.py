@@ -381,7 +381,8 @@ def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
     folder = write_labels(tmp_path / "set", [("a.png", 0, 0, 0, 22, 14, 42, 34)])
     point = EntryPoint("peers", "training.measure.peers:peers", BASELINES)
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == BASELINES else [])
-    monkeypatch.setitem(sys.modules, "training", None)
+    for name in ["training", *(name for name in sys.modules if name.startswith("training."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--peers", str(tmp_path)]
     assert main(arguments) == 2
     assert "--peers is not part of this installation: it is in the source checkout" in capsys.readouterr().err
