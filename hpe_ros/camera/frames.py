@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from hpe_core.errors import HpeError
-from hpe_core.io.sources import Frame, Source, open_source
+from hpe_core.io.frame import Frame, Source
+from hpe_core.io.sources import open_source
 
 RETRY_S = 1.0
 LONGEST_STEP_S = 1.0  # a gap in a file is played no longer than this

@@ -60,7 +60,7 @@ def eval_dataset(args: argparse.Namespace) -> int:
     from hpe_core.evaluation.report.datasets import NAMES, write_files
     from hpe_core.evaluation.report.thresholds import check
     from hpe_core.io.out_folder import OutFolder
-    from hpe_core.pipeline.pipeline import with_method
+    from hpe_core.pipeline import with_method
 
     if args.protocol not in PROTOCOLS:
         raise HpeError(f"unknown protocol '{args.protocol}', known: {', '.join(PROTOCOLS)}")

@@ -16,8 +16,9 @@ from hpe_core.evaluation.images.protocols import COMMANDS, samples_of
 from hpe_core.evaluation.images.sample import Sample, pose_in_camera
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
+from hpe_core.io.frame import Source
 from hpe_core.io.out_folder import OutFolder
-from hpe_core.io.sources import Source, open_source
+from hpe_core.io.sources import open_source
 from hpe_core.pixels.encodings import bgr_from_compressed
 
 KINDS = (*COMMANDS, "images", "video")

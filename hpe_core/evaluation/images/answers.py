@@ -16,7 +16,7 @@ from hpe_core.geometry.lookat import local_from_global
 from hpe_core.types import HeadPose
 
 if TYPE_CHECKING:
-    from hpe_core.pipeline.pipeline import Pipeline
+    from hpe_core.pipeline import Pipeline
 
 MIN_OVERLAP = 0.3  # intersection over union with the labelled face's box
 NOT_FALSE = 0.1  # a face that overlaps anything labelled by this is not a false one

@@ -25,7 +25,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 
 if TYPE_CHECKING:
-    from hpe_core.pipeline.pipeline import Pipeline
+    from hpe_core.pipeline import Pipeline
 
 FIT_SHARE = 0.2
 ALIGNMENT = "all"  # one frame offset for all images

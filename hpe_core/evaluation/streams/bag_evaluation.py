@@ -15,8 +15,8 @@ from hpe_core.evaluation.streams.rows import Rows
 from hpe_core.evaluation.streams.run_model import Progress, run_model
 from hpe_core.evaluation.streams.series import PoseSeries
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.bags import Bag
-from hpe_core.io.sources import BAG_SUFFIXES, is_bag_folder, natural_key
+from hpe_core.io.bags import BAG_SUFFIXES, Bag, is_bag_folder
+from hpe_core.io.files import natural_key
 
 
 @dataclass(frozen=True, kw_only=True)
