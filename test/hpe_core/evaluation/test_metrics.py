@@ -8,6 +8,10 @@ from scipy.stats import chi2
 from hpe_core.evaluation.errors import attention, bootstrap, frame_offset, metrics, stability, uncertainty
 from hpe_core.evaluation.errors.interpolation import interpolate
 from hpe_core.evaluation.errors.time_offset import _cross_correlation
+from hpe_core.evaluation.images import dataset as image_dataset
+from hpe_core.evaluation.images import scores as image_scores
+from hpe_core.evaluation.report import tables
+from hpe_core.evaluation.streams import rows as bag_rows
 from hpe_core.geometry import euler
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 
@@ -98,6 +102,16 @@ def test_frame_offset_is_not_pulled_by_outliers():
     assert metrics.geodesic_deg(found.R, offset) < 0.1
     np.testing.assert_allclose(found.t_m, [0, 0.1, 0], atol=1e-6)
     assert frame_offset.fit(R[:5], t[:5], R_true[:5], t_true[:5]) is None
+
+
+def test_a_metric_with_a_title_stands_in_every_table_and_frames_csv():
+    titled = [metric for metric in metrics.METRICS if metric.title]
+    assert "MAEV (deg)" in [metric.title for metric in titled]
+    for metric in titled:
+        entry = (metric.title, f"{metric.part}.{metric.name}.mean")
+        assert entry in tables.ROWS and entry in tables.COLUMNS
+        for columns in (bag_rows.ROW_COLUMNS, image_scores.COLUMNS, image_dataset.COLUMNS):
+            assert set(metric.columns) <= set(columns)
 
 
 def test_f1_by_hand():

@@ -77,6 +77,13 @@ def test_every_dataset_file_has_the_one_function():
         assert callable(registry.load("hpe_core.evaluation.datasets", name).samples)
 
 
+def test_every_dataset_file_says_how_its_folder_is_known():
+    for name in registry.available("hpe_core.evaluation.datasets"):
+        dataset = registry.load("hpe_core.evaluation.datasets", name).DATASET
+        assert dataset.title and dataset.marks
+        assert {protocol.dataset for protocol in dataset.protocols} <= {dataset.command}
+
+
 def test_three_labels_of_aflw2000_by_hand(tmp_path):
     labels = [(30, 0, 0), (0, -20, 0), (-40, 10, 25)]
     for i, (yaw, pitch, roll) in enumerate(labels):
