@@ -8,7 +8,7 @@ RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/b
 
 .PHONY: demo test lint bench train-smoke clean
 
-demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the truth
+demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the ground truth
 	@$(VENV)/bin/hpe run assets/sample_bag --out hpe_out/demo --overwrite
 	@$(VENV)/bin/hpe eval bag assets/sample_bag --estimate demo=hpe_out/demo/poses:/head_pose --truth /truth/head_pose --out hpe_out/demo/evaluation --overwrite
 	@echo 'results: hpe_out/demo (poses.csv, poses/ bag, overlay.mp4, summary.json)'
