@@ -1,12 +1,12 @@
-"""Latency of this project and of peer pipelines on the same frames in the same run, as ratios.
+"""Latency of this project and of baseline pipelines on the same frames in the same run, as ratios.
 
     python -m bench.latency [--data ../shared/data] [--frames 60] [--threads 1 2] [--no-append]
 
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
 network, both also in INT8, and the fusion with full-frame detection on every frame; by default that is one frame
-in six while all faces are followed, so the mean counts, not the median. Peers: YuNet (OpenCV) at full and at half size,
-then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A peer whose
+in six while all faces are tracked, so means count, not medians. Baselines: YuNet (OpenCV) at full and at half size,
+then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A baseline whose
 weights are absent is left out and named. Rows are appended to bench/results.csv: medians, 95th percentiles and means in
 milliseconds, the ratio of means (rows without a mean: of medians, full-frame detection on every frame). Start-up (a new
 process from before its imports to the first pose) and the memory of that process after 100 frames go to
@@ -124,7 +124,7 @@ class Ours:
 
 class Peer:
     def forget(self):
-        """A peer tracks nothing."""
+        """A baseline tracks nothing."""
 
 
 class YuNetFsa(Peer):
@@ -175,7 +175,7 @@ class Rfb3ddfa(Peer):
 
 
 def pipelines(data, threads):
-    """Name -> pipeline; a peer that cannot run here is named and left out."""
+    """Name -> pipeline; a baseline that cannot run here is named and left out."""
     weights = data / "weights"
     makers = {
         **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},

@@ -15,13 +15,13 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] | None = None,
-    live: bool = False,
+    at_run_time: bool = False,
 ) -> Any:
     """A dataclass field with description and bounds, from which ROS parameters and docs are made.
 
-    live: whether it may change while the model is loaded.
+    at_run_time: whether it may change while the model is loaded.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": choices, "live": live}
+    metadata = {"description": description, "low": low, "high": high, "choices": choices, "at_run_time": at_run_time}
     return field(default=default, metadata=metadata)
 
 
@@ -64,18 +64,18 @@ class EstimatorConfig(Checked):
     )
     score_threshold: float = option(
         0.45,
-        "lowest score of a face in the whole image; a crop, where there is one, must confirm it",
+        "lowest score of a face in full-frame detection; a crop, where there is one, must confirm it",
         0.01,
         0.99,
-        live=True,
+        at_run_time=True,
     )
-    max_faces: int = option(8, "most faces reported in one image", 1, 8, live=True)
+    max_faces: int = option(8, "most faces reported in one image", 1, 8, at_run_time=True)
     detection_interval_s: float = option(
         0.2,
         "seconds between full-frame detections while faces are tracked by their crops; 0: always",
         0.0,
         10.0,
-        live=True,
+        at_run_time=True,
     )
 
 
@@ -83,20 +83,22 @@ class EstimatorConfig(Checked):
 class TrackerConfig(Checked):
     """Ids and filtering; all times are differences of message stamps."""
 
-    new_face_score: float = option(0.8, "lowest score of a new face without a crop network", 0.01, 0.99, live=True)
+    new_face_score: float = option(
+        0.8, "lowest score of a new face without a crop network", 0.01, 0.99, at_run_time=True
+    )
     timeout_s: float = option(
         1.0,
         "a face not seen (where there are crops: not confirmed) for so long loses its id, seconds",
         0.05,
         60.0,
-        live=True,
+        at_run_time=True,
     )
-    filter: bool = option(True, "filter poses over time", live=True)
+    filter: bool = option(True, "filter poses over time", at_run_time=True)
     linear_acceleration_std: float = option(
-        2.0, "filter: process noise, std of head acceleration, m/s^2", 0.01, 100.0, live=True
+        2.0, "filter: process noise, std of head acceleration, m/s^2", 0.01, 100.0, at_run_time=True
     )
     angular_acceleration_std: float = option(
-        15.0, "filter: process noise, std of head angular acceleration, rad/s^2", 0.1, 1000.0, live=True
+        15.0, "filter: process noise, std of head angular acceleration, rad/s^2", 0.1, 1000.0, at_run_time=True
     )
 
 

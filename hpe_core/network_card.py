@@ -18,7 +18,7 @@ FACTOR = (1e-3, 1e3)  # of a calibration
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors on the standard deviations that a network tells, and the correlation of its rotation errors with those
+    """Factors on the standard deviations that a network predicts, and the correlation of its rotation errors with those
     of the whole-image network."""
 
     rotation_std: float = 1.0

@@ -22,9 +22,9 @@ class NodeConfig(Checked):
         2.0, "how long (by image stamps) frames are dropped before the assumed field of view is used", 0.0, 60.0
     )
     max_rate_hz: float = option(
-        0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, live=True
+        0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, at_run_time=True
     )
-    overlay: bool = option(True, "draw `overlay` while somebody subscribes", live=True)
+    overlay: bool = option(True, "draw `overlay` while somebody subscribes", at_run_time=True)
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
     tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
     publish_humans: bool = option(True, "publish REP-155 topics below /humans/faces where hri_msgs is installed")
@@ -36,7 +36,7 @@ class AttentionNodeConfig(Checked):
 
     autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
     targets: tuple[str, ...] = option(
-        ("camera",), "what can be looked at, each `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres"
+        ("camera",), "targets of attention, each `NAME [frame=FRAME] [point=X,Y,Z] [radius=R]`, metres"
     )
     tf_tolerance_s: float = option(
         0.5, "a transform further than this from the stamp of the heads does not count, seconds", 0.0, 60.0

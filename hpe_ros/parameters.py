@@ -41,7 +41,7 @@ def declare(
 ) -> None:
     """Declare every parameter on a node and guard them; `locked()` is true while the node is configured.
 
-    While it is, only options that are `live` can change, and on_change(changes) hears of them before they are set.
+    While it is, only options with `at_run_time` can change, and on_change(changes) hears of them before they are set.
     Raises HpeError, or rclpy's own parameter error, when a value given at start is wrong; both name the parameter.
     """
     known = fields_of(groups)
@@ -59,7 +59,7 @@ def declare(
             return SetParametersResult(successful=False, reason=str(error))
         if not changes or not locked():
             return SetParametersResult(successful=True)
-        fixed = sorted(name for name in changes if not known[name].metadata["live"])
+        fixed = sorted(name for name in changes if not known[name].metadata["at_run_time"])
         if fixed:
             reason = f"{', '.join(fixed)} can only change while the node is unconfigured: clean it up first"
             return SetParametersResult(successful=False, reason=reason)

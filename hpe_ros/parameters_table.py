@@ -15,9 +15,10 @@ _INTRODUCTION = """# Parameters
 
 Written by `python -m hpe_ros.parameters_table` from the configuration dataclasses; a test compares, so change those.
 A wrong type, a value out of range or an unknown name is refused with a reason that names the parameter.
-Parameters marked `live` take effect from the next image on; the others only change while the node is unconfigured.
+Those with a yes under "at run time" can change while the node runs, from the next image on; the others only while it is
+unconfigured.
 """
-_HEAD = "| parameter | type | default | allowed | live | meaning |\n|---|---|---|---|---|---|\n"
+_HEAD = "| parameter | type | default | allowed | at run time | meaning |\n|---|---|---|---|---|---|\n"
 
 
 def page() -> str:
@@ -36,8 +37,8 @@ def _row(f: Field) -> tuple[str, ...]:
         default = default.lower()
     elif isinstance(f.default, tuple):
         kind, default = "list of str", json.dumps(f.default)
-    live = "live" if f.metadata["live"] else ""
-    return f"`{f.name}`", kind, f"`{default}`", _allowed(f), live, _escaped(f.metadata["description"])
+    at_run_time = "yes" if f.metadata["at_run_time"] else ""
+    return f"`{f.name}`", kind, f"`{default}`", _allowed(f), at_run_time, _escaped(f.metadata["description"])
 
 
 def _escaped(text: str) -> str:

@@ -14,24 +14,26 @@ class AttentionConfig(Checked):
     """
 
     enter_deg: float = option(
-        15.0, "looking starts when the head points closer than this to the target", 0.5, 90.0, live=True
+        15.0, "looking starts when the head points closer than this to the target", 0.5, 90.0, at_run_time=True
     )
-    exit_deg: float = option(20.0, "looking goes on while the head points closer than this", 0.5, 90.0, live=True)
+    exit_deg: float = option(
+        20.0, "looking goes on while the head points closer than this", 0.5, 90.0, at_run_time=True
+    )
     min_probability: float = option(
-        0.5, "probability that the angle is so small, needed to count as such", 0.05, 0.99, live=True
+        0.5, "probability that the angle is so small, needed to count as such", 0.05, 0.99, at_run_time=True
     )
     start_dwell_s: float = option(
-        0.3, "so long without interruption until looking has started, seconds", 0.0, 60.0, live=True
+        0.3, "so long without interruption until looking has started, seconds", 0.0, 60.0, at_run_time=True
     )
     stop_dwell_s: float = option(
-        0.3, "so long without interruption until looking has stopped, seconds", 0.0, 60.0, live=True
+        0.3, "so long without interruption until looking has stopped, seconds", 0.0, 60.0, at_run_time=True
     )
-    stale_s: float = option(0.5, "unknown after so long without a usable pose, seconds", 0.01, 60.0, live=True)
+    stale_s: float = option(0.5, "unknown after so long without a usable pose, seconds", 0.01, 60.0, at_run_time=True)
     min_face_px: float = option(
-        48.0, "a face whose box is narrower than this is too small to tell", 0.0, 1000.0, live=True
+        48.0, "a face whose box is narrower than this is too small to tell", 0.0, 1000.0, at_run_time=True
     )
     max_std_deg: float = option(
-        12.0, "a direction less certain than this (1 sigma) is too uncertain", 0.1, 90.0, live=True
+        12.0, "a direction less certain than this (1 sigma) is too uncertain", 0.1, 90.0, at_run_time=True
     )
 
     def __post_init__(self):

@@ -1,1 +1,1 @@
-"""Errors against truth."""
+"""Errors against ground truth."""

@@ -6,7 +6,7 @@ in, and F rows of LABEL; LANDMARKS where they are known; EXACT in renders.
 
 R_local is the head's rotation in the camera turned towards the face, centre_px the projected FACE_CENTRE_M and size_px
 the image length of REFERENCE_LENGTH_M there (hpe_core.geometry.head). weight 0: a face whose label is unknown.
-landmarks_z_m: depth beyond the face centre in the look-at camera; landmarks_visible: 1 seen, 0 hidden, UNKNOWN.
+landmarks_z_m: depth beyond the face centre in the virtual camera; landmarks_visible: 1 seen, 0 hidden, UNKNOWN.
 """
 
 from collections.abc import Mapping

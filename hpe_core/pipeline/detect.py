@@ -9,7 +9,7 @@ import numpy as np
 from hpe_core.candidates import Candidates
 from hpe_core.geometry import so3
 from hpe_core.networks.network import Network, WholeImageDecoder
-from hpe_core.pipeline.follow import same_face
+from hpe_core.pipeline.roi_tracking import same_face
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import SourceImage, letterbox_canvas
 from hpe_core.rotations.fusing import symmetric_root

@@ -12,14 +12,14 @@ from hpe_core.config import EstimatorConfig
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.networks.network import Network, WholeImageDecoder
 from hpe_core.pipeline.detect import Detector
-from hpe_core.pipeline.follow import confirmed_first, each_once, expected_places, followed, seen_again
 from hpe_core.pipeline.poses import faces_from_candidates
 from hpe_core.pipeline.refine import Refiner
+from hpe_core.pipeline.roi_tracking import confirmed_first, each_once, expected_places, seen_again, tracked
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import SourceImage, check_image
 from hpe_core.types import Face
 
-PASSES_OF_NEW = 2  # of the crop of a face that is not followed: the first one puts it right
+PASSES_OF_NEW = 2  # refinement passes over a face that is not tracked yet: the first one centres its crop
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,7 +41,7 @@ class Estimator:
         self._detector, self._config, self._refiner = Detector(network), config, refiner
 
     @property
-    def can_follow(self) -> bool:
+    def can_track(self) -> bool:
         """Whether it makes anything of expected faces."""
         return self._refiner is not None
 
@@ -64,7 +64,7 @@ class Estimator:
         most = self._config.max_faces
         refiner = self._refiner
         expected = expected[:most] if refiner else ()
-        found = _followed(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
+        found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
         if full_frame:
             detected = self._detected(image, most + len(expected))
@@ -110,14 +110,14 @@ def on_image(found: Places, camera: CameraModel) -> np.ndarray:
     return np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)
 
 
-def _followed(refiner, faces, image):
+def _tracked(refiner, faces, image):
     """Candidates of the faces that their crops show again."""
     expected = expected_places(faces, image.camera)
     expected = expected.where(on_image(expected, image.camera))
     with image.watch("refinement"):
         found = refiner.refine(expected, image.source, image.camera)
         kept = image.with_ray(found) & on_image(found, image.camera)
-    return followed(found.where(kept), expected.where(kept))
+    return tracked(found.where(kept), expected.where(kept))
 
 
 def _refined(refiner, places, image, found, passes):

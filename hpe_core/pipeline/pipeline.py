@@ -74,11 +74,15 @@ class Pipeline:
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over another PipelineConfig from the next image on; faces keep their ids.
 
-        Raises HpeError when an option differs that is not `live`: those need another Pipeline.
+        Raises HpeError when an option differs that cannot change at run time: that needs another Pipeline.
         """
         config = with_method(config)
         old, new = self.config.estimator, config.estimator
-        fixed = [f.name for f in fields(new) if not f.metadata["live"] and getattr(old, f.name) != getattr(new, f.name)]
+        fixed = [
+            f.name
+            for f in fields(new)
+            if not f.metadata["at_run_time"] and getattr(old, f.name) != getattr(new, f.name)
+        ]
         if fixed:
             raise HpeError(f"{', '.join(fixed)} cannot change while the model is loaded")
         self.config = config
@@ -92,9 +96,9 @@ class Pipeline:
         of a head for a face. Its track waits for the face, silently, until timeout_s. Where image_rotation is not 0 the
         image is worked on upright; the result is about the image as delivered.
 
-        Faces of the image before are followed from crop to crop (ROI tracking); full-frame detection comes when one of
-        them is lost or detection_interval_s have passed. After so long a pause, or when time stands still, nothing is
-        followed.
+        Faces of the image before are tracked from crop to crop (ROI tracking); full-frame detection runs when one of
+        them is lost or detection_interval_s have passed. After so long a pause, or when time stands still, no face is
+        tracked by its crop.
         """
         delivered, rotation = camera, self.config.estimator.image_rotation
         if rotation:
@@ -102,7 +106,7 @@ class Pipeline:
             image_bgr, camera = upright_image(image_bgr, rotation), self._upright_camera(camera)
         interval_ns = self.config.estimator.detection_interval_s * 1e9
         recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
-        expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_follow else ()
+        expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_track else ()
         lost = not expected or self._tracker.misses_a_face
         due = lost or self._full_frame_ns is None or stamp_ns - self._full_frame_ns >= interval_ns
         estimate = self._estimator.estimate(image_bgr, camera, expected, due)

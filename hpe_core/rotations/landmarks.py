@@ -29,17 +29,17 @@ class LandmarkRotation:
         self._solve = solve
 
     def rotated(self, seen: Candidates, upside_down: np.ndarray, found: Candidates | None) -> Candidates:
-        sure = seen.confirmed  # landmarks of what is no face mean nothing, and take longest
-        if seen.landmarks_m is None or seen.visible is None or sure is None:
+        confirmed = seen.confirmed  # landmarks of what is no face mean nothing, and take longest
+        if seen.landmarks_m is None or seen.visible is None or confirmed is None:
             raise HpeError("a rotation of landmarks needs a crop network with landmarks")
-        if not sure.any():
+        if not confirmed.any():
             return seen
-        turn = np.where(upside_down[sure, None], HALF_TURN, 1.0)
-        R_solved, covariance_solved = self._solve(seen.landmarks_m[sure] * turn[:, None], seen.visible[sure])
+        turn = np.where(upside_down[confirmed, None], HALF_TURN, 1.0)
+        R_solved, covariance_solved = self._solve(seen.landmarks_m[confirmed] * turn[:, None], seen.visible[confirmed])
         R, covariance = seen.R_local.copy(), seen.rotation_covariance.copy()
-        R[sure] = turn[:, :, None] * R_solved
-        # the network's own covariance tells how hard the image is, the landmarks' how well they fix a pose
-        covariance[sure] += turn[:, :, None] * covariance_solved * turn[:, None]
+        R[confirmed] = turn[:, :, None] * R_solved
+        # the network's own covariance measures how hard the image is, the landmarks' how well they fix a pose
+        covariance[confirmed] += turn[:, :, None] * covariance_solved * turn[:, None]
         return replace(seen, R_local=R, rotation_covariance=covariance)
 
     def take_counts(self) -> dict[str, int]:

@@ -28,11 +28,11 @@ class PoseFilters:
         self._P = np.empty((0, 12, 12))
 
     def set_accelerations(self, linear_std: float, angular_std: float) -> None:
-        """Process noise: spread of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
-        spread = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
-        self._Q_pose = np.kron([[1.0, 0.0], [0.0, 0.0]], spread)
-        self._Q_both = np.kron([[0.0, 1.0], [1.0, 0.0]], spread)
-        self._Q_velocity = np.kron([[0.0, 0.0], [0.0, 1.0]], spread)
+        """Process noise: standard deviations of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
+        noise = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
+        self._Q_pose = np.kron([[1.0, 0.0], [0.0, 0.0]], noise)
+        self._Q_both = np.kron([[0.0, 1.0], [1.0, 0.0]], noise)
+        self._Q_velocity = np.kron([[0.0, 0.0], [0.0, 1.0]], noise)
 
     def add(self, pose: HeadPose) -> None:
         """A new last row that starts with a HeadPose."""

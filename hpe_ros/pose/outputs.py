@@ -38,7 +38,7 @@ class PoseOutputs:
         self._humans = HumansOutputs(node, config.tf_prefix) if config.publish_humans and HAS_HRI_MSGS else None
 
     def reconfigure(self, config: NodeConfig) -> None:
-        """Take over the live options of a NodeConfig."""
+        """Take over the options of a NodeConfig that change at run time."""
         self._overlay = config.overlay
 
     def publish(self, result: FrameResult, camera: CameraModel, header: Header) -> None:

@@ -58,7 +58,7 @@ class PoseStream:
         return self._inputs.image_topic
 
     def reconfigure(self, pipeline_config: PipelineConfig, config: NodeConfig) -> None:
-        """Take over the live options, from the next image on."""
+        """Take over the options that change at run time, from the next image on."""
         self._rate.max_hz = config.max_rate_hz
         self._changed = with_method(pipeline_config)
 

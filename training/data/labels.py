@@ -17,7 +17,7 @@ class FaceLandmarks:
     """The 68 landmarks of a face, or of F faces."""
 
     px: np.ndarray  # (..., 68, 2), pixel centres at integers
-    z_m: np.ndarray  # (..., 68) depth beyond the face centre in the look-at camera
+    z_m: np.ndarray  # (..., 68) depth beyond the face centre in the virtual camera
     visible: np.ndarray  # (..., 68) 1, 0 or UNKNOWN
 
     def columns(self) -> dict[str, np.ndarray]:

@@ -85,7 +85,7 @@ class MeanMesh:
         return np.concatenate([flat.simplices, back])
 
     def local_points(self, mesh: np.ndarray, label: FaceLabel) -> tuple[np.ndarray | None, str]:
-        """MediaPipe mesh (468, 3) in pixels -> points (468, 3) in the look-at camera relative to C, metres (size_px =
+        """MediaPipe mesh (468, 3) in pixels -> points (468, 3) in the virtual camera relative to C, metres (size_px =
         0.2 m), and ""; or None and the reason why the mesh cannot belong to the label."""
         metre_per_px = REFERENCE_LENGTH_M / label.size_px
         points = metre_per_px * (mesh - [*label.centre_px, 0])
@@ -101,7 +101,7 @@ class MeanMesh:
         return with_consistent_depth(points, model), ""
 
     def visible(self, points: np.ndarray, R_local: np.ndarray) -> np.ndarray:
-        """Which landmarks (68,) of mesh points (468, 3), metres relative to C in the look-at camera, the head with
+        """Which landmarks (68,) of mesh points (468, 3), metres relative to C in the virtual camera, the head with
         rotation R_local (3, 3) does not cover. Covered: HIDDEN_M behind it, no closer than EDGE_M to its outline; and
         the far jaw of a profile, whose outline is that of the near jaw."""
         p = landmarks68(points)
@@ -124,7 +124,7 @@ class MeanMesh:
 
 
 def with_consistent_depth(points: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """points (468, 3) and the mean mesh in the label's pose `model` (468, 3), both in the look-at camera -> points with
+    """points (468, 3) and the mean mesh in the label's pose `model` (468, 3), both in the virtual camera -> points with
     a depth to which `model` fits best without turning about x or y, and without moving in depth.
 
     The fit does not turn when the weighted cross-covariance M = sum w p m' is symmetric (Kabsch).
@@ -185,7 +185,7 @@ class FaceMesh:
 
 
 def projected(mean: MeanMesh, points: np.ndarray, label: FaceLabel, image_shape) -> FaceLandmarks:
-    """Landmarks of mesh points (468, 3), metres relative to C in the look-at camera. What lies outside the image is of
+    """Landmarks of mesh points (468, 3), metres relative to C in the virtual camera. What lies outside the image is of
     unknown visibility."""
     p = landmarks68(points)
     px = label.centre_px + p[:, :2] * label.size_px / REFERENCE_LENGTH_M

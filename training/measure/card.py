@@ -20,7 +20,7 @@ def card_metrics(
     limit: int = 1000,
     video: bool = True,
 ) -> dict:
-    """dict of the numbers that a model's card carries: one model, no peers."""
+    """dict of the numbers that a model's card carries: one model, no baselines."""
     methods = our_methods([model])
     ((name, method),) = methods.items()
     dev = labelled_images(data / "real_labelled" / DEV)
@@ -35,7 +35,7 @@ def card_metrics(
             "images": len(rows["image"]),
             "found": int(found.sum()),
             "missed": rows["image"][~found].tolist(),
-            "compared": "in the look-at camera",
+            "compared": "in the face-centred virtual camera",
             "euler_mae_deg": [_two(euler[key]) for key in ("yaw", "pitch", "roll", "mean")],
             "euler_mae_failures_counted_deg": _two(euler["mean_failures_as_mean_pose"]),
             "geodesic_mean_deg": _two(regular.summary["rotation"]["geodesic_deg"]["mean"]),

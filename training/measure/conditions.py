@@ -34,7 +34,7 @@ class Condition:
 
 
 def conditions(calibrated=True):
-    """List of Condition, the unchanged images first. calibrated: they have a true camera, which can be told wrong."""
+    """List of Condition, the unchanged images first. calibrated: they have a true camera; a wrong one may be given."""
     out = [
         Condition("as they are"),
         Condition(f"box jitter {100 * JITTER:.0f} %", None, with_jitter),
@@ -117,7 +117,7 @@ def _with_noise(image, sigma, number):
 
 
 def focal_error(factor):
-    """The methods are told a focal length that is wrong by `factor`."""
+    """The methods assume a focal length that is wrong by `factor`."""
 
     def change(image, camera, samples, number):
         K = camera.K.copy()

@@ -1,10 +1,10 @@
-"""Accuracy of our models beside the peers', on everything that is labelled, against the project's targets.
+"""Accuracy of our models beside the baselines', on everything that is labelled, against the project's targets.
 
     python -m training.measure.evaluate --lfw-test DIR --render-test DIR --conditions --video --cost --out DIR
     python -m training.measure.evaluate --model model.onnx --lfw-test DIR --out metrics.json       (for a model card)
 
 A folder gets tables.md, results.json, frames.csv, report.html and targets.md; see docs/evaluation.md. The photographs
-of LFW's test people also fit the one constant rotation per method with which aligned errors are told.
+of LFW's test people also fit the one constant rotation per method with which aligned errors are given.
 """
 
 import argparse
@@ -120,11 +120,11 @@ def main(argv=None):
     p.add_argument("--render-test", help="shard folder of rendered people that training never saw")
     p.add_argument("--shards", nargs="*", default=[], help="further shard folders to measure")
     p.add_argument("--limit", type=int, default=1000, help="images of each shard folder")
-    p.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the peers too")
+    p.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the baselines too")
     p.add_argument("--conditions", action="store_true", help="blur, noise, small faces, off-axis cameras, ...")
     p.add_argument("--condition-limit", type=int, default=200, help="images of the rendered set under each condition")
     p.add_argument("--video", action=argparse.BooleanOptionalAction, default=None, help="jitter and lag on a video")
-    p.add_argument("--cost", action="store_true", help="time for a frame, beside the peers")
+    p.add_argument("--cost", action="store_true", help="time for a frame, beside the baselines")
     p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
     p.add_argument("--out", required=True, help="folder, or FILE.json for a model card")
     args = p.parse_args(argv)

@@ -2,7 +2,7 @@
 
 Every network looks at a square crop of one face and says how the head is turned in the camera of that crop. The faces
 come from the labels (`true landmarks`, the crop that the networks were published with) or from YuNet's boxes. Where a
-label lies in the camera's frame, the crop's rotation is carried there by the exact look-at, unless `as_published`.
+label lies in the camera's frame, the crop's rotation is carried there exactly, unless `as_published`.
 A network whose weights or libraries are not here is an Absent, never left out.
 """
 

@@ -39,7 +39,7 @@ class Measurements:
 
     dev: the labelled photographs without the one near gimbal lock, dev_all: with it; rendered: exact poses; conditions:
     set -> condition -> results; video, cost: of training.measure.video and training.measure.evaluate; ours: names of
-    our methods, the others are peers. What was not measured is empty.
+    our methods, the others are baselines. What was not measured is empty.
     """
 
     ours: tuple
@@ -62,12 +62,12 @@ def targets(m):
             lambda n: euler_mae(m.dev.get(n)),
         ),
         (
-            "the same against the best peer of this run, crops from true landmarks",
+            "the same against the best baseline of this run, crops from ground-truth landmarks",
             f"at most {SHARE_OF_BEST_PEER} x",
             lambda n: against_peers(m.dev, n, m.ours, (LANDMARKS,)),
         ),
         (
-            "the same against the best peer of this run, any source of faces",
+            "the same against the best baseline of this run, any source of faces",
             f"at most {SHARE_OF_BEST_PEER} x",
             lambda n: against_peers(m.dev, n, m.ours),
         ),
@@ -111,7 +111,7 @@ def targets(m):
     rows += [
         (
             "static jitter, head-move video, at equal lag",
-            f"at most {JITTER_SHARE:g} x the best peer",
+            f"at most {JITTER_SHARE:g} x the best baseline",
             lambda n: static_jitter(m.video, n, m.ours),
         ),
         ("all weights together", f"at most {WEIGHTS_MB:g} MB", lambda n: weights(m.cost, n)),
@@ -156,7 +156,7 @@ def euler_mae(result):
 
 
 def against_peers(results, name, ours, sources=None):
-    """Ratio of our Euler MAE to that of the best peer with faces from one of `sources` (None: any), missed faces
+    """Ratio of our Euler MAE to that of the best baseline with faces from one of `sources` (None: any), missed faces
     counted as the mean pose by both."""
     peers = {n: r for n, r in results.items() if n not in ours and _measured(r)}
     if sources:
@@ -237,7 +237,7 @@ def coverage(result, part):
 
 
 def static_jitter(video, name, ours):
-    """Jitter of the published poses against the best peer behind a low-pass filter of the same lag."""
+    """Jitter of the published poses against the best baseline behind a low-pass filter of the same lag."""
     methods = video.get("methods", {})
     mine = methods.get(name, {}).get("jitter_deg_per_axis")
     key = "jitter_at_shared_lag_deg_per_axis"
@@ -257,11 +257,11 @@ def weights(cost, name):
 
 
 def cost(cost, name):
-    """Median processor time for a frame with one face, and the ratio to the fastest peer."""
+    """Median processor time for a frame with one face, and the ratio to the fastest baseline."""
     found, fastest = cost.get("cpu_ms", {}).get(name), cost.get("fastest_peer_cpu_ms")
     if found is None:
         return NOT_MEASURED
-    ratio = "" if fastest is None else f", {found / fastest:.2f} x the fastest peer"
+    ratio = "" if fastest is None else f", {found / fastest:.2f} x the fastest baseline"
     return Got(f"{found:.2f} ms{ratio}", found <= COST_MS)
 
 

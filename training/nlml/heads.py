@@ -92,7 +92,7 @@ def vertex_normals(vertices, faces):
 
 
 def seen(points_m, R, distance_m):
-    """Landmarks (..., M, 3) as the contract has them: look-at camera, metres, origin the face centre, perspective.
+    """Landmarks (..., M, 3) as the contract has them: virtual camera, metres, origin the face centre, perspective.
 
     points_m: (..., M, 3) head frame; R: (..., 3, 3); distance_m: (...,) of the face centre, inf for none of the
     perspective. x and y are pixels relative to the projected face centre in units in which size_px stands for 0.2 m.

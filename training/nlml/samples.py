@@ -124,7 +124,7 @@ def from_images(folder, detector):
     """Samples of a folder with labels.csv (file, yaw_deg, pitch_deg, roll_deg in AFLW2000's order) and its images.
 
     Faces are found by head6dof; an image without one is kept with NaN landmarks, so that it counts as a failure. The
-    labels are taken as those of the look-at camera, as AFLW2000's weak-perspective fits are.
+    labels are taken as those of the virtual camera, as AFLW2000's weak-perspective fits are.
     """
     folder = Path(folder)
     try:

@@ -2,7 +2,7 @@
 
 A source has `identities` (names), `landmarks` (M) and row(i, R): points (Y, P, R, M, 3), visible (Y, P, R, M) in 0..1
 and measured (Y, P, R) bool of identity i at the rotations R (Y, P, R, 3, 3) of the grid. Points are as hpe_core.nlml
-takes them: look-at camera, metres, origin at the face centre.
+takes them: virtual camera, metres, origin at the face centre.
 """
 
 import re

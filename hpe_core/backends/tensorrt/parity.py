@@ -30,7 +30,7 @@ SAMPLED_GROUPS = (1, 3, 8)  # canvases per call, of those that the sampler takes
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences of rows; angles in degrees, centres in input pixels. None: the network tells nothing of the kind.
+    """Differences of rows; angles in degrees, centres in input pixels. None: the network has no such output.
 
     Of a network that scores its rows, those count that the reference scores above SCORE.
     """

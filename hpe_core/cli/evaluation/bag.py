@@ -77,9 +77,9 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
         "--tolerance", metavar="S", type=float, help="farthest a stamp may lie from its frame (half of one)"
     )
     how.add_argument("--apply-offset", action="store_true", help="apply the estimated clock offset, not just report it")
-    how.add_argument("--max-offset", metavar="S", type=float, default=1.0, help="largest clock offset looked for")
+    how.add_argument("--max-offset", metavar="S", type=float, default=1.0, help="largest clock offset that is searched")
     how.add_argument("--calibration-part", metavar="X", type=float, default=0.2, help="share that fits frame offsets")
-    how.add_argument("--target", action="append", metavar="NAME=X,Y,Z", help="looked-at point in the camera frame")
+    how.add_argument("--target", action="append", metavar="NAME=X,Y,Z", help="target point in the camera frame")
     how.add_argument("--looking-angle", metavar="DEG", type=float, default=15.0, help="looks at a target when closer")
     many = p.add_argument_group("many bags")
     many.add_argument("--jobs", metavar="N", type=whole(1, 256), default=1, help="processes for bags and model runs")

@@ -16,7 +16,7 @@ DATASET = Dataset(
             name="aflw2000",
             dataset="aflw2000",
             limits_deg=(99.0, 99.0, 99.0),
-            note="1969 of 2000 images; compared in the look-at camera",
+            note="1969 of 2000 images; compared in the face-centred virtual camera",
         ),
         Protocol(
             name="nlml-window",

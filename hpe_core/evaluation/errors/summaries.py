@@ -50,10 +50,10 @@ class Kind:
         default_factory=lambda: {"rotation": mean_interval, "translation": mean_interval}
     )
     median_interval: Interval | None = None  # of the geodesic error
-    penalised: tuple[Metric, ...] = (GEODESIC, EULER)  # also told with misses penalised
-    bias: bool = False  # whether medians of the signed angle errors are told: one that all methods share is the labels'
+    penalised: tuple[Metric, ...] = (GEODESIC, EULER)  # also given with misses penalised
+    bias: bool = False  # whether medians of the signed angle errors count: one that all methods share is the labels'
     always_positions: bool = False  # whether every ground truth has positions, however few poses were matched
-    left_out: tuple[str, ...] = ()  # metrics that are not told
+    left_out: tuple[str, ...] = ()  # metrics that are not given
 
 
 BAGS = Kind(penalised=(GEODESIC,), always_positions=True)

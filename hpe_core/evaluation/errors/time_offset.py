@@ -34,7 +34,7 @@ def time_offset(
     """TimeOffset of one head's rotations (N, 3, 3) against the true (M, 3, 3), stamps strictly increasing.
 
     Coarse by cross-correlation of the turning speed, which no constant frame offset changes; fine by the shift that
-    leaves the least spread of R_true' R about its mean.
+    leaves the least variance of R_true' R about its mean.
     """
     if min(len(stamp_ns), len(true_stamp_ns)) < 3 * BASELINE:
         return TimeOffset(None, None, "too few poses")
@@ -43,7 +43,7 @@ def time_offset(
     end = min(stamp_ns[-1], true_stamp_ns[-1]) + reach * GRID_NS
     count = min(int((end - start) // GRID_NS) + 1, MAX_GRID)
     if count < 3 * BASELINE:
-        return TimeOffset(None, None, "estimate and truth do not overlap in time")
+        return TimeOffset(None, None, "estimate and ground truth do not overlap in time")
     own, true = _speed(start, count, stamp_ns, R), _speed(start, count, true_stamp_ns, R_true)
     if min(s[s != 0].std() if s.any() else 0.0 for s in (own, true)) < MIN_SPEED_STD_DEG_S:
         return TimeOffset(None, None, "the head hardly turns")
@@ -53,7 +53,7 @@ def time_offset(
     best = int(np.argmax(products))
     correlation = float(products[best])
     if correlation < MIN_CORRELATION:
-        return TimeOffset(None, correlation, "the motions of estimate and truth do not resemble each other")
+        return TimeOffset(None, correlation, "the motions of estimate and ground truth do not correlate")
     offset_s = _refined(shifts[best] * GRID_NS * 1e-9, stamp_ns, R, true_stamp_ns, R_true)
     return TimeOffset(offset_s, correlation)
 
@@ -105,7 +105,7 @@ def _refined(
 def _spread(
     offset_s: float, stamp_ns: np.ndarray, R: np.ndarray, true_stamp_ns: np.ndarray, R_true: np.ndarray
 ) -> float:
-    """Mean squared chordal distance of R_true' R from its mean; the estimate comes `offset_s` after the truth."""
+    """Mean squared chordal distance of R_true' R from its mean, the estimate `offset_s` after the ground truth."""
     at = stamp_ns - round(offset_s * 1e9)
     R_then, _, valid = interpolate(true_stamp_ns, R_true, np.zeros((len(R_true), 3)), at, MAX_GAP_NS)
     if valid.sum() < BASELINE:

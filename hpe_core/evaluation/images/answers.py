@@ -26,7 +26,7 @@ NO_FACE, OTHER_FACES = "no face found", "only other faces found"
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What the method said of one Sample: R (3, 3) comparable with its label, t_m (3,) or None, covariance (6, 6) in
-    the axes of R or None; R None, and a reason, when the face was missed. false: faces where there are none, told with
+    the axes of R or None; R None, and a reason, when the face was missed. false: false positives, given with
     the first Sample of an image; None when the labels cannot say so."""
 
     sample: Sample
@@ -104,6 +104,6 @@ def _in_label_axes(pose: HeadPose, sample: Sample) -> dict[str, Any]:
         R_camera_head = R
         R = local_from_global(R, R @ FACE_CENTRE_M + t_m)[0]
         if covariance is not None:
-            turn = np.kron(np.eye(2), R @ R_camera_head.T)  # to the axes of the look-at camera
+            turn = np.kron(np.eye(2), R @ R_camera_head.T)  # to the axes of the face-centred virtual camera
             covariance = turn @ covariance @ turn.T
     return {"R": R, "t_m": None if sample.t_m is None else t_m, "covariance": covariance}

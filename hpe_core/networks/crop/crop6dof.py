@@ -23,7 +23,7 @@ COLUMNS = {
 # the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0017 to 0.0055
 CONFIRMED_CENTRE_STD_M = 0.0055  # hands, print and backs of heads give more
 DOUBTFUL_CENTRE_STD_M = 0.004  # from here on a face may stand on its head: 5 % of upright faces, all that do
-CLEARLY_SURER = 0.75  # ratio of the uncertainties of the two ways up; lower for a face, but not for one on its side
+CLEARLY_MORE_CERTAIN = 0.75  # ratio of the stds of the two ways up; lower for a face, but not for one on its side
 
 
 class Decoder:
@@ -48,7 +48,7 @@ class Decoder:
         return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return surer_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows))
+        return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows))
 
     def decode(
         self, rows: np.ndarray, score: np.ndarray, camera: CameraModel, rays: np.ndarray, range_m: np.ndarray
@@ -111,12 +111,12 @@ def half_turn_of_rows(columns: dict[str, slice], width: int) -> np.ndarray:
     return sign
 
 
-def surer_way_up(std_m: np.ndarray, upside_down_std_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Masks (N,): whether one of the two ways up confirms a face, clearly more than the other; and whether the surer
-    way is the second. The stds (N,) are the network's own of the face centre, metres.
+def more_certain_way_up(std_m: np.ndarray, upside_down_std_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Masks (N,): whether one of the two ways up confirms a face, clearly more than the other; and whether the more
+    certain way is the second. The stds (N,) are the network's own of the face centre, metres.
     """
     least, other = np.minimum(std_m, upside_down_std_m), np.maximum(std_m, upside_down_std_m)
-    return (least < CONFIRMED_CENTRE_STD_M) & (least < CLEARLY_SURER * other), upside_down_std_m < std_m
+    return (least < CONFIRMED_CENTRE_STD_M) & (least < CLEARLY_MORE_CERTAIN * other), upside_down_std_m < std_m
 
 
 def covariance_from_factor(factor: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def test_local_and_global_are_inverse():
 
 
 def test_local_pose_is_the_pose_in_the_turned_camera():
-    # moving every point of the head into the look-at camera gives R_local and a centre on its axis
+    # moving every point of the head into the virtual camera gives R_local and a centre on its axis
     t = 1.2 * RAYS - ROTATIONS @ FACE_CENTRE_M
     R_local, rays, range_m = local_from_global(ROTATIONS, t + ROTATIONS @ FACE_CENTRE_M)
     turned_centre = (lookat_rotation(rays) @ (t + ROTATIONS @ FACE_CENTRE_M)[..., None])[..., 0]

@@ -19,9 +19,9 @@ from hpe_core.network_card import card_of
 from hpe_core.networks.network import whole_image_network
 from hpe_core.pipeline.detect import merge
 from hpe_core.pipeline.estimator import Estimator
-from hpe_core.pipeline.follow import confirmed_first, each_once, expected_places, same_face
-from hpe_core.pipeline.follow import followed as followed_ones
 from hpe_core.pipeline.poses import faces_from_candidates, pose_covariance, with_systematic_spread
+from hpe_core.pipeline.roi_tracking import confirmed_first, each_once, expected_places, same_face
+from hpe_core.pipeline.roi_tracking import tracked as tracked_ones
 from hpe_core.pixels.canvas import SourceImage
 
 K = [[1100.0, 0, 650], [0, 1090.0, 350], [0, 0, 1]]
@@ -155,7 +155,7 @@ def seen_by_barrel(model_card, found, refiner=None, expected=()):
 
 def test_a_face_in_the_corner_of_a_wide_lens_has_no_pose_and_is_counted(model_card):
     middle, corner = entry(0.9, 300, 240, 60), entry(0.8, 600, 440, 60)
-    for refiner in (None, SureCrops()):
+    for refiner in (None, ConfirmingCrops()):
         faces, beyond_lens = seen_by_barrel(model_card, stacked(middle, corner), refiner)
         assert ([face.score for face in faces], beyond_lens) == ([pytest.approx(0.9)], 1)
         assert seen_by_barrel(model_card, middle, refiner)[1] == 0
@@ -176,7 +176,7 @@ def test_a_face_over_the_border_of_a_wide_lens_has_its_true_place_or_none(from_m
 
 
 def test_a_face_that_its_crop_places_beyond_the_lens_has_no_pose_and_is_counted(model_card):
-    class Beyond(SureCrops):
+    class Beyond(ConfirmingCrops):
         def refine(self, places, source, camera, found=None, passes=1):
             seen = super().refine(places, source, camera, found, passes)
             return replace(seen, centre_px=np.full_like(places.centre_px, np.nan))
@@ -188,7 +188,7 @@ def test_a_face_that_its_crop_places_beyond_the_lens_has_no_pose_and_is_counted(
 def test_a_face_that_is_expected_beyond_the_lens_is_not_looked_for(model_card):
     known = faces_from_candidates(entry(0.9, 300, 240, 60), BARREL)[0]
     away = replace(known, pose=replace(known.pose, t_camera_head_m=np.array([1.0, 0.0, 0.4])))
-    faces, beyond_lens = seen_by_barrel(model_card, entry(0.2, 300, 240, 60), SureCrops(), [away])
+    faces, beyond_lens = seen_by_barrel(model_card, entry(0.2, 300, 240, 60), ConfirmingCrops(), [away])
     assert (faces, beyond_lens) == ([], 0)
 
 
@@ -285,7 +285,7 @@ def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
 BLACK = np.zeros((720, 1280, 3), np.uint8)
 
 
-class SureCrops:
+class ConfirmingCrops:
     """A refiner that confirms a frontal face in every crop, where it was expected, or the one at led_to."""
 
     def __init__(self, led_to=None):
@@ -311,61 +311,61 @@ LEFT = np.array([-0.3, 0.0, 1.2])
 RIGHT = np.array([0.3, 0.0, 1.2])
 
 
-def followed(model_card, seen, expected, scan=True, max_faces=8, led_to=None):
+def tracked(model_card, seen, expected, full_frame=True, max_faces=8, led_to=None):
     """x of the faces, m, and whether the whole image, with faces at `seen`, was searched, when some are expected."""
     found = stacked(*[candidate(PINHOLE, np.eye(3), t, score) for t, score in seen])
     network = FixedNetwork(model_card(), found, np.array([0.25, 0.25]))
-    estimator = Estimator(whole_image_network(network), EstimatorConfig(max_faces=max_faces), SureCrops(led_to))
+    estimator = Estimator(whole_image_network(network), EstimatorConfig(max_faces=max_faces), ConfirmingCrops(led_to))
     known = [faces_from_candidates(candidate(PINHOLE, np.eye(3), t), PINHOLE)[0] for t in expected]
-    estimate = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, scan)
+    estimate = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, full_frame)
     assert ("inference" in estimate.stage_s) == estimate.full_frame
     return [round(float(face.pose.t_camera_head_m[0]), 1) for face in estimate.faces], estimate.full_frame
 
 
-def test_a_followed_face_stays_when_a_clearer_one_comes_and_there_is_room_for_one(model_card):
+def test_a_tracked_face_stays_when_a_clearer_one_comes_and_there_is_room_for_one(model_card):
     seen = [(LEFT, 0.6), (RIGHT, 0.9)]
-    assert followed(model_card, seen, [], max_faces=1) == ([0.3], True)
-    assert followed(model_card, seen, [LEFT], max_faces=1) == ([-0.3], True)
-    assert followed(model_card, seen, [LEFT]) == ([-0.3, 0.3], True)
+    assert tracked(model_card, seen, [], max_faces=1) == ([0.3], True)
+    assert tracked(model_card, seen, [LEFT], max_faces=1) == ([-0.3], True)
+    assert tracked(model_card, seen, [LEFT]) == ([-0.3, 0.3], True)
 
 
-def test_no_more_than_max_faces_are_followed(model_card):
+def test_no_more_than_max_faces_are_tracked(model_card):
     seen = [(LEFT, 0.9), (RIGHT, 0.9)]
-    assert followed(model_card, seen, [LEFT, RIGHT], scan=False) == ([-0.3, 0.3], False)
-    assert followed(model_card, seen, [LEFT, RIGHT], scan=False, max_faces=1) == ([-0.3], False)
+    assert tracked(model_card, seen, [LEFT, RIGHT], full_frame=False) == ([-0.3, 0.3], False)
+    assert tracked(model_card, seen, [LEFT, RIGHT], full_frame=False, max_faces=1) == ([-0.3], False)
 
 
 def test_two_faces_that_came_to_be_one_are_one_and_full_frame_detection_runs(model_card):
-    assert followed(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], scan=False) == ([-0.3], True)
+    assert tracked(model_card, [(LEFT, 0.9)], [LEFT, LEFT + [0.01, 0, 0]], full_frame=False) == ([-0.3], True)
 
 
 def test_of_two_crops_that_lead_to_one_face_the_one_that_was_expected_there_counts():
     between = np.array([-0.28, 0.0, 1.2])
-    refiner = SureCrops(led_to=between + FACE_CENTRE_M)
+    refiner = ConfirmingCrops(led_to=between + FACE_CENTRE_M)
     for order in ((0, 1), (1, 0)):
         hidden, seen = (
             faces_from_candidates(candidate(PINHOLE, np.eye(3), t, score), PINHOLE)[0]
             for t, score in ((np.array([-0.1, 0.0, 1.6]), 0.5), (LEFT, 0.7))
         )
         expected = expected_places([(hidden, seen)[i] for i in order], PINHOLE)
-        found = followed_ones(refiner.refine(expected, SourceImage(BLACK), PINHOLE), expected)
+        found = tracked_ones(refiner.refine(expected, SourceImage(BLACK), PINHOLE), expected)
         np.testing.assert_array_equal(found.score, [0.7])
 
 
 def test_two_candidates_whose_crops_lead_to_one_face_are_one(model_card):
     seen = [(LEFT, 0.9), (RIGHT, 0.6)]
-    assert followed(model_card, seen, []) == ([-0.3, 0.3], True)
-    assert followed(model_card, seen, [], led_to=LEFT) == ([-0.3], True)
-    assert followed(model_card, seen, [LEFT], led_to=LEFT) == ([-0.3], True)
+    assert tracked(model_card, seen, []) == ([-0.3, 0.3], True)
+    assert tracked(model_card, seen, [], led_to=LEFT) == ([-0.3], True)
+    assert tracked(model_card, seen, [LEFT], led_to=LEFT) == ([-0.3], True)
 
 
-def test_a_followed_face_that_the_whole_image_does_not_show_is_given_up(model_card):
-    assert followed(model_card, [(RIGHT, 0.9)], [LEFT, RIGHT]) == ([0.3], True)
+def test_a_tracked_face_that_full_frame_detection_does_not_show_is_given_up(model_card):
+    assert tracked(model_card, [(RIGHT, 0.9)], [LEFT, RIGHT]) == ([0.3], True)
 
 
 def test_a_face_that_should_have_left_the_image_or_is_behind_the_camera_is_not_looked_for(model_card):
     beyond, behind = np.array([2.0, 0.0, 1.2]), np.array([0.3, 0.0, -1.0])
-    assert followed(model_card, [(LEFT, 0.9)], [beyond, behind], scan=False) == ([-0.3], True)
+    assert tracked(model_card, [(LEFT, 0.9)], [beyond, behind], full_frame=False) == ([-0.3], True)
 
 
 def test_pose_covariance_equals_a_monte_carlo_sample():

@@ -113,7 +113,7 @@ def test_at_no_roll_is_a_pose_wrong_and_sure_of_itself(photo, model, roll_deg):
         assert len(faces) == 1
 
 
-def test_a_face_on_its_head_is_followed_with_the_right_pose(photo):
+def test_a_face_on_its_head_is_tracked_with_the_right_pose(photo):
     camera, upside_down = CameraModel.from_hfov(640, 480, 60.0), cv2.rotate(photo, cv2.ROTATE_180)
     (upright,) = pipeline().process(photo, camera, 1).faces
     stream = pipeline()

@@ -178,34 +178,34 @@ class Walk:
         return result, "inference" in result.stage_s
 
 
-def test_a_face_is_followed_by_its_crop_and_full_frame_detection_is_due_after_the_interval():
+def test_a_face_is_tracked_by_its_crop_and_full_frame_detection_is_due_after_the_interval():
     walk = Walk(estimator={"detection_interval_s": 0.12})
     seen = [walk.see(x=2 * i, y=i) for i in range(9)]
-    assert [scanned for _, scanned in seen] == [True, False, False, False, True, False, False, False, True]
+    assert [full_frame for _, full_frame in seen] == [True, False, False, False, True, False, False, False, True]
     assert [[face.face_id for face in result.faces] for result, _ in seen] == [["face_a"]] * 9
     assert all(face.landmarks is not None and face.confirmed for result, _ in seen for face in result.faces)
 
 
 def test_roi_tracking_and_full_frame_detection_give_the_same_pose():
-    followed, detected = Walk(), Walk(estimator={"detection_interval_s": 0.0})
+    tracked, detected = Walk(), Walk(estimator={"detection_interval_s": 0.0})
     for i in range(4):
-        (a,), (result, scanned) = followed.see(x=3 * i)[0].faces, detected.see(x=3 * i)
+        (a,), (result, full_frame) = tracked.see(x=3 * i)[0].faces, detected.see(x=3 * i)
         (b,) = result.faces
-        assert scanned
+        assert full_frame
         assert np.degrees(so3.geodesic_angle(a.pose.R_camera_head, b.pose.R_camera_head)) < 4.0
         np.testing.assert_allclose(a.pose.t_camera_head_m, b.pose.t_camera_head_m, rtol=0.04, atol=0.01)
 
 
-def test_a_followed_face_that_goes_is_missed_at_once_and_found_again_at_once():
+def test_a_tracked_face_that_goes_is_missed_at_once_and_found_again_at_once():
     walk = Walk()
     assert len(walk.see()[0].faces) == 1
     gone = [walk.see(photo=False) for _ in range(2)]
-    assert [(len(result.faces), scanned) for result, scanned in gone] == [(0, True), (0, True)]
-    result, scanned = walk.see()
-    assert ([face.face_id for face in result.faces], scanned) == (["face_a"], True)
+    assert [(len(result.faces), full_frame) for result, full_frame in gone] == [(0, True), (0, True)]
+    result, full_frame = walk.see()
+    assert ([face.face_id for face in result.faces], full_frame) == (["face_a"], True)
 
 
-def test_nothing_is_followed_over_a_pause_or_while_time_stands_still_or_goes_back():
+def test_nothing_is_tracked_over_a_pause_or_while_time_stands_still_or_goes_back():
     walk = Walk()
     walk.see()
     assert not walk.see()[1]

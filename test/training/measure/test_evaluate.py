@@ -53,7 +53,7 @@ def test_off_axis_puts_the_face_at_the_angle_and_its_pixels_with_it(degrees, num
     assert ray[0] * (1 if number == 0 else -1) == pytest.approx(np.sin(np.radians(degrees)), abs=0.01)
     bright = np.argwhere(out[..., 0] > 128).mean(0)[::-1]
     np.testing.assert_allclose(bright, centre, atol=1.5)
-    # a face that is carried around the camera looks the same from its own look-at camera
+    # a face that is carried around the camera looks the same from its own virtual camera
     np.testing.assert_allclose(moved.R, label.R, atol=1e-9)
 
 
@@ -140,7 +140,7 @@ def test_a_peer_sees_the_crop_and_answers_for_the_camera():
     (published,) = peer.variant(as_published=True).answers(image, CAMERA, [label])
     assert np.degrees(so3.geodesic_angle(corrected.R, published.R)) == pytest.approx(np.degrees(np.arctan(0.5)))
     assert np.array_equal(published.R, np.eye(3))
-    # a label in the look-at camera: there the crop is right, and taken as published it is turned by the ray
+    # a label in the virtual camera: there the crop is right, and taken as published it is turned by the ray
     local = Sample("a", None, "", 0, np.eye(3), True, label.box_px)
     (corrected,) = peer.answers(image, CAMERA, [local])
     (published,) = peer.variant(as_published=True).answers(image, CAMERA, [local])
@@ -284,9 +284,9 @@ def test_targets_of_photographs_by_hand():
     assert found["found faces, aflw2000_dev16"] == targets.Got("5 of 6", False)
     mae = found["Euler MAE, aflw2000_dev16 without image02773, own detection"]
     assert mae.text.startswith("2.00 deg") and mae.met  # 6 of yaw, 0, 0
-    ratio = found["the same against the best peer of this run, any source of faces"]
+    ratio = found["the same against the best baseline of this run, any source of faces"]
     assert ratio.text.startswith("0.50 x peer (4.00 deg) (0.50 to 0.50)") and ratio.met
-    assert found["the same against the best peer of this run, crops from true landmarks"].met is None
+    assert found["the same against the best baseline of this run, crops from ground-truth landmarks"].met is None
 
 
 def test_targets_of_conditions_by_hand():

@@ -24,7 +24,7 @@ def expected_places(faces: Sequence[Face], camera: CameraModel) -> Places:
     )
 
 
-def followed(found: Candidates, expected: Places) -> Candidates:
+def tracked(found: Candidates, expected: Places) -> Candidates:
     """The confirmed ones of candidates (N), each face once: that which strayed least from where it was expected (N)."""
     confirmed = np.flatnonzero(confirmed_of(found))
     strayed_px = np.linalg.norm(found.centre_px - expected.centre_px, axis=-1)[confirmed]
