@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,11 +22,11 @@ class Places:
         return len(self.score)
 
     def where(self: Rows, rows: np.ndarray | slice) -> Rows:
-        """The rows that a mask (N,), indices or a slice name."""
-        return self._each(lambda values: values[rows])
-
-    def _each(self: Rows, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
-        return replace(self, **{name: change(values) for name, values in vars(self).items() if values is not None})
+        """The rows that a mask (N,), indices or a slice name; these themselves where a mask leaves none out."""
+        if isinstance(rows, np.ndarray) and rows.dtype == bool and rows.all():
+            return self
+        taken: dict[str, Any] = {name: None if values is None else values[rows] for name, values in vars(self).items()}
+        return type(self)(**taken)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -60,11 +60,15 @@ def mean_of(found: Candidates) -> Candidates:
     the best."""
     weights = found.score**2
     weights /= weights.sum()
-    mean = {name: np.tensordot(weights, value, 1)[None] for name, value in vars(found).items() if value is not None}
-    root = np.tensordot(weights, symmetric_root(found.rotation_covariance), 1)
-    changes = {
+
+    def mean(values):
+        return (weights @ values.reshape(len(weights), -1)).reshape(1, *values.shape[1:])
+
+    root = mean(symmetric_root(found.rotation_covariance))
+    others = {name: mean(values) for name, values in vars(found).items() if values is not None}
+    own = {
         "score": found.score[:1],
         "R_local": so3.mean_rotation(found.R_local, weights)[None],
-        "rotation_covariance": (root @ root)[None],
+        "rotation_covariance": root @ root,
     }
-    return replace(found, **(mean | changes))
+    return replace(found, **(others | own))

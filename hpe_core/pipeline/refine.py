@@ -60,12 +60,14 @@ class Refiner:
         rays = camera.rays(places.centre_px)
         range_m = range_from_size(camera, rays, places.size_px)
         rows = self._rows(source, camera, rays, range_m, mirrored)
-        confirmed, upside_down = decoder.confirmed(rows), np.zeros(len(rows), bool)
+        upside_down = np.zeros(len(rows), bool)
         doubtful = np.flatnonzero(decoder.doubtful(rows))
-        if len(doubtful):
-            turned = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)
-            confirmed[doubtful], upside_down[doubtful] = decoder.better_way_up(rows[doubtful], turned)
-            rows[upside_down] = turned[upside_down[doubtful]]
+        if not len(doubtful):
+            return decoder.decode(rows, places.score, camera, rays, range_m), upside_down
+        confirmed = decoder.confirmed(rows)
+        turned = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)
+        confirmed[doubtful], upside_down[doubtful] = decoder.better_way_up(rows[doubtful], turned)
+        rows[upside_down] = turned[upside_down[doubtful]]
         return replace(decoder.decode(rows, places.score, camera, rays, range_m), confirmed=confirmed), upside_down
 
     def _rows(self, source, camera, rays, range_m, mirrored, upside_down=False):
