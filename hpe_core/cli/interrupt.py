@@ -6,7 +6,8 @@ from types import FrameType
 
 class Interrupt:
     """Turns the first SIGINT, SIGTERM or SIGHUP into a flag, so that files can be finished; the second one acts as
-    usual. A SIGHUP that is ignored, as under nohup, stays ignored."""
+    usual. A SIGHUP that is ignored, as under nohup, stays ignored; SIGINT does not, though a shell ignores it for what it
+    starts in the background: there `kill -INT` is meant."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -14,7 +15,8 @@ class Interrupt:
         self.requested = False
 
     def __enter__(self) -> "Interrupt":
-        handled = [number for number in self.SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        handled = [number for number in self.SIGNALS if not (nohup and number == signal.SIGHUP)]
         self._before = {number: signal.signal(number, self._on_signal) for number in handled}
         return self
 
