@@ -29,7 +29,7 @@ def option(
 class Checked:
     """Checks type, range and choices of every field that was made by `option`."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for f in fields(self):
             if f.metadata:
                 object.__setattr__(self, f.name, _checked_value(f, getattr(self, f.name)))

@@ -27,7 +27,7 @@ class Backend(Protocol):
     input_shape: tuple[int | str, int, int, int]
     sha256: str
     version: str
-    choice: str
+    choice: str = ""
 
     def run(self, array: np.ndarray) -> np.ndarray:
         """First output as float32 for one array of `input_shape`, of any length where its first axis is a name, if need

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.face_id import FaceId
 from hpe_core.geometry import euler, frames, so3
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import lookat_rotation
@@ -26,7 +27,7 @@ class HeadPose:
     t_camera_head_m: np.ndarray
     covariance: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if np.shape(self.R_camera_head) != (3, 3):
             raise HpeError(f"head rotation must be a 3x3 matrix, got shape {np.shape(self.R_camera_head)}")
         R = np.array(self.R_camera_head, float)
@@ -99,7 +100,7 @@ class Face:
     pose: HeadPose
     score: float
     box_px: np.ndarray
-    face_id: str | None = None
+    face_id: FaceId | None = None
     landmarks: Landmarks | None = None
     confirmed: bool | None = None
 

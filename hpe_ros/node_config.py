@@ -47,7 +47,7 @@ class AttentionNodeConfig(Checked):
     publish_tf: bool = option(True, "publish focus_<id> on /tf")
     tf_prefix: str = option("", "put before the TF names, as in the pose node")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         parse_targets(self.targets)
 

@@ -36,7 +36,7 @@ class AttentionConfig(Checked):
         12.0, "a direction less certain than this (1 sigma) is too uncertain", 0.1, 90.0, at_run_time=True
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.exit_deg < self.enter_deg:
             raise HpeError(f"exit_deg must not be below enter_deg, got {self.exit_deg:g} and {self.enter_deg:g}")

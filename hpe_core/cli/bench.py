@@ -8,7 +8,6 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import hpe_core
 from hpe_core.cli.arguments import number, whole
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import check_new_file, new_file
+from hpe_core.io.text import utc_now
 
 DESCRIPTION = """\
 Measures the shipped networks on every inference backend that works on this machine, compares their poses with
@@ -52,7 +52,7 @@ def _bench(args):
     report = {
         "format": FORMAT,
         "hpe": hpe_core.__version__,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": utc_now(),
         "hardware": hardware(),
         "versions": versions(),
         "threads": args.threads,
@@ -75,6 +75,7 @@ def _bench(args):
 def networks(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
     """Rows (dicts): model, backend, batch and what was found, or why it could not be."""
     from hpe_core import backends, catalogue, registry
+    from hpe_core.backends import tensorrt
     from hpe_core.backends.tensorrt import parity
 
     for model in catalogue.networks():
@@ -86,8 +87,8 @@ def networks(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
                 start = time.perf_counter()
                 backend = backends.create(name, path, threads, lambda text: print(f"  {text}", flush=True))
                 row["load_s"] = round(time.perf_counter() - start, 2)
-                row["precision"] = backend.key.precision if hasattr(backend, "key") else None
-                if hasattr(backend, "sampler_entries"):
+                row["precision"] = backend.key.precision if isinstance(backend, tensorrt.Backend) else None
+                if isinstance(backend, tensorrt.Backend):
                     row["preprocessing"] = [entry.parity for entry in backend.sampler_entries]
                 row["parity"] = parity.measure(reference.run, backend.run, reference.card).as_dict()
                 images = parity.inputs(reference.card)[-1]

@@ -9,10 +9,10 @@ from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_OK, escaped, print_error
 from hpe_core.errors import HpeError
 
 if TYPE_CHECKING:  # inference is loaded when the command runs
-    from hpe_core.backends.onnxruntime import Backend
+    from hpe_core.inference import Backend
 
 
-def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
+def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `models` under an argparse subparsers object."""
     models = subparsers.add_parser("models", help="list the models and their cards")
     models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")

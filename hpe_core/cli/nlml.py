@@ -148,9 +148,9 @@ def _infer(args: argparse.Namespace) -> int:
         raise HpeError(f"'visible' in {args.landmarks} must be numbers (N, {model.landmarks})")
     with np.errstate(all="ignore"):  # landmarks beyond all sense do not converge, and are counted
         found = infer(model, arrays["points"], arrays.get("visible"))
-    angles = euler.aflw2000.from_matrix(found.R_local)
+    angles_deg = euler.aflw2000.from_matrix(found.R_local).stacked()
     std = np.degrees(np.sqrt(np.trace(found.covariance_rad2, axis1=1, axis2=2) / 3.0))
-    columns = (angles.yaw, angles.pitch, angles.roll, std, found.residual)
+    columns = (*angles_deg.T, std, found.residual)
     with contextlib.ExitStack() as stack:
         target = sys.stdout
         if args.out:

@@ -32,7 +32,7 @@ class CameraModel:
     assumed: bool = False
     max_radius: float = field(init=False, repr=False)  # tan of the angle off the axis where the distortion turns back
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         K, D = np.array(self.K, float), np.array(self.D, float).ravel()
         if self.width < 1 or self.height < 1:
             raise HpeError(f"camera image size must be positive, got {self.width}x{self.height}")

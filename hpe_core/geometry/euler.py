@@ -18,6 +18,10 @@ class EulerDeg:
     pitch: np.ndarray | float
     roll: np.ndarray | float
 
+    def stacked(self) -> np.ndarray:
+        """(..., 3) degrees: yaw, pitch, roll."""
+        return np.stack([self.yaw, self.pitch, self.roll], -1)
+
 
 def axis_turn(axis: int, angle_rad: ArrayLike) -> np.ndarray:
     """Rotation matrices (..., 3, 3) about coordinate axis 0, 1 or 2 by angles (...,) rad."""

@@ -62,21 +62,39 @@ def _numbers(values: dict[str, Any], key: str, where: str) -> np.ndarray:
 class RegionOfInterest(Protocol):
     """sensor_msgs/RegionOfInterest."""
 
-    x_offset: int
-    y_offset: int
-    width: int
-    height: int
+    @property
+    def x_offset(self) -> int: ...
+
+    @property
+    def y_offset(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
 
 
 class CameraInfo(Protocol):
     """sensor_msgs/CameraInfo of rosbags or rclpy; k, d and p are read by name, see `_field`."""
 
-    width: int
-    height: int
-    distortion_model: str
-    binning_x: int
-    binning_y: int
-    roi: RegionOfInterest
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def distortion_model(self) -> str: ...
+
+    @property
+    def binning_x(self) -> int: ...
+
+    @property
+    def binning_y(self) -> int: ...
+
+    @property
+    def roi(self) -> RegionOfInterest: ...
 
 
 def camera_from_message(message: CameraInfo, rectified: bool = False) -> CameraModel:

@@ -51,7 +51,7 @@ class Model:
     card: dict = field(default_factory=dict)
     folded: np.ndarray = field(init=False, repr=False)  # (K, (1 + identities) P): one product per evaluation
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, shape in _NUMBERS.items():
             value = np.array(stored_array({name: getattr(self, name)}, name, shape), float)
             if not np.all(np.isfinite(value)):

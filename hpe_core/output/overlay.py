@@ -45,8 +45,9 @@ def _draw_face(canvas: np.ndarray, camera: CameraModel, face: Face, box_px: np.n
     limit = 4.0 * max(canvas.shape[:2])  # a face at the edge may reach far outside
     x0, y0, x1, y1 = (int(v) for v in np.clip(np.round(box_px), -limit, limit))
     cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
-    if face.landmarks is not None:
-        _draw_landmarks(canvas, camera.project(face.landmarks_camera_m), face.landmarks.visible, limit, thick)
+    points_camera_m = face.landmarks_camera_m
+    if face.landmarks is not None and points_camera_m is not None:
+        _draw_landmarks(canvas, camera.project(points_camera_m), face.landmarks.visible, limit, thick)
     origin = face.pose.t_camera_head_m
     for axis, axis_colour in _HEAD_AXES:
         ends = np.stack([origin, origin + AXIS_LENGTH_M * face.pose.R_camera_head @ axis])

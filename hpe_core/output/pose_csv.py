@@ -38,10 +38,9 @@ class PoseCsv:
         if not result.faces:
             self._rows.writerow([*start, *_NO_FACE, ""])
         for face in result.faces:
-            angles = face.pose.euler_aflw2000
             numbers = [
                 _text(face.score, 4),
-                *(_text(angle, 4) for angle in (angles.yaw, angles.pitch, angles.roll)),
+                *(_text(angle, 4) for angle in face.pose.euler_aflw2000.stacked()),
                 *(_text(value, 7) for value in face.pose.quat_camera_face),
                 *(_text(value, 5) for value in face.pose.t_camera_head_m),
                 *(_text(value, 2) for value in face.box_px),

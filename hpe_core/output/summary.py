@@ -34,7 +34,7 @@ class Summary:
         self.frames += 1
         self.frames_with_faces += bool(result.faces)
         self.counts.update(result.counts)
-        self.faces.update(face.face_id for face in result.faces)
+        self.faces.update(face.face_id or "no id" for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
             self._stage_s[name].add(seconds)
 

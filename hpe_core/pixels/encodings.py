@@ -3,6 +3,8 @@
 Encoding names: sensor_msgs/image_encodings.hpp. Colour codes and 16 to 8 bit scaling are those of cv_bridge.
 """
 
+from array import array
+
 import cv2
 import numpy as np
 
@@ -48,7 +50,12 @@ def check_encoding(encoding: str) -> None:
 
 
 def bgr_from_raw(
-    data: bytes | np.ndarray, height: int, width: int, encoding: str, step: int, is_bigendian: bool | int = False
+    data: bytes | array | np.ndarray,
+    height: int,
+    width: int,
+    encoding: str,
+    step: int,
+    is_bigendian: bool | int = False,
 ) -> np.ndarray:
     """(height, width, 3) uint8 BGR from the fields of sensor_msgs/Image. The result owns its memory.
 
@@ -86,7 +93,7 @@ def bgr_from_raw(
     return pixels.copy() if code is None else cv2.cvtColor(pixels, code)
 
 
-def bgr_from_compressed(data: bytes | np.ndarray) -> np.ndarray:
+def bgr_from_compressed(data: bytes | array | np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 BGR from the bytes (or a uint8 array of them) of a file in one of image_header.FORMATS.
 
     Raises HpeError when the data is empty, cut off, not an image or one of more than MAX_PIXELS.

@@ -50,4 +50,6 @@ def roll_of(R_local: np.ndarray) -> np.ndarray:
 
 def _local(pose: HeadPose) -> tuple[np.ndarray, np.ndarray, float]:
     """R_local (3, 3), unit ray (3,) and range in metres of the face's centre."""
-    return local_from_global(pose.R_camera_head, pose.t_camera_head_m + pose.R_camera_head @ FACE_CENTRE_M)
+    centre = pose.t_camera_head_m + pose.R_camera_head @ FACE_CENTRE_M
+    R_local, ray, range_m = local_from_global(pose.R_camera_head, centre)
+    return R_local, ray, float(range_m)

@@ -6,7 +6,7 @@ import numpy as np
 
 from hpe_core.nlml.infer import infer
 from hpe_core.nlml.landmarks import LEAST_SEEN
-from hpe_core.nlml.model import load, shipped
+from hpe_core.nlml.model import Model, load, shipped
 
 LEAST_VISIBLE = 0.1  # a hidden landmark of a network is a guess, but not nothing
 UNKNOWN_STD_RAD = np.radians(30.0)
@@ -19,7 +19,7 @@ class NlmlSolver:
     degrees per axis; `take_counts` tells how often that was.
     """
 
-    def __init__(self, model=None):
+    def __init__(self, model: Model | None = None):
         self.model = load(shipped()) if model is None else model
         self._clear()
 

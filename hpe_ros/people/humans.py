@@ -45,10 +45,11 @@ def region(face: Face, camera: CameraModel, header: Header) -> "NormalizedRegion
 
 def landmarks(face: Face, camera: CameraModel, header: Header) -> "FacialLandmarks":
     """FacialLandmarks of a Face that has landmarks; visibility is the confidence, 0 for the pupils."""
-    assert face.landmarks is not None
+    points_camera_m = face.landmarks_camera_m
+    assert face.landmarks is not None and points_camera_m is not None
     points, confidence = np.zeros((POINTS, 2)), np.zeros(POINTS)
     visible = face.landmarks.visible
-    points[: len(visible)] = camera.project(face.landmarks_camera_m) / (camera.width, camera.height)
+    points[: len(visible)] = camera.project(points_camera_m) / (camera.width, camera.height)
     confidence[: len(visible)] = visible
     made = [
         NormalizedPointOfInterest2D(x=x, y=y, c=c)

@@ -79,6 +79,6 @@ class CameraBook:
 
 
 def _mismatch(info: _Info, frame_id: str, width: int, height: int) -> str:
-    if info.frame_id == frame_id:
+    if info.camera is not None and info.frame_id == frame_id:
         return size_mismatch("camera_info", info.camera, width, height)
     return f"camera_info has frame_id '{info.frame_id}' but the image has '{frame_id}'"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hpe_core import inference
 from hpe_core.backends import onnxruntime
 from hpe_core.backends.tensorrt import builder, gpu, make, memory, network_file, parity, sampler
 from hpe_core.backends.tensorrt.gpu import Gpu
@@ -37,7 +38,7 @@ def unavailable() -> str | None:
     return gpu.find()[1] or memory.unavailable()
 
 
-class Backend:
+class Backend(inference.Backend):
     """One engine. precision: fp16 (default), fp32, or int8 for a model with Q/DQ; folder: of the engine cache.
 
     max_batch: most images per call of the engine; by default 16 for a model that takes any number, else 1.
@@ -169,7 +170,7 @@ class Backend:
             self._sampling.close()
         self._runner.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "_runner"):  # else loading failed
             with contextlib.suppress(Exception):  # the interpreter may be on its way out
                 self.close()

@@ -44,7 +44,7 @@ class Sampler:
     max_batch: int  # canvases per call
     sub_pixels: int  # SUB_PIXELS, or 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         known = self.rule in RULES and self.sub_pixels in (1, SUB_PIXELS)
         if not known or min(self.width, self.height) < 2 or not 1 <= self.max_batch <= MAX_CROPS:
             raise HpeError(f"no such sampler: {asdict(self)}")

@@ -54,7 +54,7 @@ def convert(
             folder = stack.enter_context(OutFolder(out, "convert", None, overwrite, sources))
             counts, losses = _convert_samples(samples, kind, folder, camera, hfov_deg, limit), Counter[str]()
         else:
-            frames = stack.enter_context(open_source(source))
+            frames = stack.enter_context(open_source(str(source)))
             if frames.kind not in ("images", "video"):
                 raise HpeError(f"{source} is neither images nor a video")
             read = [*sources, *frames.files]

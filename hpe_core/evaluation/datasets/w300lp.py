@@ -39,8 +39,7 @@ def usable(samples: Iterable[Sample]) -> tuple[list[str], int]:
     """Names of the Samples whose three angles lie within 99 degrees, and how many lie outside."""
     kept, outside = [], 0
     for sample in samples:
-        angles = sample.angles
-        if np.max(np.abs([angles.yaw, angles.pitch, angles.roll])) <= MAX_ANGLE_DEG:
+        if np.max(np.abs(sample.angles.stacked())) <= MAX_ANGLE_DEG:
             kept.append(sample.name)
         else:
             outside += 1

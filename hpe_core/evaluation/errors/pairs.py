@@ -64,5 +64,4 @@ def face_size_px(camera: CameraModel | None, R: np.ndarray, t_m: np.ndarray) -> 
 
 def aflw2000_angles_deg(R: np.ndarray) -> np.ndarray:
     """Yaw, pitch, roll (N, 3) in the AFLW2000 convention."""
-    angles = euler.aflw2000.from_matrix(R)
-    return np.stack([angles.yaw, angles.pitch, angles.roll], -1)
+    return euler.aflw2000.from_matrix(R).stacked()

@@ -63,7 +63,7 @@ def assigned(
             if shares[row, column] >= MIN_OVERLAP:
                 found[with_box[row]] = int(column)
     for i, sample in enumerate(samples):
-        if sample.box_px is None:
+        if sample.box_px is None and sample.t_m is not None:
             point = camera.project(sample.t_m)
             around = np.all((boxes_px[:, :2] <= point) & (point <= boxes_px[:, 2:]), -1)
             distance = np.linalg.norm(0.5 * (boxes_px[:, :2] + boxes_px[:, 2:]) - point, axis=-1)

@@ -24,7 +24,7 @@ class Protocol:
         """Why a Sample does not count, or None."""
         if self.test_sequences and sample.sequence not in self.test_sequences:
             return "sequence is not in the test part"
-        angles = np.abs([sample.angles.yaw, sample.angles.pitch, sample.angles.roll])
+        angles = np.abs(sample.angles.stacked())
         if self.limits_deg is not None and np.any(angles > self.limits_deg):
             return "label outside +-{:g}/{:g}/{:g} degrees of yaw, pitch, roll".format(*self.limits_deg)
         return None

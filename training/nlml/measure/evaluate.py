@@ -66,8 +66,7 @@ def model_scores(model, samples, window="all"):
 
 def angles_of(R):
     """(N, 3) yaw, pitch, roll in degrees in AFLW2000's order."""
-    angles = euler.aflw2000.from_matrix(R)
-    return np.stack([angles.yaw, angles.pitch, angles.roll], -1)
+    return euler.aflw2000.from_matrix(R).stacked()
 
 
 def line(name, result):
