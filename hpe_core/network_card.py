@@ -9,6 +9,7 @@ from typing import Any
 
 from hpe_core.errors import HpeError
 
+CARD_KEY = "hpe_model_card"  # of the metadata of an ONNX file
 WHOLE_IMAGE, CROP = "whole image", "crop"
 PRECISIONS = ("fp32", "int8")
 MOST_COLUMNS, MOST_PIXELS = 10_000, 4096

@@ -8,9 +8,7 @@ import numpy as np
 
 from hpe_core import catalogue, inference
 from hpe_core.errors import HpeError
-from hpe_core.network_card import CROP, card_of, parsed
-
-CARD_KEY = "hpe_model_card"
+from hpe_core.network_card import CARD_KEY, CROP, card_of, parsed
 
 
 def unavailable() -> str | None:
@@ -81,9 +79,7 @@ class Backend(inference.Backend):
             raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")
         text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
-            raise HpeError(
-                f"{model_path} carries no '{CARD_KEY}' metadata: it was not exported by training.deploy.export"
-            )
+            raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it is no network of this project")
         inputs = self._session.get_inputs()
         if [one.type for one in inputs] != ["tensor(uint8)"]:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "nothing"

@@ -17,8 +17,8 @@ import onnx
 import torch
 
 from hpe_core import registry
-from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.backends.tensorrt import onnx_graph
+from hpe_core.network_card import CARD_KEY
 from training.deploy.model_file import with_half_storage
 
 OPSET = 17

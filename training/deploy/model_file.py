@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
-from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.backends.tensorrt.onnx_graph import STORED, copy_of, half_tensor, replace_nodes
+from hpe_core.network_card import CARD_KEY
 
 HALF_STORED_FROM = 256  # elements
 

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.errors import HpeError
+from hpe_core.network_card import CARD_KEY
 from hpe_core.nlml import angles as euler
 from hpe_core.nlml.bases import CURVES
 from training.nlml import curves as curve_fits

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpe_core import catalogue
-from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.errors import HpeError
-from hpe_core.network_card import NetworkCard, card_of, parsed
+from hpe_core.network_card import CARD_KEY, NetworkCard, card_of, parsed
 
 MODEL_GRAPH, MODEL_METADATA = 7, 14
 GRAPH_INPUT = 11

@@ -8,9 +8,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from hpe_core.backends.onnxruntime import CARD_KEY
 from hpe_core.errors import HpeError
-from hpe_core.network_card import parsed
+from hpe_core.network_card import CARD_KEY, parsed
 
 HALF_MAX = 65504.0
 STORED = "_stored"  # ends the name of a weight that the file holds as float16 and casts to float32
