@@ -73,11 +73,9 @@ setup(
             "camera_node = hpe_ros.nodes.camera_node:main",
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
-        "hpe_ros.nlml_tools": [
-            f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")
-        ],
+        "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],
         # `hpe eval images --peers` looks it up; in a wheel it leads nowhere, and it says so
-        "hpe_ros.baselines": ["peers = training.measure.peers:peers"],
+        "hpe.baselines": ["peers = training.measure.peers:peers"],
     },
     zip_safe=False,
 )

@@ -1,13 +1,14 @@
 """`hpe nlml build|fit|train|infer|evaluate`: parsing, and infer; the others are entry points."""
 
 import argparse
+import functools
 from collections.abc import Callable
 
+from hpe_core.cli import checkout
 from hpe_core.cli.arguments import whole
 from hpe_core.errors import HpeError
 
-TOOLS = "hpe_ros.nlml_tools"  # group of entry points, functions (parsed arguments) -> exit code
-INSTALL = "pip install -e '.[train]'"
+TOOLS = "hpe.nlml_tools"  # group of entry points, functions (parsed arguments) -> exit code
 
 DESCRIPTION = """\
 NLML: head pose from landmarks by a tensor manifold (docs/nlml.md). From 3D heads to a model in three commands:
@@ -105,24 +106,7 @@ def _settings(parser: argparse.ArgumentParser) -> None:
 
 def _tool(name: str) -> Callable[[argparse.Namespace], int]:
     """The entry point of that name, looked up and imported when it is called."""
-
-    def call(args: argparse.Namespace) -> int:
-        from importlib.metadata import entry_points
-
-        found = next(iter(entry_points(group=TOOLS, name=name)), None)
-        outside = f"hpe nlml {name} is not part of this installation: it is in the source checkout; run there {INSTALL}"
-        if found is None:
-            raise HpeError(outside)
-        try:
-            tool = found.load()
-            return tool(args)
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-            if missing.split(".")[0] == found.module.split(".")[0]:
-                raise HpeError(outside) from error
-            raise HpeError(f"hpe nlml {name} needs {missing}: in the source checkout, {INSTALL}") from error
-
-    return call
+    return functools.partial(checkout.call, TOOLS, name, f"hpe nlml {name}")
 
 
 def _infer(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpe_core.cli import checkout
 from hpe_core.cli.arguments import hfov_deg, whole
 from hpe_core.cli.evaluation.shared import (
     add_output,
@@ -18,7 +19,6 @@ from hpe_core.cli.evaluation.shared import (
     thresholds_of,
 )
 from hpe_core.cli.progress import Progress
-from hpe_core.errors import HpeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ Every labelled face is found or missed for a stated reason, by every method; a m
 absent. results.json, frames.csv (a row per method and face), tables.md and report.html are written.
 
 Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
-BASELINES = "hpe_ros.baselines"  # group of entry points: function (folder of weights) -> dict of methods
+BASELINES = "hpe.baselines"  # group of entry points: function (folder of weights) -> dict of methods
 WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps it
 
 
@@ -113,17 +113,7 @@ def eval_images(args: argparse.Namespace) -> int:
 
 def baselines(weights: str) -> dict[str, Method | Absent]:
     """dict name -> method or Absent of other people's networks, which only a checkout can run."""
-    from importlib.metadata import entry_points
-
-    found = next(iter(entry_points(group=BASELINES)), None)
-    outside = "--peers is not part of this installation: it is in the source checkout; run there pip install -e ."
-    if found is None:
-        raise HpeError(outside)
-    try:
-        methods_of = found.load()
-    except ModuleNotFoundError as error:
-        raise HpeError(outside) from error
-    return methods_of(weights)
+    return checkout.call(BASELINES, "peers", "--peers", weights)
 
 
 def print_tables(tables: Mapping[str, Results], checks: Sequence[Check] = ()) -> None:

@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import cv2
@@ -377,10 +376,9 @@ def test_the_command_without_peers_loads_neither_torch_nor_training():
     assert done.stdout.strip() == "[]"
 
 
-def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
+def test_peers_need_a_checkout(tmp_path, monkeypatch, entry_point, capsys):
     folder = write_labels(tmp_path / "set", [("a.png", 0, 0, 0, 22, 14, 42, 34)])
-    point = EntryPoint("peers", "training.measure.peers:peers", BASELINES)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == BASELINES else [])
+    entry_point(BASELINES, "peers = training.measure.peers:peers")
     for name in ["training", *(name for name in sys.modules if name.startswith("training."))]:
         monkeypatch.setitem(sys.modules, name, None)
     arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--peers", str(tmp_path)]
@@ -388,11 +386,10 @@ def test_peers_need_a_checkout(tmp_path, monkeypatch, capsys):
     assert "--peers is not part of this installation: it is in the source checkout" in capsys.readouterr().err
 
 
-def test_peers_come_from_the_checkout(tmp_path, monkeypatch):
+def test_peers_come_from_the_checkout(tmp_path, entry_point):
     pytest.importorskip("training.measure.peers")
-    (declared,) = re.findall(r'"hpe_ros.baselines": \["peers = (.*)"\]', (ROOT / "setup.py").read_text())
-    point = EntryPoint("peers", declared, BASELINES)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == BASELINES else [])
+    (declared,) = re.findall(r'"hpe\.baselines": \["peers = (.*)"\]', (ROOT / "setup.py").read_text())
+    entry_point(BASELINES, f"peers = {declared}")
     assert baselines(str(tmp_path)) and all(isinstance(found, Absent) for found in baselines(str(tmp_path)).values())
 
 
