@@ -4,6 +4,8 @@ import argparse
 import functools
 from pathlib import Path
 
+from hpe_core.cli.progress import StatusLine
+from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_OK
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\
@@ -58,7 +60,7 @@ def _build(args):
         trt = builder.load()
         for capability in args.compute_capability:
             _build_ahead(trt, store, model_path, capability, args)
-        return 0
+        return EXIT_OK
     from hpe_core.backends.tensorrt import backend as tensorrt
 
     reason = tensorrt.unavailable()
@@ -66,12 +68,12 @@ def _build(args):
         raise HpeError(
             f"no engine can be built for this machine: {reason}; --compute-capability builds for another (tensorrt_rtx)"
         )
-    with _Progress() as progress:
+    with StatusLine() as progress:
         backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
     print(f"{backend.key.stem}: {_types_text(backend.facts)}, {_parity_text(backend.parity)}")
     for entry in backend.sampler_entries:
         print(_line(entry))
-    return 0
+    return EXIT_OK
 
 
 def _build_ahead(trt, store, model_path, capability, args):
@@ -80,7 +82,7 @@ def _build_ahead(trt, store, model_path, capability, args):
     builder.capability_value(trt, capability)  # before anything is built
     network = network_file.read(model_path)
     key = make.key_for(trt, network, None, capability, args.precision, args.max_batch)
-    with _Progress() as progress:
+    with StatusLine() as progress:
         build = functools.partial(make.build, trt, network, key, True, progress)
         entries = [store.obtain(key, build, lambda entry: entry, progress)]
         for wanted in sampler.samplers_of(network.card, key.max_batch):
@@ -109,7 +111,7 @@ def _list(args):
         print(f"{key.stem}\n  {batch}, {gpu}, {key.library}, {len(entry.plan) / 1e6:.1f} MB, {entry.created}")
         print(f"  {_types_text(entry.facts)}, {_verdict(entry)}")
     print(f"{len(found)} engines in {store.folder}")
-    return 0
+    return EXIT_OK
 
 
 def _prune(args):
@@ -125,7 +127,7 @@ def _prune(args):
     ):
         print(f"deleted {name}")
     print(f"{len(store.entries())} engines left in {store.folder}")
-    return 0
+    return EXIT_OK
 
 
 def _shipped():
@@ -165,7 +167,7 @@ def _check(args):
         print(f"{name}: {verdict}")
     loads = "those for this GPU load" if trt else f"loading was not tried ({no_gpu or 'no TensorRT is installed'})"
     print(f"{len(store.entries())} engines in {store.folder}, {bad} invalid; {loads}")
-    return 2 if bad else 0
+    return EXIT_BAD_INPUT if bad else EXIT_OK
 
 
 def _is_for(key, trt, device):
@@ -217,26 +219,3 @@ def _parity_text(parity):
     if "grey_levels" in parity:
         return f"{parity['grey_levels']:.3f} grey levels from ONNX Runtime (worst mean of {parity['rows']} canvases)"
     return f"{parity['rotation_deg_median']:.3f} deg from ONNX Runtime (median of {parity['rows']} rows)"
-
-
-class _Progress:
-    """A status line while something takes long; on anything but a terminal, one line per message."""
-
-    def __enter__(self):
-        from rich.console import Console
-
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._status = self._console.status("") if self._console.is_terminal else None
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(self, *exception):
-        if self._status:
-            self._status.stop()
-
-    def __call__(self, text):
-        if self._status:
-            self._status.update(text)
-        else:
-            self._console.print(text, markup=False)

@@ -5,6 +5,7 @@ import sys
 from hpe_core.io.text import one_line
 
 EXIT_OK = 0
+EXIT_THRESHOLD = 1  # of `hpe eval`
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 

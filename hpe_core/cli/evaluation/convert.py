@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from hpe_core.cli.arguments import hfov_deg, whole
-from hpe_core.cli.evaluation.shared import EXIT_OK, given_files
+from hpe_core.cli.evaluation.shared import given_files
+from hpe_core.cli.terminal import EXIT_OK
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\

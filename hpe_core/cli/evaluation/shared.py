@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpe_core.cli.terminal import EXIT_OK, EXIT_THRESHOLD
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hpe_core.config import PipelineConfig
     from hpe_core.evaluation.report.thresholds import Check, Threshold
-
-EXIT_OK, EXIT_THRESHOLD = 0, 1  # bad input ends with 2, which hpe_core.cli.main does for every HpeError
 
 
 def add_output(p: argparse.ArgumentParser, folder: str) -> None:
