@@ -1,0 +1,108 @@
+"""One contract for every file in hpe_core/networks/whole and hpe_core/networks/crop."""
+
+import numpy as np
+import pytest
+
+from hpe_core import registry
+from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.landmarks68 import FLIP_68
+from hpe_core.network_card import CROP, WHOLE_IMAGE, card_of
+from hpe_core.networks.network import ROOMS
+
+EVERY_WHOLE_IMAGE_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[WHOLE_IMAGE]))
+EVERY_CROP_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[CROP]))
+CAMERA = CameraModel.from_hfov(641, 481, 60.0)
+MIRROR, HALF_TURN = np.diag([-1.0, 1.0, 1.0]), np.diag([-1.0, -1.0, 1.0])
+COUNT = 20
+
+
+def decoder_and_rows(kind, name):
+    """The decoder in a file, for a card with its COLUMNS one after another, and rows (20, C) of 0.1 to 0.3."""
+    module = registry.load(ROOMS[kind], name)
+    spans, first = {}, 0
+    for column, width in module.COLUMNS.items():
+        spans[column], first = [first, first + width], first + width
+    spec = {"columns": spans} | ({"crop_m": 0.28} if kind == CROP else {})
+    shape = ("batch", 32, 32, 3) if kind == CROP else (1, 48, 64, 3)
+    card = card_of({"name": "net", "estimator": name, "spec": spec}, shape, "net.onnx")
+    return module.Decoder(card), np.random.default_rng(7).uniform(0.1, 0.3, (COUNT, first))
+
+
+def ahead(decoder, rows):
+    """Candidates of crops around the camera's optical axis, 2 m away."""
+    count = len(rows)
+    return decoder.decode(rows, np.ones(count), CAMERA, np.tile([0.0, 0.0, 1.0], (count, 1)), np.full(count, 2.0))
+
+
+def assert_poses(found):
+    R, C = found.R_local, found.rotation_covariance
+    np.testing.assert_allclose(R @ np.swapaxes(R, 1, 2), np.tile(np.eye(3), (len(R), 1, 1)), atol=1e-9)
+    np.testing.assert_allclose(np.linalg.det(R), 1.0)
+    assert np.isfinite(C).all() and (np.linalg.eigvalsh(C) > 0).all()
+    np.testing.assert_allclose(C, np.swapaxes(C, 1, 2))
+    for values in (found.size_px, found.centre_rel_std, found.size_rel_std):
+        assert np.isfinite(values).all() and (values > 0).all()
+
+
+@EVERY_WHOLE_IMAGE_DECODER
+def test_rows_of_a_whole_image_become_rotations_with_covariances_best_first(name):
+    decoder, rows = decoder_and_rows(WHOLE_IMAGE, name)
+    found = decoder.decode(rows, (1.0, 1.0), 0.0)
+    assert_poses(found)
+    assert len(found) == COUNT and (np.diff(found.score) <= 0).all()
+
+
+@EVERY_WHOLE_IMAGE_DECODER
+def test_candidates_are_in_pixels_of_the_image_and_above_the_least_score(name):
+    decoder, rows = decoder_and_rows(WHOLE_IMAGE, name)
+    canvas = decoder.decode(rows, (1.0, 1.0), 0.0)
+    image = decoder.decode(rows, (0.5, 0.5), float(canvas.score[7]))
+    assert len(image) == 7
+    np.testing.assert_allclose(image.size_px, 2.0 * canvas.size_px[:7])
+    assert len(decoder.decode(rows, (1.0, 1.0), 1.0)) == 0
+
+
+@EVERY_CROP_DECODER
+def test_rows_of_crops_become_rotations_with_covariances(name):
+    decoder, rows = decoder_and_rows(CROP, name)
+    found = ahead(decoder, rows)
+    assert_poses(found)
+    assert len(found) == COUNT
+    np.testing.assert_array_equal(found.confirmed, decoder.confirmed(rows))
+    assert decoder.doubtful(rows).shape == (COUNT,)
+    assert [mask.dtype for mask in decoder.better_way_up(rows, rows)] == [bool, bool]
+
+
+@EVERY_CROP_DECODER
+def test_a_crop_mirrored_or_turned_twice_says_what_the_crop_says(name):
+    decoder, rows = decoder_and_rows(CROP, name)
+    once = vars(ahead(decoder, rows))
+    for change in (decoder.mirrored, decoder.half_turned):
+        twice = vars(ahead(decoder, change(change(rows))))
+        for field, values in once.items():
+            np.testing.assert_array_equal(twice[field], values, err_msg=field)
+
+
+@EVERY_CROP_DECODER
+def test_a_mirrored_crop_shows_the_mirrored_head(name):
+    decoder, rows = decoder_and_rows(CROP, name)
+    seen, mirrored = ahead(decoder, rows), ahead(decoder, decoder.mirrored(rows))
+    np.testing.assert_allclose(mirrored.R_local, MIRROR @ seen.R_local @ MIRROR, atol=1e-9)
+    np.testing.assert_allclose(mirrored.rotation_covariance, MIRROR @ seen.rotation_covariance @ MIRROR, atol=1e-9)
+    np.testing.assert_allclose(mirrored.centre_px, [640.0, 0.0] + seen.centre_px * [-1.0, 1.0])
+    np.testing.assert_allclose(mirrored.size_px, seen.size_px)
+    if seen.landmarks_m is not None:
+        np.testing.assert_allclose(mirrored.landmarks_m, (seen.landmarks_m @ MIRROR)[:, FLIP_68], atol=1e-9)
+        np.testing.assert_allclose(mirrored.visible, seen.visible[:, FLIP_68])
+
+
+@EVERY_CROP_DECODER
+def test_a_crop_turned_by_half_shows_the_turned_head(name):
+    decoder, rows = decoder_and_rows(CROP, name)
+    seen, turned = ahead(decoder, rows), ahead(decoder, decoder.half_turned(rows))
+    np.testing.assert_allclose(turned.R_local, HALF_TURN @ seen.R_local, atol=1e-9)
+    covariance = HALF_TURN @ seen.rotation_covariance @ HALF_TURN
+    np.testing.assert_allclose(turned.rotation_covariance, covariance, atol=1e-9)
+    np.testing.assert_allclose(turned.centre_px, [640.0, 480.0] - seen.centre_px)
+    if seen.landmarks_m is not None:
+        np.testing.assert_allclose(turned.landmarks_m, seen.landmarks_m @ HALF_TURN, atol=1e-9)
