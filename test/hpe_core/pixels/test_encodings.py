@@ -33,6 +33,11 @@ def test_mono8_becomes_grey():
     assert bgr_from_raw(bytes([7, 9]), 1, 2, "mono8", 2).tolist() == [[[7, 7, 7], [9, 9, 9]]]
 
 
+def test_names_by_number_type_mean_grey_and_blue_green_red():
+    assert bgr_from_raw(bytes([7, 9]), 1, 2, "8UC1", 2).tolist() == [[[7, 7, 7], [9, 9, 9]]]
+    assert bgr_from_raw(bytes([10, 20, 30, 99]), 1, 1, "8UC4", 4).tolist() == [[[10, 20, 30]]]
+
+
 def test_row_padding_is_skipped():
     rows = bytes([1, 2, 3, 255, 255, 4, 5, 6, 255, 255])
     assert bgr_from_raw(rows, 2, 1, "bgr8", 5).tolist() == [[[1, 2, 3]], [[4, 5, 6]]]
@@ -73,11 +78,12 @@ def test_mono16_scales_to_eight_bits_in_both_byte_orders():
         assert image[0, :, 0].tolist() == [0, 100, 200, 255]
 
 
-def test_rgb16_is_reordered_in_both_byte_orders():
+def test_rgb16_is_reordered_in_both_byte_orders_and_bgr16_is_not():
     values = np.array([257 * 30 + 64, 257 * 20 - 64, 257 * 10 + 64])  # red, green, blue; no two bytes alike
     for order, is_bigendian in (("<u2", False), (">u2", True)):
-        image = bgr_from_raw(values.astype(order).tobytes(), 1, 1, "rgb16", 6, is_bigendian)
-        assert image.tolist() == [[[10, 20, 30]]]
+        for encoding, samples in (("rgb16", values), ("bgr16", values[::-1])):
+            image = bgr_from_raw(samples.astype(order).tobytes(), 1, 1, encoding, 6, is_bigendian)
+            assert image.tolist() == [[[10, 20, 30]]]
 
 
 def test_result_is_writable_and_owns_its_pixels():
@@ -103,11 +109,20 @@ def test_unknown_encoding_lists_the_allowed():
         (bytes(6), 1, 3, "yuv422", 6, "even size, got 3x1"),
         (bytes(9), 3, 2, "nv12", 2, "even size, got 2x3"),
         (bytes(4), 2, 2, "nv12", 2, "data is 4 bytes but 3 rows of step 2 make 6"),
+        (bytes(24), 3, 8, "bayer_rggb8", 8, "at least 4x4, got 8x3"),
+        (bytes(24), 8, 3, "bayer_rggb8", 3, "at least 4x4, got 3x8"),
+        (bytes(32769), 1, 32769, "mono8", 32769, r"must lie in \[1, 32768\], got 32769x1"),
+        (bytes(32769), 32769, 1, "mono8", 1, "got 1x32769"),
     ],
 )
 def test_fields_that_disagree_are_named_with_both_numbers(data, height, width, encoding, step, message):
     with pytest.raises(HpeError, match=message):
         bgr_from_raw(data, height, width, encoding, step)
+
+
+def test_the_smallest_bayer_image_and_the_longest_row_are_read():
+    assert bgr_from_raw(bytes(16), 4, 4, "bayer_rggb8", 4).shape == (4, 4, 3)
+    assert bgr_from_raw(bytes(32768), 1, 32768, "mono8", 32768).shape == (1, 32768, 3)
 
 
 def test_png_comes_back_exactly():
