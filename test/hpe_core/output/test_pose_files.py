@@ -71,6 +71,19 @@ def test_frontal_face_has_zero_angles_and_the_rep155_quaternion(tmp_path):
     assert float(row["depth_std_m"]) == pytest.approx(0.2, abs=0.01)
 
 
+def test_every_number_has_its_decimals_and_a_row_is_in_the_file_before_it_is_closed(tmp_path):
+    turned = face(depth=1 / 3, R=euler.axis_turn(1, np.radians(100 / 3)), covariance=np.eye(6) / 9)
+    writer = PoseCsv(tmp_path / "poses.csv")
+    writer.write(frame(index=3), FrameResult(0, (turned,)))
+    row = (tmp_path / "poses.csv").read_text().splitlines()[1]
+    writer.close()
+    numbers = row.removeprefix("clip.mp4,3,1500000000,face_a,").removesuffix(",").split(",")
+    decimals = [len(number.partition(".")[2]) for number in numbers]
+    assert decimals == [4] + 3 * [4] + 4 * [7] + 3 * [5] + 4 * [2] + [3, 5]
+    assert numbers[:2] == ["0.8750", "33.3333"]
+    assert numbers[8:] == ["0.10000", "-0.20000", "0.33333", "1.00", "2.00", "33.50", "44.25", "19.099", "0.33333"]
+
+
 def test_face_turned_to_the_images_left_has_positive_yaw(tmp_path):
     R = euler.axis_turn(1, np.radians(30.0))
     writer = PoseCsv(tmp_path / "poses.csv")
