@@ -3,7 +3,7 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.camera_info import CameraChoice, camera_from_message, camera_from_yaml
+from hpe_core.io.camera_info import CameraChoice, camera_from_message, camera_from_yaml, kept
 from hpe_core.io.frame import Frame
 from hpe_core.io.sources.bag import BagSource
 
@@ -56,6 +56,8 @@ def test_calibration_file_gives_k_and_d_of_the_raw_image(write):
     "old, new, message",
     [
         ("image_width: 640", "", "image_width must be a whole number above 0, got None"),
+        ("image_width: 640", "image_width: 0", "image_width must be a whole number above 0, got 0"),
+        ("image_height: 480", "image_height: 1048576", "image_height must be a whole number above 0, got 1048576"),
         ("image_width: 640", "image_width: wide", "image_width must be a whole number above 0, got 'wide'"),
         ("500.5, 0", "500.5", "k must have 9 numbers, got 8"),
         ("500.5", "[1]", "camera_matrix.data must be a list of numbers"),
@@ -97,6 +99,7 @@ def test_given_camera_beats_the_streams_own_and_that_beats_the_guess():
     assert CameraChoice().of(frame(8, 6, own)) is own
     guessed = CameraChoice(hfov_deg=90.0).of(frame(8, 6))
     assert guessed.assumed and guessed.K[0, 0] == pytest.approx(4.0)
+    assert CameraChoice().of(frame(8, 6)).K[0, 0] == pytest.approx(4.0 * np.sqrt(3.0))  # 60 degrees
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -131,6 +134,15 @@ def test_images_of_a_thousand_sizes_do_not_pile_up():
         choice.of(frame(width, 3))
     assert sum(choice.images.values()) == 1000 and len(choice.notices) == 2
     assert len(choice._fit._derived) <= 30
+
+
+def test_cameras_of_thirty_sizes_are_made_once_and_the_next_one_empties_the_cache():
+    made, cache = [], {}
+    for key in [*range(30), *range(30)]:
+        assert kept(cache, key, lambda key=key: made.append(key) or -key) == -key
+    assert made == [*range(30)]
+    kept(cache, 30, lambda: -30)
+    assert cache == {30: -30}
 
 
 def test_a_bag_whose_camera_info_is_of_another_size_than_some_images_is_read_to_its_end(make, write_bag, start_ns):

@@ -208,7 +208,8 @@ def test_many_large_chunks_of_the_same_time_are_not_all_open_at_once(path, monke
     defined = definitions()
     path.write_bytes(file_with(chunk_of(len(defined), "", defined), *chunks))
     found, losses = read(path)
-    assert 3 <= len(found) < 6 and losses["messages of /chatter not readable"] == 6 - len(found)
+    assert len(found) == 3  # of 281 bytes each
+    assert losses["messages of /chatter not readable"] == 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 255)), max_size=6), st.integers(0, 3000), st.data())

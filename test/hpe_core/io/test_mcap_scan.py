@@ -5,7 +5,7 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, Reader
 
 from hpe_core.errors import HpeError
-from hpe_core.io.mcap_records import MAGIC
+from hpe_core.io.mcap_records import CHANNEL, MAGIC, define
 from hpe_core.io.mcap_scan import McapScan
 
 
@@ -86,6 +86,28 @@ def test_chunk_with_a_wrong_checksum_is_left_out_and_the_next_one_is_read(tmp_pa
 def test_unknown_records_are_skipped(tmp_path):
     path = saved(tmp_path, record(0x80, b"private"), schema_and_channel(), message(1, b"one"))
     assert texts(McapScan(path)) == [b"one"]
+
+
+def test_an_empty_index_between_chunks_is_no_damage(tmp_path):
+    first, second = chunk(schema_and_channel() + message(1, b"one")), chunk(message(2, b"two"))
+    scan = McapScan(saved(tmp_path, first, record(7, struct.pack("<HI", 7, 0)), second))
+    assert texts(scan) == [b"one", b"two"] and scan.lost_bytes == 0
+
+
+def test_a_message_of_a_channel_that_nobody_described_is_lost_with_all_its_bytes(tmp_path):
+    path = saved(
+        tmp_path, schema_and_channel(), message(1, b"one"), record(5, struct.pack("<HIQQ", 8, 0, 2, 2) + b"two")
+    )
+    scan = McapScan(path)
+    assert texts(scan) == [b"one"] and scan.lost_bytes == 9 + 22 + 3
+
+
+def test_a_name_may_end_with_its_record_but_not_behind_it():
+    channels = {}
+    define(CHANNEL, struct.pack("<HH", 7, 1) + string("/chatter"), {1: "std_msgs/msg/String"}, channels)
+    assert channels == {7: ("/chatter", "std_msgs/msg/String")}
+    with pytest.raises(ValueError, match="string reaches past its record"):
+        define(CHANNEL, struct.pack("<HH", 7, 1) + string("/chatter")[:-1], {}, channels)
 
 
 def test_zeros_after_the_last_record_are_lost_bytes(tmp_path):

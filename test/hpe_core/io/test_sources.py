@@ -195,7 +195,7 @@ def test_cut_video_counts_the_frames_that_it_had_announced(write_video, tmp_path
 def test_files_that_are_nothing_known_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HpeError, match=f"{name} is not an image, a video or a rosbag2"):
-        list(open_source(str(tmp_path / name)))
+        open_source(str(tmp_path / name))  # before any frame is asked for
 
 
 def test_missing_source_camera_and_empty_folder_are_named(tmp_path):
