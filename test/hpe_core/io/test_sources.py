@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpe_core import registry
 from hpe_core.errors import HpeError
+from hpe_core.io import sources
 from hpe_core.io.files import natural_key
 from hpe_core.io.sources import open_source
 from hpe_core.io.sources.video import later_stamp_ns
@@ -63,6 +65,11 @@ def encode_video(tmp_path):
         return path
 
     return encode
+
+
+def test_every_file_of_a_source_is_asked_what_a_text_names():
+    asked = [opened.__module__.rpartition(".")[2] for opened in sources.KINDS]
+    assert sorted(asked) == registry.available(sources.__name__)
 
 
 def test_numbers_in_names_sort_as_numbers():
