@@ -9,11 +9,13 @@ import pytest
 from scipy.io import savemat
 
 from hpe_core import registry
+from hpe_core.cli.evaluation import convert as convert_command
+from hpe_core.cli.evaluation import dataset as dataset_command
 from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.convert.convert import convert
 from hpe_core.evaluation.images.answers import overlap
-from hpe_core.evaluation.images.protocols import PROTOCOLS, samples_of
+from hpe_core.evaluation.images.protocols import COMMANDS, PROTOCOLS, samples_of
 from hpe_core.evaluation.images.sample import pose_in_camera
 from hpe_core.evaluation.streams.readers import bag_camera, parse_spec, read_series
 from hpe_core.geometry import euler
@@ -82,6 +84,11 @@ def test_every_dataset_file_says_how_its_folder_is_known():
         dataset = registry.load("hpe_core.evaluation.datasets", name).DATASET
         assert dataset.title and dataset.marks
         assert {protocol.dataset for protocol in dataset.protocols} <= {dataset.command}
+
+
+def test_every_protocol_and_everything_that_becomes_bags_stands_in_the_help():
+    assert {name for name in PROTOCOLS if name not in dataset_command.DESCRIPTION} == set()
+    assert {name for name in COMMANDS if f"{name} FOLDER" not in convert_command.DESCRIPTION} == set()
 
 
 def test_three_labels_of_aflw2000_by_hand(tmp_path):
