@@ -4,6 +4,7 @@ import pytest
 
 from hpe_core.errors import HpeError
 from hpe_core.pixels.encodings import ENCODINGS, bgr_from_compressed, bgr_from_raw
+from hpe_core.pixels.image_header import MAX_PIXELS
 
 BLUE_GREEN_RED = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)  # 1 x 2 pixels
 
@@ -106,6 +107,8 @@ def test_unknown_encoding_lists_the_allowed():
         (bytes(13), 2, 2, "bgr8", 6, "data is 13 bytes"),
         (bytes(12), 2, 2, "bgr8", 5, "step is 5 bytes but a row of 2 pixels bgr8 takes 6"),
         (b"", 0, 2, "bgr8", 6, "got 2x0"),
+        (b"", 2, 0, "bgr8", 0, r"must lie in .* got 0x2"),
+        (b"", 32768, 32768, "mono8", 32768, f"at most {MAX_PIXELS} pixels, got 32768x32768"),
         (bytes(6), 1, 3, "yuv422", 6, "even size, got 3x1"),
         (bytes(9), 3, 2, "nv12", 2, "even size, got 2x3"),
         (bytes(4), 2, 2, "nv12", 2, "data is 4 bytes but 3 rows of step 2 make 6"),
@@ -141,6 +144,13 @@ def test_half_a_file_is_refused_not_filled_with_grey(suffix):
     data = cv2.imencode(suffix, pixels)[1].tobytes()
     with pytest.raises(HpeError, match=f"cut off after {len(data) // 2} bytes"):
         bgr_from_compressed(data[: len(data) // 2])
+
+
+def test_a_png_with_a_wrong_byte_is_refused():
+    data = bytearray(cv2.imencode(".png", np.full((64, 64, 3), 77, np.uint8))[1].tobytes())
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(HpeError, match=f"compressed image of {len(data)} bytes is damaged"):
+        bgr_from_compressed(bytes(data))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(1000)])
