@@ -12,7 +12,7 @@ from hpe_core import registry
 from hpe_core.errors import HpeError
 from hpe_core.io import sources
 from hpe_core.io.files import natural_key
-from hpe_core.io.sources import open_source
+from hpe_core.io.sources import open_source, video
 from hpe_core.io.sources.video import later_stamp_ns
 
 
@@ -185,6 +185,16 @@ def test_a_video_of_any_name_is_read(encode_video, tmp_path, monkeypatch, name):
     os.rename(encode_video("clip.mp4", TENTHS_MS), name)
     with open_source(os.fsdecode(name)) as source:
         assert len(list(source)) == 10
+
+
+def test_a_video_has_no_more_pixels_than_an_image(write_video, monkeypatch):
+    path = str(write_video(1))
+    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 48)
+    with open_source(path) as source:
+        assert len(list(source)) == 1
+    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(HpeError, match="has frames of 64x48, allowed: 3071 pixels"):
+        open_source(path)
 
 
 def test_cut_video_counts_the_frames_that_it_had_announced(write_video, tmp_path):
