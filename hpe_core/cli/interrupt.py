@@ -6,8 +6,8 @@ from types import FrameType
 
 class Interrupt:
     """Turns the first SIGINT, SIGTERM or SIGHUP into a flag, so that files can be finished; the second one acts as
-    usual. A SIGHUP that is ignored, as under nohup, stays ignored; SIGINT does not, though a shell ignores it for what it
-    starts in the background: there `kill -INT` is meant."""
+    usual. A SIGHUP that is ignored, as under nohup, stays ignored. An ignored SIGINT does not: shells ignore it for
+    what they start in the background, where `kill -INT` is meant all the same."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
