@@ -1,5 +1,6 @@
 """Images from ROS messages and back. Our own decoder comes first, cv_bridge where it lacks an encoding."""
 
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -25,8 +26,9 @@ assert CvBridge().imgmsg_to_cv2(image, "bgr8").tolist() == [[[2, 1, 0], [5, 4, 3
 """
 
 
+@functools.cache
 def cv_bridge_or_none() -> "CvBridge | None":
-    """A CvBridge when cv_bridge is installed and works with this interpreter's NumPy, else None."""
+    """A CvBridge when cv_bridge is installed and works with this interpreter's NumPy, else None; tried once."""
     if importlib.util.find_spec("cv_bridge") is None:
         return None
     if subprocess.run([sys.executable, "-c", _CV_BRIDGE_TRIAL], capture_output=True).returncode != 0:
@@ -36,15 +38,16 @@ def cv_bridge_or_none() -> "CvBridge | None":
     return CvBridge()
 
 
-def bgr_from_image(message: Image | CompressedImage, cv_bridge: "CvBridge | None" = None) -> np.ndarray:
+def bgr_from_image(message: Image | CompressedImage) -> np.ndarray:
     """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage; cv_bridge reads encodings that the core lacks.
 
-    Raises HpeError when the message is damaged or its encoding unknown.
+    It is loaded only for such an image, since it takes some 40 MB. Raises HpeError when the message is damaged or its
+    encoding unknown.
     """
     if isinstance(message, CompressedImage):
         return bgr_from_compressed(message.data)
-    if message.encoding not in ENCODINGS and cv_bridge is not None:
-        return _by_cv_bridge(message, cv_bridge)
+    if message.encoding not in ENCODINGS and (bridge := cv_bridge_or_none()) is not None:
+        return _by_cv_bridge(message, bridge)
     return bgr_from_raw(
         message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
     )

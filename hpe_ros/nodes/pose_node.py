@@ -1,6 +1,5 @@
 """The lifecycle node `pose_node`: images and camera_info in, head poses, TF, overlay and diagnostics out."""
 
-import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,7 +35,6 @@ class PoseNode(lifecycle.ReleasingNode):
         pipeline = Pipeline(self._pipeline_config, progress=self._model_progress)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
-        self._decode = functools.partial(images.bgr_from_image, cv_bridge=images.cv_bridge_or_none())
         self._outputs = PoseOutputs(self, self._config)
         self._pipeline = pipeline
         self._health.model("ok", f"{pipeline.config.estimator.model} on {pipeline.backend.choice}")
@@ -47,7 +45,9 @@ class PoseNode(lifecycle.ReleasingNode):
         assert self._pipeline is not None and self._outputs is not None  # it has been configured
         self._pipeline.reconfigure(self._pipeline_config)
         self._health.restart(running=True)
-        self._stream = PoseStream(self, self._config, self._pipeline, self._decode, self._outputs, self._health)
+        self._stream = PoseStream(
+            self, self._config, self._pipeline, images.bgr_from_image, self._outputs, self._health
+        )
         self.get_logger().info(f"active, images from {self._stream.image_topic}")
         return super().on_activate(state)
 

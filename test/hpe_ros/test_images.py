@@ -1,6 +1,8 @@
 """Images from ROS messages and back, on the real message types."""
 
 import importlib.util
+import subprocess
+import sys
 import zlib
 from array import array
 
@@ -65,13 +67,25 @@ def noise(encoding, pixel_bytes, padding):
     return Image(height=48, width=64, encoding=encoding, step=rows.shape[1], data=array("B", rows.tobytes()))
 
 
+def test_an_image_that_the_core_decodes_does_not_load_cv_bridge():
+    code = (
+        "import sys\n"
+        "from sensor_msgs.msg import Image\n"
+        "from hpe_ros import images\n"
+        "images.bgr_from_image(Image(height=1, width=1, encoding='rgb8', step=3, data=bytes(3)))\n"
+        "print('cv_bridge' in sys.modules, images.cv_bridge_or_none.cache_info().misses)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "0"]
+
+
 @pytest.mark.parametrize("padding", [0, 12, 13])
 @pytest.mark.parametrize("encoding", BYTES_PER_PIXEL)
 def test_our_decoder_gives_the_pixels_of_cv_bridge_and_reads_padded_rows_too(images, cv_bridge, encoding, padding):
     theirs = cv_bridge.imgmsg_to_cv2(noise(encoding, BYTES_PER_PIXEL[encoding], 0), "bgr8")
     message = noise(encoding, BYTES_PER_PIXEL[encoding], padding)
     assert np.array_equal(theirs, images.bgr_from_image(message))
-    assert np.array_equal(theirs, images.bgr_from_image(message, cv_bridge))
+    assert np.array_equal(theirs, images.bgr_from_image(message))
 
 
 @pytest.mark.parametrize("padding", [0, 5])
@@ -79,21 +93,21 @@ def test_our_decoder_gives_the_pixels_of_cv_bridge_and_reads_padded_rows_too(ima
 def test_an_encoding_of_cv_bridge_alone_is_read_with_padded_rows_too(images, cv_bridge, encoding, pixel_bytes, padding):
     expected = cv_bridge.imgmsg_to_cv2(noise(encoding, pixel_bytes, 0), "bgr8")
     assert expected.shape == (48, 64, 3) and expected.std() > 10
-    assert np.array_equal(images.bgr_from_image(noise(encoding, pixel_bytes, padding), cv_bridge), expected)
+    assert np.array_equal(images.bgr_from_image(noise(encoding, pixel_bytes, padding)), expected)
 
 
 def test_what_cv_bridge_cannot_read_either_is_refused_with_the_reason(images, cv_bridge):
     for encoding, pixel_bytes in (("32FC1", 4), ("nonsense", 1)):
         with pytest.raises(HpeError, match=f"{encoding} cannot be read by cv_bridge: .*allowed.*bgr8"):
-            images.bgr_from_image(noise(encoding, pixel_bytes, 0), cv_bridge)
+            images.bgr_from_image(noise(encoding, pixel_bytes, 0))
     short_step = noise("rgba16", 8, 0)
     short_step.step, short_step.height = 256, 96
     with pytest.raises(HpeError, match="step is 256 bytes but a row takes 512"):
-        images.bgr_from_image(short_step, cv_bridge)
+        images.bgr_from_image(short_step)
     cut = noise("rgba16", 8, 0)
     cut.data = cut.data[:100]
     with pytest.raises(HpeError, match="cannot reshape array of size 100"):
-        images.bgr_from_image(cut, cv_bridge)
+        images.bgr_from_image(cut)
 
 
 def test_a_small_compressed_image_of_a_huge_size_is_refused_before_it_is_decoded(images, header):
