@@ -9,7 +9,9 @@ import numpy as np
 
 from hpe_core.candidates import Candidates, Places
 from hpe_core.config import EstimatorConfig
+from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.head import REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from hpe_core.networks.network import Network, WholeImageDecoder
 from hpe_core.pipeline.detect import Detector
 from hpe_core.pipeline.poses import faces_from_candidates
@@ -20,6 +22,9 @@ from hpe_core.pixels.canvas import SourceImage, check_image
 from hpe_core.types import Face
 
 PASSES_OF_NEW = 2  # refinement passes over a face that is not tracked yet: the first one centres its crop
+PASSES_OF_A_BOX = 3  # detectors draw their boxes differently: one pass more, as a crop may start half as large again
+# side of a box (square root of its area) around a frontal head of mean size
+BOX_SIDE_M = float(np.sqrt(np.prod(np.ptp(REFERENCE_POINTS_M[:, :2], axis=0))))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,6 +86,30 @@ class Estimator:
         image.watch.rest("postprocess")
         return Estimate(faces=faces, full_frame=full_frame, stage_s=image.watch.stage_s, counts=counts)
 
+    def estimate_at(
+        self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray
+    ) -> tuple[Estimate, list[int]]:
+        """The Estimate of the faces in boxes (N, 4) x0, y0, x1, y1 of another detector; and the row of each one's box.
+
+        Every box is answered for itself: two around the same face give it twice. A box without a face gives a face that
+        its crop does not confirm, or none, when refinement leaves the image or the lens has no ray (`beyond_lens`).
+        Raises HpeError as `estimate` does, and without a crop network.
+        """
+        if self._refiner is None:
+            raise HpeError("boxes need a method with a crop network (fusion, crop6dof, nlml), this model has none")
+        check_image(image_bgr, camera)
+        image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
+        places = places_in_boxes(boxes_px)
+        rows = np.flatnonzero(image.with_ray(places))
+        with image.watch("refinement"):
+            seen = self._refiner.refine(places.where(rows), image.source, camera, passes=PASSES_OF_A_BOX)
+            kept = np.flatnonzero(image.with_ray(seen) & on_image(seen, camera))
+        faces = faces_from_candidates(seen.where(kept), camera)
+        counts = {"beyond_lens": image.beyond_lens} | self._refiner.take_counts()
+        image.watch.rest("postprocess")
+        estimate = Estimate(faces=faces, full_frame=False, stage_s=image.watch.stage_s, counts=counts)
+        return estimate, rows[kept].tolist()
+
     def _detected(self, image, most):
         """Candidates of full-frame detection: so many at most."""
         found = self._detector.detect(image.source, self._config.score_threshold, most, image.watch)
@@ -102,6 +131,17 @@ class _OneImage:
         has = np.all(np.isfinite(self.camera.rays(found.centre_px)), -1)
         self.beyond_lens += int(np.sum(~has))
         return has
+
+
+def places_in_boxes(boxes_px: np.ndarray) -> Places:
+    """Places of faces that boxes (N, 4) x0, y0, x1, y1 frame from ear to ear and from the hairline to the chin."""
+    low, high = boxes_px[:, :2], boxes_px[:, 2:]
+    side_px = np.sqrt(np.prod(high - low, axis=-1))
+    return Places(
+        score=np.ones(len(boxes_px)),
+        centre_px=0.5 * (low + high),
+        size_px=side_px * REFERENCE_LENGTH_M / BOX_SIDE_M,
+    )
 
 
 def on_image(found: Places, camera: CameraModel) -> np.ndarray:

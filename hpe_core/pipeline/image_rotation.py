@@ -56,11 +56,16 @@ def delivered_face(face: Face, camera: CameraModel, degrees: int) -> Face:
     if landmarks is not None:  # the rotation of the virtual camera is the least one, so it turns with the axes
         landmarks = Landmarks(landmarks.points_local_m @ R.T, landmarks.visible)
     pose = HeadPose(R @ pose.R_camera_head, R @ pose.t_camera_head_m, covariance)
-    return replace(face, pose=pose, box_px=_delivered_box(face.box_px, camera, degrees), landmarks=landmarks)
+    return replace(face, pose=pose, box_px=delivered_box(face.box_px, camera, degrees), landmarks=landmarks)
 
 
-def _delivered_box(box_px, camera, degrees):
-    """Box (4,) x0, y0, x1, y1 of the upright image in the delivered one."""
+def upright_boxes(boxes_px: np.ndarray, upright: CameraModel, degrees: int) -> np.ndarray:
+    """Boxes (N, 4) x0, y0, x1, y1 of the delivered image in the upright one, whose CameraModel is `upright`."""
+    return delivered_box(boxes_px.T, upright, 360 - degrees).T
+
+
+def delivered_box(box_px: np.ndarray, camera: CameraModel, degrees: int) -> np.ndarray:
+    """Box (4,), or boxes (4, N), x0, y0, x1, y1 of the upright image in the delivered one, of `camera`."""
     x0, y0, x1, y1 = box_px
     right, bottom = camera.width - 1, camera.height - 1
     corners = {

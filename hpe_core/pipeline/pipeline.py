@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -17,7 +18,7 @@ from hpe_core.inference import Backend
 from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard
 from hpe_core.networks.network import crop_network, whole_image_network
 from hpe_core.pipeline.estimator import Estimator
-from hpe_core.pipeline.image_rotation import delivered_face, upright_camera, upright_image
+from hpe_core.pipeline.image_rotation import delivered_face, upright_boxes, upright_camera, upright_image
 from hpe_core.pipeline.poses import with_systematic_spread
 from hpe_core.pipeline.refine import Refiner
 from hpe_core.pipeline.stopwatch import Stopwatch
@@ -60,6 +61,14 @@ class Pipeline:
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
         return backend
+
+    def another_stream(self) -> Pipeline:
+        """A Pipeline of the same loaded networks with faces, ids and stamps of its own. Not for another thread: one
+        call at a time for all that share the networks; `reconfigure` reaches the estimator of all."""
+        other = copy.copy(self)
+        other._tracker = Tracker(self.config.tracker)
+        other.reset()
+        return other
 
     @property
     def card(self) -> NetworkCard:
@@ -116,12 +125,36 @@ class Pipeline:
         self._stamp_ns = stamp_ns
         if estimate.full_frame:
             self._full_frame_ns = stamp_ns
-        published = tuple(replace(face, pose=with_systematic_spread(face)) for face in tracked)
-        if rotation:
-            published = tuple(delivered_face(face, delivered, rotation) for face in published)
+        published = self._published(tracked, delivered)
         counts = {"untracked": untracked, "unconfirmed": len(estimate.faces) - len(seen)}
         watch.rest("tracking")
         return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts | estimate.counts)
+
+    def process_boxes(
+        self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray
+    ) -> tuple[FrameResult, list[int]]:
+        """FrameResult of the faces in boxes (N, 4) x0, y0, x1, y1 px of another detector, and the rows of their boxes.
+
+        Nothing is remembered or filtered: faces have no id, the stamp is 0. Boxes that give no face are counted:
+        `beyond_lens`, the rest `unconfirmed`. Raises HpeError without a crop network.
+        """
+        delivered, rotation = camera, self.config.estimator.image_rotation
+        if rotation:
+            check_image(image_bgr, camera)
+            image_bgr, camera = upright_image(image_bgr, rotation), self._upright_camera(camera)
+            boxes_px = upright_boxes(boxes_px, camera, rotation)
+        estimate, rows = self._estimator.estimate_at(image_bgr, camera, boxes_px)
+        seen = [(face, row) for face, row in zip(estimate.faces, rows, strict=True) if face.confirmed]
+        faces = self._published([face for face, _ in seen], delivered)
+        without = len(boxes_px) - len(seen) - estimate.counts["beyond_lens"]
+        counts = {"untracked": 0, "unconfirmed": without} | estimate.counts
+        return FrameResult(0, faces, estimate.stage_s, counts), [row for _, row in seen]
+
+    def _published(self, faces, delivered):
+        """The faces of the upright image in the delivered one, with what no filter may average away."""
+        published = tuple(replace(face, pose=with_systematic_spread(face)) for face in faces)
+        rotation = self.config.estimator.image_rotation
+        return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
 
     def _upright_camera(self, camera):
         """The CameraModel of the upright image, made again only when the camera changes."""
