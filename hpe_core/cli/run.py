@@ -30,7 +30,8 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
     run.add_argument(
         "source",
         metavar="SOURCE",
-        help="camera index, video, image, folder of images or rosbag2 (folder, .mcap, .db3)",
+        help="camera index, rtsp:// address, video, image, folder of images, pattern of images ('frames/*.png') or "
+        "rosbag2 (folder, .mcap, .db3)",
     )
     run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
     run.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run in DIR")

@@ -19,6 +19,7 @@ from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_
 from hpe_core.io.frame import Frame, Source
 from hpe_core.io.out_folder import OutFolder
 from hpe_core.io.sources import open_source
+from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.io.yaml_file import load_mapping
 from hpe_core.output.overlay import draw
@@ -175,6 +176,7 @@ class Run:
         # a camera ends by an interruption; of anything else there may be earlier results that go further
         in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
         arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
+        arguments["source"] = without_password(self._args.source)
         self._out.keep = True
         try:
             self._outputs.close()
@@ -192,7 +194,9 @@ class Run:
         reasons = "; ".join(f"{reason} ({count}x)" for reason, count in self._summary.dropped.most_common(3))
         lost = "; ".join(f"{reason}: {count}" for reason, count in self._source.losses.items())
         details = "; ".join(text for text in (reasons, lost) if text)
-        return f"{self._args.source} has no image that can be read" + (f": {details}" if details else "")
+        return f"{without_password(self._args.source)} has no image that can be read" + (
+            f": {details}" if details else ""
+        )
 
     def _note(self, text: str) -> None:
         self._console.print(f"[yellow]hpe: note:[/] {escaped(one_line(text))}")

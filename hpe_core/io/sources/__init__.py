@@ -1,17 +1,18 @@
-"""Where images come from: camera, rosbag2, image, folder of images, video. All look the same from outside."""
+"""Where images come from: camera, network stream, rosbag2, images, video. All look the same from outside."""
 
 from pathlib import Path
 
 from hpe_core.errors import HpeError
 from hpe_core.io.frame import Source
-from hpe_core.io.sources import bag, camera, images, video
+from hpe_core.io.sources import bag, camera, images, network, video
 
 # each gives its Source, or None when the text names none of its kind; asked in this order, a video takes what is left
-KINDS = (camera.opened, bag.opened, images.opened, video.opened)
+KINDS = (camera.opened, network.opened, bag.opened, images.opened, video.opened)
 
 
 def open_source(text: str, topic: str | None = None) -> Source:
-    """The Source that `text` names: a camera index, or the path of a video, an image, a folder of images, a rosbag2.
+    """The Source that `text` names: a camera index, an rtsp:// address, or the path of a video, an image, a folder of
+    images, a rosbag2, or a pattern of images.
 
     topic: image topic of a bag; refused for anything else. Raises HpeError when there is no such source.
     """

@@ -19,10 +19,14 @@ class CameraSource(Source):
     kind = "camera"
 
     def __init__(self, number: int):
-        super().__init__(f"camera{number}")
-        self._capture = cv2.VideoCapture(number)
-        if not self._capture.isOpened():
-            raise HpeError(f"camera {number} cannot be opened")
+        self._take(cv2.VideoCapture(number), f"camera{number}", f"camera {number}")
+
+    def _take(self, capture: cv2.VideoCapture, name: str, told: str) -> None:
+        """Deliver what a capture does; `told` names it in messages."""
+        super().__init__(name)
+        self._capture = capture
+        if not capture.isOpened():
+            raise HpeError(f"{told} cannot be opened")
 
     def __iter__(self) -> Iterator[Frame]:
         index = failed = 0

@@ -1,5 +1,6 @@
-"""An image, or all images of a folder."""
+"""An image, all images of a folder, or those that a pattern names."""
 
+import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,8 +34,17 @@ class ImagesSource(Source):
 
 
 def opened(text: str, topic: str | None) -> ImagesSource | None:
-    """An image by the suffix of its name, or the images of a folder in natural order; None for anything else."""
+    """An image by the suffix of its name, or the images of a folder or a pattern (`frames/*.png`, `**` for all folders
+    below) in natural order; None for anything else."""
     path = Path(text)
+    if glob.has_magic(text) and not path.exists():
+        refuse_topic(topic, "a pattern")
+        paths = [
+            found for found in map(Path, glob.iglob(text, recursive=True)) if found.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        if not paths:
+            raise HpeError(f"no image ({' '.join(IMAGE_SUFFIXES)}) has a name like {text}")
+        return ImagesSource(path.parent.name or "images", sorted(paths, key=lambda found: natural_key(str(found))))
     if path.is_dir():
         refuse_topic(topic, "a folder of images")
         paths = [child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES]
