@@ -25,6 +25,8 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "hpe_core": [
+            "py.typed",
+            "*.pyi",
             "weights/*.onnx",
             "weights/*.npz",
             "weights/*.json",
