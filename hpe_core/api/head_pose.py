@@ -56,13 +56,8 @@ class HeadPose:
         self._hfov_deg, self._rgb = float(hfov_deg), bool(rgb)
         self._camera = _camera_of(camera)
         self._fit = CameraFit(self._hfov_deg)
-        config = overridden(PipelineConfig(), dict(settings or {}))
         model = str(model) if isinstance(model, os.PathLike) else model
-        named = {"model": model, "backend": backend, "threads": threads}
-        twice = named.keys() & dict(dict(settings or {}).get("estimator", {})).keys()
-        if twice:
-            raise HpeError(f"{', '.join(sorted(twice))} is an argument of HeadPose: leave it out of settings")
-        self._pipeline = Pipeline(replace(config, estimator=replace(config.estimator, **named)))
+        self._pipeline = Pipeline(_config(settings, {"model": model, "backend": backend, "threads": threads}))
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -148,6 +143,17 @@ class HeadPose:
                 f"the camera is for images of {size}, or that resized, and this one is {width}x{height}: give the "
                 "calibration of this image, or none"
             )
+
+
+def _config(settings: Mapping[str, Any] | None, arguments: dict[str, Any]) -> PipelineConfig:
+    """PipelineConfig of `settings`, with arguments of the estimator that it does not name."""
+    if not isinstance(settings, Mapping | None):
+        raise HpeError(f"settings must be a dict, got {type(settings).__name__}")
+    config = overridden(PipelineConfig(), dict(settings or {}))
+    twice = arguments.keys() & (settings or {}).get("estimator", {}).keys()
+    if twice:
+        raise HpeError(f"{', '.join(sorted(twice))} is an argument of HeadPose: leave it out of settings")
+    return overridden(config, {"estimator": arguments})
 
 
 def _camera_of(camera: str | os.PathLike[str] | CameraModel | None) -> CameraModel | None:
