@@ -51,7 +51,10 @@ setup(
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
-        "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"],  # small, and no torch
+        "pandas": ["pandas"],
+        "supervision": ["supervision"],
+        # small, and no torch
+        "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"],
         # pyright runs on node, which comes with it
         "lint": ["ruff", "pyright[nodejs]==1.1.414"],
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)

@@ -89,7 +89,8 @@ class HeadPose:
         if is_image(image) and not (isinstance(image, np.ndarray) and image.ndim == 4):
             return self._predicted(image, boxes)  # type: ignore[arg-type]
         if isinstance(image, Mapping) or not isinstance(image, Iterable):
-            raise HpeError(f"predict takes an image or a list of images, got {type(image).__name__}")
+            hint = ": cv2.imread gives it for a file that it cannot read" if image is None else ""
+            raise HpeError(f"predict takes an image or a list of images, got {type(image).__name__}{hint}")
         images = list(image)
         each: Sequence[Any] = [None] * len(images) if boxes is None else boxes  # type: ignore[assignment]
         if not isinstance(each, Sequence | np.ndarray) or len(each) != len(images):

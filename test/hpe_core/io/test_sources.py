@@ -266,3 +266,26 @@ def test_images_of_any_name_are_read(write_image):
     os.rename(folder / "a.png", os.path.join(os.fsencode(folder), b"\xe9.png"))
     (frame,) = open_source(str(folder))
     assert frame.image_bgr is not None and os.fsencode(frame.source) == b"\xe9.png"
+
+
+def test_a_pattern_names_images_in_natural_order_and_nothing_else(write_image, tmp_path):
+    for name, value in (("img10.png", 100), ("img2.png", 20), ("other.png", 30)):
+        write_image(name, value)
+    (write_image("img1.png", 10).parent / "img3.txt").write_text("no image")
+    with open_source(str(tmp_path / "photos" / "img*")) as source:
+        assert [frame.source for frame in source] == ["img1.png", "img2.png", "img10.png"]
+        assert (source.kind, source.name) == ("images", "photos")
+    with open_source(str(tmp_path / "**" / "*2.png")) as source:
+        assert [frame.source for frame in source] == ["img2.png"]
+
+
+def test_a_pattern_without_images_and_one_with_a_topic_are_refused(tmp_path):
+    with pytest.raises(HpeError, match=r"no image \(.*\) has a name like"):
+        open_source(str(tmp_path / "*.png"))
+    with pytest.raises(HpeError, match="needs a rosbag2, got a pattern"):
+        open_source(str(tmp_path / "*.png"), "/image")
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(write_image):
+    with open_source(str(write_image("img[1].png", 10))) as source:
+        assert source.total == 1
