@@ -43,7 +43,6 @@ setup(
         "rosbags",
         "rich",
         "pyyaml",
-        "ruamel.yaml",
         "av",
     ],
     extras_require={
