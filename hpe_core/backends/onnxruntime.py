@@ -10,10 +10,13 @@ from hpe_core import catalogue, inference
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY, CROP, card_of, parsed
 
+# no Linux distribution of ROS packages it for Python
+MISSING = "the package onnxruntime is not installed for this Python (pip install onnxruntime; with ROS: docs/ros.md)"
+
 
 def unavailable() -> str | None:
     """Why this backend cannot be used here, or None."""
-    return None if importlib.util.find_spec("onnxruntime") else "the package onnxruntime is not installed"
+    return None if importlib.util.find_spec("onnxruntime") else MISSING
 
 
 def provider_missing(provider: str) -> str | None:
