@@ -13,13 +13,45 @@ NAME = "hpe_ros"
 EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
 PACKAGES = ["hpe_core", "hpe_ros", *(["training"] if EDITABLE else [])]
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hpe_core" / "__init__.py").read_text()).group(1)
+URL = "https://github.com/OWNER/hpe_ros"  # OWNER: CONTRIBUTING.md, Releases
+
+
+def readme():
+    """README.md for a page elsewhere: pictures and links lead to the files of this version's tag."""
+    text = (HERE / "README.md").read_text("utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?!https?:)", rf"\g<1>{URL}/raw/v{VERSION}/", text)
+    return re.sub(r"(?<!!)(\[[^\]!]*\]\()(?!https?:|#)", rf"\g<1>{URL}/blob/v{VERSION}/", text)
 
 
 setup(
     name=NAME,
     version=VERSION,
-    description="Real-time 6DoF head pose estimation for ROS 2",
+    description="Real-time 6DoF head pose estimation, in Python and as ROS 2 nodes",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    url=URL,
+    project_urls={
+        "Documentation": f"{URL}/tree/v{VERSION}/docs",
+        "Changelog": f"{URL}/blob/v{VERSION}/CHANGELOG.rst",
+        "Issues": f"{URL}/issues",
+    },
     license="Apache-2.0",
+    keywords="head pose estimation, 6DoF, face, gaze, attention, human-robot interaction, robotics, ROS 2, ONNX",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+    author="hpe_ros contributors",
     maintainer="hpe_ros maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
@@ -53,7 +85,10 @@ setup(
         "pandas": ["pandas"],
         "supervision": ["supervision"],
         # small, and no torch
-        "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"],
+        "test": [
+            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"),
+            *("build", "setuptools>=70.1", "catkin-pkg"),  # the wheel, and what bloom reads
+        ],
         # pyright runs on node, which comes with it
         "lint": ["ruff", "pyright[nodejs]==1.1.414"],
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)

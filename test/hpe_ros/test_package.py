@@ -35,12 +35,6 @@ def test_every_package_that_nodes_and_launch_files_import_is_declared():
     assert needed <= depends()
 
 
-def test_version_is_the_same_everywhere():
-    from hpe_core import __version__
-
-    assert ElementTree.parse(ROOT / "package.xml").findtext("version") == __version__
-
-
 def test_the_workflow_runs_colcon_on_every_distribution():
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ros.yml").read_text())
     job = workflow["jobs"]["colcon"]
