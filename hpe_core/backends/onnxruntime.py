@@ -21,9 +21,8 @@ def unavailable() -> str | None:
 
 def provider_missing(provider: str) -> str | None:
     """Why one of ONNX Runtime's execution providers cannot be used here, or None."""
-    reason = unavailable()
-    if reason:
-        return reason
+    if unavailable():
+        return "it needs onnxruntime"
     import onnxruntime as ort
 
     if provider not in ort.get_available_providers():

@@ -11,11 +11,14 @@ from hpe_core.errors import HpeError
 if TYPE_CHECKING:  # inference is loaded when the command runs
     from hpe_core.inference import Backend
 
+LONG = {"name", "spec", "config", "intended_use", "out_of_scope_use", "privacy", "permission", "limits", "chosen_on"}
+
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `models` under an argparse subparsers object."""
     models = subparsers.add_parser("models", help="list the models and their cards")
-    models.add_argument("name", metavar="NAME", nargs="?", help="print everything on this model's card, as JSON")
+    models.add_argument("name", metavar="NAME", nargs="?", help="print this model's card")
+    models.add_argument("--json", action="store_true", help="with NAME: everything that the card says, as JSON")
     models.set_defaults(command=_models)
 
 
@@ -38,11 +41,28 @@ def _models(args: argparse.Namespace) -> int:
             print_error(error)
             code = EXIT_BAD_INPUT
             continue
-        if args.name:
+        if args.name and args.json:
             print(json.dumps(backend.card.raw | {"sha256": backend.sha256}, indent=2))
+        elif args.name:
+            _print_whole_card(name, path, backend)
         else:
             _print_card(name, path, backend)
     return code
+
+
+def _print_whole_card(name: str, path: Path, backend: "Backend") -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+
+    from hpe_core.cli.card_text import sections
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{escaped(name)}[/]: {escaped(path.name)}, {path.stat().st_size / 1e6:.1f} MB")
+    console.print(f"sha256 {backend.sha256}", soft_wrap=True)
+    for title, lines in sections(backend.card.raw):
+        console.print(f"\n[bold]{title}[/]")
+        for line in lines:
+            console.print(Padding(escaped(line), (0, 0, 0, 2)))
 
 
 def _print_card(name: str, path: Path, backend: "Backend") -> None:
@@ -53,7 +73,7 @@ def _print_card(name: str, path: Path, backend: "Backend") -> None:
     table.add_row("file", escaped(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {backend.sha256[:16]}"))
     table.add_row("input", " x ".join(map(str, backend.input_shape)))
     for key, value in backend.card.raw.items():
-        if key not in ("name", "spec", "config"):  # the machine's part, all of it in `hpe models NAME`
+        if key not in LONG:  # all of it in `hpe models NAME`
             table.add_row(key, escaped(_inline(value)))
     Console(highlight=False).print(table)
 

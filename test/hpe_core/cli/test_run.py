@@ -552,7 +552,7 @@ def test_models_lists_names_and_cards(capsys):
     assert main(["models"]) == 0
     listed = capsys.readouterr().out
     assert "head6dof" in listed and "licence" in listed
-    assert main(["models", "head6dof"]) == 0
+    assert main(["models", "head6dof", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "head6dof"
 
 
