@@ -56,7 +56,8 @@ def test_the_wheel_holds_the_packages_with_their_data_and_nothing_private(built)
 def test_the_sdist_holds_the_sources_and_the_documents(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"setup.py", "pyproject.toml", "package.xml", "LICENSE", "README.md", "CHANGELOG.rst", "CITATION.cff"} <= names
+    assert {"setup.py", "pyproject.toml", "package.xml", "LICENSE"} <= names
+    assert {"README.md", "CHANGELOG.rst", "CITATION.cff"} <= names
     assert {"hpe_core/weights/SHA256SUMS.json", "docs/results.jpg", "examples/photo.py"} <= names
     assert {name for name in names if PRIVATE.search(name)} == set()
 
@@ -97,8 +98,8 @@ def test_the_address_of_the_maintainers_is_the_same_everywhere():
     assert {e.get("email") for tag in ("maintainer", "author") for e in package.findall(tag)} == {ADDRESS}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem)
-def test_a_form_for_issues_asks_something(path):
-    form = yaml.safe_load(path.read_text())
+@pytest.mark.parametrize("name", ["bug", "wish"])
+def test_a_form_for_issues_asks_something(name):
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
     assert form["name"] and form["description"]
     assert any(part.get("validations", {}).get("required") for part in form["body"])

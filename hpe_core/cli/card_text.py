@@ -20,8 +20,10 @@ SETS = {"aflw2000_dev16": "AFLW2000-3D, 16 images", "lfw_test": "LFW, held-out p
 
 
 def sections(card: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """(title, lines) of a card (the JSON object in a model file) in the order in which people ask; without the parts for
-    the machine. What a card lacks is left out."""
+    """(title, lines) of a card (the JSON object in a model file), in the order in which people ask.
+
+    The machine's parts are left out, and so is what a card lacks.
+    """
     found = [(title, _lines(card[key])) for key, title in TITLES if key in card]
     found.append(("Training data, licence of each part", [_data(entry) for entry in card.get("data", [])]))
     found.append(("Measured", [*_measured(card.get("metrics", {})), *_lines(card.get("chosen_on", []))]))

@@ -1,6 +1,6 @@
 """PyYAML, which every ROS 2 has, with the numbers and booleans of YAML 1.2 (core schema) and without repeated names.
 
-PyYAML reads YAML 1.1 by itself: `on` would be True, 1e-3 a text, 010 eight, and the second of two equal names would win.
+By itself PyYAML reads YAML 1.1: `on` is True, 1e-3 a text, 010 eight, and the second of two equal names wins.
 """
 
 import re

@@ -91,9 +91,9 @@ def test_the_mean_of_the_card_lies_in_its_interval():
 
 @pytest.mark.parametrize(
     ("bgr", "group"),
-    [((180, 205, 240), "light"), ((100, 145, 195), "tan"), ((35, 50, 80), "brown and dark")],
+    [((180, 205, 240), "light"), ((100, 145, 195), "tan"), ((35, 50, 80), "dark")],
 )
-def test_skin_lightness_is_read_from_the_middle_of_the_face(bgr, group):
+def test_colour_is_read_from_the_middle_of_the_face(bgr, group):
     image = np.zeros((80, 80, 3), np.uint8)
     image[30:60, 20:60] = bgr
     angle = subgroups.typology_angle_deg(image, np.array([15.0, 15.0, 65.0, 65.0]))

@@ -1,8 +1,9 @@
 """What all model cards say: intended and out-of-scope use, privacy, limits, and what the weights may be used for.
 
-    python -m training.deploy.cards          # after a change in training/cards: into all shipped models, then the hashes
+    python -m training.deploy.cards
 
-Metrics, history, calibration and everything else that belongs to one training stay as they are.
+puts them into all shipped models and writes the hashes again: run it after a change of training/cards. Metrics,
+history, calibration and everything else that belongs to one training stay as they are.
 """
 
 import json
@@ -25,10 +26,10 @@ LICENCE = {
     False: "Apache-2.0 for the code; weights trained on research-only photos",
 }
 PERMISSION = {
-    True: "Code and weights are Apache-2.0. These weights were trained on material under CC0, MIT and free-for-any-purpose "
-    "terms only: use them for anything, products too, and keep the notices of those licences.",
-    False: "The code is Apache-2.0. These weights were trained on research-only photos: see data. Whether weights inherit "
-    "the terms of photos is not settled: take them for research and trials; for a product train your own "
+    True: "Code and weights are Apache-2.0. These weights were trained on material under CC0, MIT and free-for-any-"
+    "purpose terms only: use them for anything, products too, and keep the notices of those licences.",
+    False: "The code is Apache-2.0. These weights were trained on research-only photos: see data. Whether weights "
+    "inherit the terms of photos is not settled: take them for research and trials; for a product train your own "
     "(training/README.md) on photos that you may use, or take legal advice.",
 }
 

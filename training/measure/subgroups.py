@@ -5,10 +5,10 @@
 DIR: shards of the photographs of LFW's test people, whom no network was trained on. Their labels are the consensus of
 the baselines (training/label), so a disagreement is no error, and photos on which the baselines differ are left out.
 
-Skin lightness is the individual typology angle (Chardon et al., 1991) of the middle of the face as it is in the photo:
-colours are not calibrated, so light and camera are in it as well as skin. Turn and size come from the labels. Nobody has
-looked at the people: LFW comes without attributes, and all photos of UTKFace, whose names state age and gender, were
-trained on. The result goes into training/cards/subgroups.json, which `python -m docs.make_cards` shows.
+The colour of the face is the individual typology angle (Chardon et al., 1991) of the middle of the face as it is in the photo:
+colours are not calibrated, so light and camera are in it as well as skin. Turn is that of the label. Nobody has judged
+the people: LFW comes without attributes, and all photos of UTKFace, whose names state age and gender, were trained on.
+The result goes into training/cards/subgroups.json, which `python -m docs.make_cards` shows.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from training.measure.sets import main_faces
 OUT = Path(__file__).parents[1] / "cards" / "subgroups.json"
 METHODS = ("fusion", "fusion_int8", "nlml", "head6dof")
 MIDDLE = (0.15, 0.85, 0.45, 0.68)  # of a face's box, left, right, top, bottom: cheeks and nose, no eyes, no mouth
-ITA_DEG = {"light": (41, 90), "intermediate": (28, 41), "tan": (10, 28), "brown and dark": (-90, 10)}
+ITA_DEG = {"light": (41, 90), "intermediate": (28, 41), "tan": (10, 28), "brown": (-30, 10), "dark": (-90, -30)}
 TURN_DEG = {"up to 20 degrees": (0, 20), "20 to 40 degrees": (20, 40), "beyond 40 degrees": (40, 181)}
 FEWEST = 20  # faces of a group that has a median
 NOT_MEASURED = {
@@ -42,7 +42,7 @@ NOT_MEASURED = {
 
 
 def typology_angle_deg(image: np.ndarray, box_px: np.ndarray) -> float:
-    """Individual typology angle of the middle of a face: the lighter the skin, the larger; below 10 brown and dark.
+    """Individual typology angle of the middle of a face: the lighter the skin, the larger; below 10 brown.
 
     image: (H, W, 3) uint8 BGR; box_px: (4,) x0, y0, x1, y1. NaN where the box lies outside the image.
     """
@@ -62,7 +62,10 @@ def groups_of(samples: Sequence[Sample]) -> dict[tuple[str, str], np.ndarray]:
     angle = np.array([typology_angle_deg(sample.image(), sample.box_px) for sample in samples])
     turn = np.degrees(geodesic_angle(np.stack([sample.R for sample in samples]), np.eye(3)))
     found = {("all", "all"): np.ones(len(samples), bool)}
-    for what, values, bins in (("skin lightness", angle, ITA_DEG), ("turn of the head", turn, TURN_DEG)):
+    for what, values, bins in (
+        ("colour of the face in the photo", angle, ITA_DEG),
+        ("turn of the head", turn, TURN_DEG),
+    ):
         found |= {(what, name): (values >= low) & (values < high) for name, (low, high) in bins.items()}
     return found
 
@@ -105,12 +108,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--limit", type=int, default=1000)
     p.add_argument("--out", type=Path, default=OUT)
     args = p.parse_args(argv)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True).stdout.strip()
     samples = main_faces(labelled_images(args.lfw_test, args.limit))
     if not samples:
         raise HpeError(f"{args.lfw_test} has no labelled face")
     methods = our_methods(METHODS)
     rows = table(samples, answers_of(methods, samples, DEFAULT_HFOV_DEG))
-    commit = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True).stdout.strip()
     values = {"photos": "LFW, held-out people", "commit": commit, "rows": rows, "not_measured": NOT_MEASURED}
     args.out.write_text(json.dumps(values, indent=1) + "\n")
     print(f"written   {args.out}: {len(samples)} faces, {len(rows)} groups")
