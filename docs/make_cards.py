@@ -30,11 +30,13 @@ GROUPS = """\
 ## Groups of people
 
 Faces found, and median disagreement with the consensus of the baselines (no error: they have errors of their own), on
-{faces} photos of held-out people of LFW, with 95 % intervals. Photos in which the baselines find no face, or differ, are
-left out, so the shares say little about hard photos. Colour is the individual typology angle (ITA) of the middle of the
-face: light from 41 degrees, intermediate from 28, tan from 10, brown from -30, dark below. It is read from the photo as it
-is, and dim or reddish light makes skin look darker: about a third of the photos in the group `dark` show people with dark
-skin, the others fair skin in such light. So the rows compare faces as pictures show them, not kinds of people. Turn is that of the label. Measured by
+{faces} photos of held-out people of LFW, with 95 % intervals. Photos in which the baselines find no face, or differ,
+are left out, so the shares say little about hard photos.
+
+Colour is the individual typology angle (ITA) of the middle of the face: light from 41 degrees, intermediate from 28,
+tan from 10, brown from -30, dark below. It is read from the photo as it is, and dim or reddish light makes skin darker:
+about a third of the photos in the group `dark` show people with dark skin, the others fair skin in such light. So the
+rows compare faces as pictures show them, not kinds of people. Turn is that of the label. Measured by
 `python -m training.measure.subgroups` at commit {commit}.
 """
 NOT_MEASURED = "\n**Not measured:**\n\n"

@@ -5,10 +5,10 @@
 DIR: shards of the photographs of LFW's test people, whom no network was trained on. Their labels are the consensus of
 the baselines (training/label), so a disagreement is no error, and photos on which the baselines differ are left out.
 
-The colour of the face is the individual typology angle (Chardon et al., 1991) of the middle of the face as it is in the photo:
-colours are not calibrated, so light and camera are in it as well as skin. Turn is that of the label. Nobody has judged
-the people: LFW comes without attributes, and all photos of UTKFace, whose names state age and gender, were trained on.
-The result goes into training/cards/subgroups.json, which `python -m docs.make_cards` shows.
+The colour of a face is the individual typology angle (Chardon et al., 1991) of its middle as it is in the photo:
+colours are not calibrated, so light and camera are in it as well as skin. Turn is that of the label. Nothing
+else is known of the people: LFW comes without attributes, and all photos of UTKFace, whose names state age and gender,
+were trained on. The result goes into training/cards/subgroups.json, which `python -m docs.make_cards` shows.
 """
 
 import argparse
@@ -32,11 +32,13 @@ from training.measure.sets import main_faces
 OUT = Path(__file__).parents[1] / "cards" / "subgroups.json"
 METHODS = ("fusion", "fusion_int8", "nlml", "head6dof")
 MIDDLE = (0.15, 0.85, 0.45, 0.68)  # of a face's box, left, right, top, bottom: cheeks and nose, no eyes, no mouth
+COLOUR = "colour of the face in the photo"
 ITA_DEG = {"light": (41, 90), "intermediate": (28, 41), "tan": (10, 28), "brown": (-30, 10), "dark": (-90, -30)}
 TURN_DEG = {"up to 20 degrees": (0, 20), "20 to 40 degrees": (20, 40), "beyond 40 degrees": (40, 181)}
 FEWEST = 20  # faces of a group that has a median
 NOT_MEASURED = {
     "age, gender": "LFW comes without them, and every photo of UTKFace, whose names state them, was trained on",
+    "skin colour of people": "photos are not colour-calibrated, and no source states it",
     "glasses, masks, headscarves": "no source states them for photos that were not trained on",
 }
 
@@ -77,7 +79,7 @@ def summary(answers: Sequence[Answer]) -> dict[str, list[float] | None]:
     out: dict[str, list[float] | None] = {"found_percent": wilson_percent(found, count), "median_deg": None}
     if found >= FEWEST:
         values = np.array(disagreement)
-        low, high = interval(np.median, values)
+        low, high = interval(np.median, values) or (np.nan, np.nan)
         out["median_deg"] = [round(float(v), 2) for v in (np.median(values), low, high)]
     return out
 
@@ -97,7 +99,7 @@ def table(samples: Sequence[Sample], answers: Mapping[str, Sequence[Answer]]) ->
         if not belongs.any():
             continue
         members = np.flatnonzero(belongs)
-        methods = {method: summary([found[i] for i in members]) for method, found in answers.items()}
+        methods = {method: summary([found[int(i)] for i in members]) for method, found in answers.items()}
         rows.append({"what": what, "group": name, "faces": len(members), "methods": methods})
     return rows
 
