@@ -30,8 +30,8 @@ GROUPS = """\
 ## Groups of people
 
 Faces found, and median disagreement with the consensus of the baselines (no error: they have errors of their own), on
-{faces} photos of held-out people of LFW, with 95 % intervals. Photos in which the baselines find no face, or differ,
-are left out, so the shares say little about hard photos.
+{faces} photos of held-out people of LFW, with 95 % intervals. LFW was collected with a face detector, so it
+has no hard photos: shares of 100 % say little.
 
 Colour is the individual typology angle (ITA) of the middle of the face: light from 41 degrees, intermediate from 28,
 tan from 10, brown from -30, dark below. It is read from the photo as it is, and dim or reddish light makes skin darker:

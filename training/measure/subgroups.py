@@ -3,7 +3,7 @@
     python -m training.measure.subgroups --lfw-test DIR            (four methods, 1,000 photos: 2 min of one core)
 
 DIR: shards of the photographs of LFW's test people, whom no network was trained on. Their labels are the consensus of
-the baselines (training/label), so a disagreement is no error, and photos on which the baselines differ are left out.
+the baselines (training/label), so a disagreement is no error. Of each photo the largest face with a label counts.
 
 The colour of a face is the individual typology angle (Chardon et al., 1991) of its middle as it is in the photo:
 colours are not calibrated, so light and camera are in it as well as skin. Turn is that of the label. Nothing
