@@ -31,6 +31,7 @@ setup(
             "weights/*.npz",
             "weights/*.json",
             "evaluation/report/*.html",
+            "io/message_types/foxglove_msgs/*",
             "backends/tensorrt/parity_frames/*",
         ]
     },
@@ -51,6 +52,7 @@ setup(
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
+        "view": ["rerun-sdk"],
         "pandas": ["pandas"],
         "supervision": ["supervision"],
         # small, and no torch
@@ -65,7 +67,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.json"))),
         (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
         (f"share/{NAME}/assets/sample_bag", sorted(glob("assets/sample_bag/*"))),

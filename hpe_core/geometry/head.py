@@ -10,7 +10,7 @@ rotation includes that.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpe_core.geometry import so3
+from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
 
@@ -37,6 +37,10 @@ REFERENCE_POINTS_M = np.array(
         [-0.055, 0.085, 0.075],
     ]
 )
+# box around these points, in the axes of the REP-155 face frame
+_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
+HEAD_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
+HEAD_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
 _STEP_M = 1e-3
 
 

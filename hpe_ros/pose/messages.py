@@ -19,18 +19,13 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
-from hpe_core.geometry.head import REFERENCE_POINTS_M
+from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.types import Face, primary_face
 from hpe_ros.messages import point, vector3
 from hpe_ros.optional import HAS_VISION_MSGS
 
 if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `heads`
     from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
-
-# box around the reference points, in the axes of the REP-155 face frame
-_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
-_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
-_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
 
 GAZE_RAY_M = 0.5
 _RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
@@ -96,7 +91,7 @@ def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
         scale = vector3(np.array(size))
         return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
-    head = marker("head", Marker.SPHERE, 0.5, _BOX_SIZE_M, pose=_box_pose(face, pose))
+    head = marker("head", Marker.SPHERE, 0.5, HEAD_BOX_SIZE_M, pose=_box_pose(face, pose))
     # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured
     ray = marker("gaze", Marker.ARROW, 1.0, (GAZE_RAY_M, _RAY_WIDTH_M, _RAY_WIDTH_M), pose=pose)
     crown = face.pose.R_camera_head @ np.array([0.0, -_TEXT_ABOVE_M, 0.0])
@@ -124,12 +119,12 @@ def _with_covariance(face: Face, pose: Pose) -> PoseWithCovariance:
 def _box_pose(face: Face, pose: Pose) -> Pose:
     """geometry_msgs/Pose of the box around the head, in the axes of its face frame."""
     R_camera_face = frames.face_from_head(face.pose.R_camera_head)
-    centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
+    centre = face.pose.t_camera_head_m + R_camera_face @ HEAD_BOX_CENTRE_FACE_M
     return Pose(position=point(centre), orientation=pose.orientation)
 
 
 def _detection(face: Face, pose: Pose, header: Header) -> "Detection3D":
-    box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(_BOX_SIZE_M))
+    box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(HEAD_BOX_SIZE_M))
     hypothesis = ObjectHypothesis(class_id="head", score=face.score)
     results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)
