@@ -2,7 +2,8 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +18,16 @@ from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
 from hpe_core.io.frame import Frame, Source
-from hpe_core.io.out_folder import OutFolder
+from hpe_core.io.out_folder import OutFolder, new_file
 from hpe_core.io.sources import open_source
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.io.yaml_file import load_mapping
+from hpe_core.output.live.rerun_view import RerunView
+from hpe_core.output.live.window import Window
 from hpe_core.output.overlay import draw
 from hpe_core.output.run_folder import NAMES, Outputs
 from hpe_core.output.summary import Summary
-from hpe_core.output.window import Window
 from hpe_core.pipeline import Pipeline
 from hpe_core.types import COUNTED, count_text
 
@@ -35,11 +37,24 @@ def run_source(args: argparse.Namespace) -> int:
     given = camera_from_yaml(args.camera_info) if args.camera_info else None
     cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
     config = _config(args)
-    with open_source(args.source, args.topic) as source:
+    with ExitStack() as stack:
+        window = stack.enter_context(closing(Window())) if args.show else None
+        source = stack.enter_context(open_source(args.source, args.topic))
         folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
         read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
-        with OutFolder(folder, "run", NAMES, args.overwrite, read) as out:
-            return Run(args, source, out, cameras, Pipeline(config)).run()
+        out = stack.enter_context(OutFolder(folder, "run", NAMES, args.overwrite, read))
+        view = _opened_view(args, stack, source.name, read)
+        return Run(args, source, out, cameras, Pipeline(config), window, view).run()
+
+
+def _opened_view(
+    args: argparse.Namespace, stack: ExitStack, name: str, read: Iterable[str | Path]
+) -> RerunView | None:
+    """What --view and --save ask for, closed with the stack; None when they ask for nothing."""
+    if not (args.view or args.save):
+        return None
+    save = stack.enter_context(new_file(args.save, args.overwrite, read)) if args.save else None
+    return stack.enter_context(closing(RerunView(args.view, save, name)))
 
 
 def _config(args: argparse.Namespace) -> PipelineConfig:
@@ -60,7 +75,14 @@ class Run:
     """One `hpe run`: frames through the pipeline into the output folder."""
 
     def __init__(
-        self, args: argparse.Namespace, source: Source, out: OutFolder, cameras: CameraChoice, pipeline: Pipeline
+        self,
+        args: argparse.Namespace,
+        source: Source,
+        out: OutFolder,
+        cameras: CameraChoice,
+        pipeline: Pipeline,
+        window: Window | None = None,
+        view: RerunView | None = None,
     ):
         self._args = args
         self._source = source
@@ -69,7 +91,8 @@ class Run:
         self._pipeline = pipeline
         self._summary = Summary()
         self._outputs: Outputs | None = None
-        self._window: Window | None = None
+        self._window = window
+        self._view = view
         self._written: Sequence[Path] = ()
         self._unreadable: list[Frame] = []  # before the first image
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -77,8 +100,6 @@ class Run:
 
     def run(self) -> int:
         """The whole run; returns the exit code."""
-        if self._args.show:
-            self._window = Window()
         left = self._out.note()
         with Interrupt() as interrupt:
             try:
@@ -138,21 +159,22 @@ class Run:
         posed = time.perf_counter()
         outputs = self._outputs or self._open_outputs()
         opened = time.perf_counter()
-        goes_on = True
-        if self._args.overlay or self._window:
-            picture = draw(image_bgr, camera, result.faces)
-            if self._args.overlay:
-                outputs.write_picture(picture, frame)
-            if self._window:
-                goes_on = self._window.show(picture)
+        picture = draw(image_bgr, camera, result.faces) if self._args.overlay or self._window else None
+        if picture is not None and self._args.overlay:
+            outputs.write_picture(picture, frame)
         drawn = time.perf_counter()
-        outputs.write(frame, result)
+        goes_on = self._window.show(picture) if self._window and picture is not None else True
+        if self._view:
+            self._view.show(frame, image_bgr, camera, result, posed - start)
+        shown = time.perf_counter()
+        outputs.write(frame, result, camera)
         written = time.perf_counter()
         stage_s = {
             "image_to_pose": posed - start,
             "read": read_s,
             "overlay": drawn - opened,
-            "write": written - drawn,
+            "show": shown - drawn,
+            "write": written - shown,
             "end_to_end": read_s + (posed - start) + (written - opened),
         }
         self._summary.add(result, stage_s)
@@ -161,7 +183,7 @@ class Run:
     def _open_outputs(self) -> Outputs:
         """Only once a first image has gone through: a failed start leaves nothing behind."""
         images = self._source.kind == "images"
-        self._outputs = Outputs(self._out.staged, images, self._args.overlay)
+        self._outputs = Outputs(self._out.staged, images, self._args.overlay, self._args.bag_image)
         for frame in self._unreadable:
             self._outputs.write_unreadable(frame)
         return self._outputs
@@ -203,7 +225,8 @@ class Run:
 
     def _print_notices(self) -> None:
         about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
-        for text in (*self._source.notices, *about_cameras):
+        about_view = self._view.notices if self._view else ()
+        for text in (*self._source.notices, *about_cameras, *about_view):
             if text not in self._noted:
                 self._note(text)
             self._noted.add(text)
@@ -227,6 +250,8 @@ class Run:
         for path in self._written:
             end = "/" if path.is_dir() else ""
             print(f"written   {printable(path)}{end}")
+        if self._args.save:
+            print(f"written   {printable(self._args.save)}")
 
 
 class _Rate(progress.ProgressColumn):

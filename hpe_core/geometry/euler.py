@@ -72,6 +72,23 @@ class Aflw2000:
         yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
         return axis_turn(0, -pitch) @ axis_turn(1, yaw) @ axis_turn(2, roll)
 
+    @staticmethod
+    def std_deg(R_camera_head: ArrayLike, covariance_rad2: ArrayLike) -> EulerDeg:
+        """Standard deviations as EulerDeg of one rotation (3, 3) with a covariance (3, 3) rad^2 about the camera's axes.
+
+        To first order, where the true rotation is exp(error) @ R_camera_head. They grow beyond all bounds towards a yaw
+        of +-90 degrees, where roll and pitch cannot be told apart; infinite there.
+        """
+        a, b, _ = _angles_xyz(np.asarray(R_camera_head, float))
+        if abs(np.cos(b)) < 1e-6:
+            return EulerDeg(np.inf, np.inf, np.inf)
+        first = axis_turn(0, a)
+        # columns: the axis in the camera about which each angle turns
+        axes = np.stack([np.eye(3)[0], first[:, 1], (first @ axis_turn(1, b))[:, 2]], 1)
+        inverse = np.linalg.inv(axes)
+        pitch, yaw, roll = np.degrees(np.sqrt(np.diag(inverse @ np.asarray(covariance_rad2, float) @ inverse.T))).tolist()
+        return EulerDeg(yaw=yaw, pitch=pitch, roll=roll)
+
 
 class Biwi(Aflw2000):
     """BIWI Kinect as every crop-based paper reads it: the same product, applied to R in the depth-camera frame.
