@@ -52,7 +52,7 @@ setup(
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
-        "view": ["rerun-sdk"],
+        "view": ["rerun-sdk>=0.28"],
         "pandas": ["pandas"],
         "supervision": ["supervision"],
         # small, and no torch

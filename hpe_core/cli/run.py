@@ -35,7 +35,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         "rosbag2 (folder, .mcap, .db3)",
     )
     run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
-    run.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run in DIR, and FILE.rrd")
+    run.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run in DIR, and FILE.rrd"
+    )
     run.add_argument("--topic", metavar="T", help="image topic of a bag (default: the only one, or the first)")
     camera = run.add_mutually_exclusive_group()
     camera.add_argument(

@@ -43,13 +43,12 @@ def run_source(args: argparse.Namespace) -> int:
         folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
         read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
         out = stack.enter_context(OutFolder(folder, "run", NAMES, args.overwrite, read))
+        pipeline = Pipeline(config)
         view = _opened_view(args, stack, source.name, read)
-        return Run(args, source, out, cameras, Pipeline(config), window, view).run()
+        return Run(args, source, out, cameras, pipeline, window, view).run()
 
 
-def _opened_view(
-    args: argparse.Namespace, stack: ExitStack, name: str, read: Iterable[str | Path]
-) -> RerunView | None:
+def _opened_view(args: argparse.Namespace, stack: ExitStack, name: str, read: Iterable[str | Path]) -> RerunView | None:
     """What --view and --save ask for, closed with the stack; None when they ask for nothing."""
     if not (args.view or args.save):
         return None
@@ -93,6 +92,7 @@ class Run:
         self._outputs: Outputs | None = None
         self._window = window
         self._view = view
+        self._closed = False  # the window, by the user
         self._written: Sequence[Path] = ()
         self._unreadable: list[Frame] = []  # before the first image
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -107,12 +107,12 @@ class Run:
             except BaseException:
                 self._finish(interrupt.requested, failed=True)
                 raise
-            self._finish(interrupt.requested, failed=False)
+            self._finish(interrupt.requested or self._closed, failed=False)
         if self._outputs is None and not interrupt.requested:
             raise HpeError(self._why_nothing())
         if left:
             self._note(left)
-        self._report(interrupt.requested)
+        self._report(interrupt.requested or self._closed)
         return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
 
     def _process_all(self, interrupt: Interrupt) -> None:
@@ -128,6 +128,7 @@ class Run:
                 if frame.image_bgr is None:
                     self._drop(frame)
                 elif not self._process(frame, frame.image_bgr, read_s):
+                    self._closed = True
                     break
                 self._print_notices()
                 if self._outputs is None:

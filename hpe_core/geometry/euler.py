@@ -74,7 +74,7 @@ class Aflw2000:
 
     @staticmethod
     def std_deg(R_camera_head: ArrayLike, covariance_rad2: ArrayLike) -> EulerDeg:
-        """Standard deviations as EulerDeg of one rotation (3, 3) with a covariance (3, 3) rad^2 about the camera's axes.
+        """Standard deviations as EulerDeg of a rotation (3, 3) with covariance (3, 3) rad^2 about the camera's axes.
 
         To first order, where the true rotation is exp(error) @ R_camera_head. They grow beyond all bounds towards a yaw
         of +-90 degrees, where roll and pitch cannot be told apart; infinite there.
@@ -86,7 +86,9 @@ class Aflw2000:
         # columns: the axis in the camera about which each angle turns
         axes = np.stack([np.eye(3)[0], first[:, 1], (first @ axis_turn(1, b))[:, 2]], 1)
         inverse = np.linalg.inv(axes)
-        pitch, yaw, roll = np.degrees(np.sqrt(np.diag(inverse @ np.asarray(covariance_rad2, float) @ inverse.T))).tolist()
+        pitch, yaw, roll = np.degrees(
+            np.sqrt(np.diag(inverse @ np.asarray(covariance_rad2, float) @ inverse.T))
+        ).tolist()
         return EulerDeg(yaw=yaw, pitch=pitch, roll=roll)
 
 

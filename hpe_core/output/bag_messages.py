@@ -18,7 +18,9 @@ from hpe_core.types import Face
 JPEG_QUALITY = 90
 _POINT_KINDS = {"points": 1, "line_loop": 2, "line_list": 4}  # constants of foxglove_msgs/PointsAnnotation
 _FLOAT32, _UINT32 = 7, 6  # constants of sensor_msgs/PointField
-_LANDMARK = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "<f4"), ("landmark", "<u4"), ("face", "<u4")])
+_LANDMARK = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "<f4"), ("landmark", "<u4"), ("face", "<u4")]
+)
 
 
 class Messages:
@@ -74,9 +76,7 @@ class Messages:
             centre = self._make("geometry_msgs/Pose", centre, pose.orientation)
             box = self._make("vision_msgs/BoundingBox3D", centre, self._vector(HEAD_BOX_SIZE_M))
             hypothesis = self._make("vision_msgs/ObjectHypothesis", "head", float(face.score))
-            result = self._make(
-                "vision_msgs/ObjectHypothesisWithPose", hypothesis, self._with_covariance(face, pose)
-            )
+            result = self._make("vision_msgs/ObjectHypothesisWithPose", hypothesis, self._with_covariance(face, pose))
             made.append(self._make("vision_msgs/Detection3D", header, [result], box, str(face.face_id)))
         return self._make("vision_msgs/Detection3DArray", header, made)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +17,6 @@ from hpe_core.io.frame import Frame
 from hpe_core.output.annotations import AXIS_LENGTH_M, image_annotations
 from hpe_core.output.live.rerun_viewer import Viewer
 from hpe_core.types import Face, FrameResult, HeadPose
-
-if TYPE_CHECKING:
-    import rerun
 
 JPEG_QUALITY = 80
 GAZE_RAY_M = 0.5
@@ -38,7 +35,8 @@ class RerunView:
 
     Timelines: `frame` and `time` (the stamps). Entities: camera/image with what is drawn on it; heads/<id>: head, axes,
     gaze ray, landmarks, and the ellipsoid that holds the position with 95 %; angles/<angle>/<id>; latency/<stage>.
-    notices: lines for the user. Raises HpeError without the package rerun-sdk, without a screen for `live`, or when `save` cannot be written.
+    notices: lines for the user. Raises HpeError without the package rerun-sdk, without a screen for `live`, or when
+    `save` cannot be written.
     """
 
     def __init__(self, live: bool, save: Path | None, name: str):
@@ -47,25 +45,27 @@ class RerunView:
             import rerun
         except ImportError as error:
             raise HpeError("--view and --save need the package 'rerun-sdk' (pip install 'hpe_ros[view]')") from error
-        self._rr = rerun
+        self._rr: Any = rerun  # an extra: its types are not there everywhere
         self._viewer = Viewer() if live else None
         self._saves = save is not None
         self.notices: list[str] = []
         self._ids: set[str] = set()  # in the last frame
         self._styled: set[str] = set()
         self._camera: CameraModel | None = None
-        self._recording = rerun.RecordingStream("hpe")
-        sinks: list[Any] = [rerun.GrpcSink(self._viewer.url)] if self._viewer else []
+        self._recording = self._rr.RecordingStream("hpe")
+        sinks: list[Any] = [self._rr.GrpcSink(self._viewer.url)] if self._viewer else []
         try:
-            sinks += [rerun.FileSink(save)] if save else []
+            sinks += [self._rr.FileSink(save)] if save else []
             self._recording.set_sinks(*sinks, default_blueprint=_blueprint())
         except Exception as error:  # rerun raises RuntimeError, ValueError and OSError alike
             self._end_viewer()
             raise HpeError(f"{save} cannot be written: {error}") from error
         self._recording.send_recording_name(name)
-        self._log("/", rerun.ViewCoordinates.RDF, static=True)  # the camera optical frame
+        self._log("/", self._rr.ViewCoordinates.RDF, static=True)  # the camera optical frame
 
-    def show(self, frame: Frame, image_bgr: np.ndarray, camera: CameraModel, result: FrameResult, total_s: float) -> None:
+    def show(
+        self, frame: Frame, image_bgr: np.ndarray, camera: CameraModel, result: FrameResult, total_s: float
+    ) -> None:
         """One Frame, its image (H, W, 3) uint8, CameraModel and FrameResult; total_s: seconds from image to pose."""
         if self._viewer and not self._viewer.open:
             self.notices = ["the Rerun viewer was closed; the run goes on"]
@@ -90,10 +90,12 @@ class RerunView:
             self._log(f"latency/{stage}", self._rr.Scalars(seconds * 1e3))
 
     def close(self) -> None:
-        """Bring everything to its place. The viewer stays open."""
+        """Bring everything to its place. The viewer stays open, unless it has nothing to show."""
         if self._viewer is None or self._viewer.open:
             self._recording.flush(timeout_sec=CLOSE_S)
         self._recording.disconnect()
+        if self._camera is None:
+            self._end_viewer()
 
     def _log(self, path: str, *what: Any, static: bool = False) -> None:
         self._recording.log(path, *what, static=static)
@@ -173,8 +175,8 @@ class RerunView:
 
 
 def angle_bands_deg(pose: HeadPose) -> np.ndarray:
-    """(3, 3) degrees: of yaw, pitch and roll (AFLW2000) the angle, and the ends of the interval that holds it with 95 %;
-    NaN where that is unknown or wider than the circle."""
+    """(3, 3) degrees: of yaw, pitch and roll (AFLW2000) the angle, and the ends of its 95 % interval; NaN where that is
+    unknown or wider than the circle."""
     angles = pose.euler_aflw2000.stacked()
     reach = np.full(3, np.nan)
     if pose.covariance is not None:
@@ -184,7 +186,8 @@ def angle_bands_deg(pose: HeadPose) -> np.ndarray:
 
 
 def ellipsoid_95(covariance_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Half axes (3,) m and quaternion (4,) x, y, z, w of the ellipsoid that holds a point of covariance (3, 3) with 95 %."""
+    """Half axes (3,) m and quaternion (4,) x, y, z, w of the ellipsoid that holds 95 % of a normal
+    distribution of covariance (3, 3) m^2."""
     variances, axes = np.linalg.eigh(covariance_m2)
     axes = axes * np.sign(np.linalg.det(axes))  # right-handed
     return STD_95_3D * np.sqrt(np.maximum(variances, 0.0)), so3.quat_from_matrix(axes)
@@ -198,13 +201,13 @@ def _colour(face: Face) -> tuple[int, int, int]:
     return FaceId(face.face_id).colour_rgb if face.face_id else _WHITE
 
 
-def _blueprint() -> "rerun.blueprint.Blueprint":
-    """Image and scene on the left, series on the right."""
+def _blueprint() -> Any:
+    """rerun.blueprint.Blueprint: image and scene on the left, series on the right."""
     import rerun.blueprint as rrb
 
     image = rrb.Spatial2DView(origin="/camera/image", name="image")
     # from the right behind the camera, whose y points down
-    eye = rrb.EyeControls3D(position=(1.1, -0.6, -0.7), look_target=(0.0, 0.0, 0.7), eye_up=(0.0, -1.0, 0.0))
+    eye = rrb.EyeControls3D(position=(0.8, -0.4, -0.5), look_target=(0.0, 0.0, 0.6), eye_up=(0.0, -1.0, 0.0))
     contents = ["/camera/**", "/heads/**"]
     scene = rrb.Spatial3DView(origin="/", name="scene", contents=contents, eye_controls=eye)
     angles = [rrb.TimeSeriesView(origin=f"/angles/{angle}", name=f"{angle}, degrees") for angle in ANGLES]

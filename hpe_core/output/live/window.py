@@ -36,13 +36,13 @@ class Window:
         self._label = tkinter.Label(self._root, borderwidth=0, background="black")
         self._label.pack(fill="both", expand=True)
         self._photo: tkinter.PhotoImage | None = None  # Tk itself keeps no reference
-        self._open = True
+        self._open, self._closed = True, False  # to the user, and altogether
         self._root.protocol("WM_DELETE_WINDOW", self._stop)
         for key in ("q", "<Escape>"):
             self._root.bind(key, self._stop)
 
     def show(self, picture_bgr: np.ndarray) -> bool:
-        """Show one picture (H, W, 3) uint8; returns False once the user has closed the window or pressed q or Escape."""
+        """Show one picture (H, W, 3) uint8; False once the user has closed the window or pressed q or Escape."""
         import tkinter
 
         if self._photo is None:
@@ -57,9 +57,9 @@ class Window:
 
     def close(self) -> None:
         """Take the window away; closing again changes nothing."""
-        if self._root is not None:
+        if not self._closed:
             self._root.destroy()
-        self._root = None
+        self._closed = True
 
     def _appear(self, picture_bgr: np.ndarray) -> None:
         height, width = picture_bgr.shape[:2]

@@ -106,3 +106,18 @@ def test_batches_keep_their_shape():
     angles = aflw2000.from_matrix(RANDOM.reshape(10, 30, 3, 3))
     assert angles.yaw.shape == angles.pitch.shape == angles.roll.shape == (10, 30)
     assert aflw2000.to_matrix(angles).shape == (10, 30, 3, 3)
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (50.0, -20.0, 30.0), (-70.0, 40.0, -15.0)])
+def test_standard_deviations_of_the_angles_are_those_of_turned_samples(angles):
+    R = aflw2000.to_matrix(EulerDeg(*angles))
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(3, 3)) * 0.002
+    samples = so3.matrix_from_rotvec(rng.normal(size=(20_000, 3)) @ root.T) @ R
+    expected = aflw2000.from_matrix(samples).stacked().std(0)
+    assert aflw2000.std_deg(R, root @ root.T).stacked() == pytest.approx(expected, rel=0.03)
+
+
+def test_at_a_yaw_of_90_degrees_the_angles_are_unknown():
+    R = aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=0.0, roll=0.0))
+    assert np.isinf(aflw2000.std_deg(R, np.eye(3) * 1e-4).stacked()).all()
