@@ -159,7 +159,7 @@ def test_a_peer_behind_a_detector_misses_what_it_misses():
 def test_peers_without_weights_are_absent_and_named(tmp_path):
     found = peers(tmp_path)
     assert all(isinstance(method, Absent) for name, method in found.items() if name != "MediaPipe mesh")
-    assert {name.partition(",")[0] for name in found} == {*NETWORKS, "MediaPipe mesh"}
+    assert {name.partition(",")[0] for name in found} == {*NETWORKS, "OpNet", "MediaPipe mesh"}
 
 
 def test_a_peer_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
@@ -245,7 +245,7 @@ def test_every_frame_of_a_video_goes_through_every_method(tmp_path):
     assert found["gone"]["status"] == found["Q, YuNet"]["status"] == "absent" and "gone" in found["gone"]["reason"]
     # the detector sees half of 1280 pixels; the larger of its boxes comes back in the pixels of the frame
     assert sizes == {(360, 640)}
-    assert crops[0] == pytest.approx((299.5, 319.5, 240 * NETWORKS["FSA-Net"].of_yunet))
+    assert crops[0] == pytest.approx((299.5, 319.5, 240 * NETWORKS["FSA-Net"].of_detector))
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
