@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from hpe_core.errors import HpeError
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.so3 import matrix_from_quat, mean_rotation
 
@@ -160,6 +161,8 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
+    if not path.is_file():
+        raise HpeError(f"no {path}")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -22,7 +22,7 @@ from hpe_core.evaluation.images.answers import Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import Absent, answers_of, labelled_images, our_methods, scored
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.evaluation.images.scores import fitted_offset, score
-from hpe_core.evaluation.report.tables import markdown, method_table, bin_tables
+from hpe_core.evaluation.report.tables import bin_tables, markdown, method_table
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 
