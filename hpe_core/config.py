@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from hpe_core.catalogue import AUTO, AUTO_TEXT
 from hpe_core.errors import HpeError
+from hpe_core.face_id import SLOTS
 
 Config = TypeVar("Config", bound=Any)
 
@@ -69,7 +70,9 @@ class EstimatorConfig(Checked):
         0.99,
         at_run_time=True,
     )
-    max_faces: int = option(8, "most faces reported in one image", 1, 8, at_run_time=True)
+    max_faces: int = option(
+        8, "most faces tracked and reported; what exceeds them is counted", 1, SLOTS, at_run_time=True
+    )
     detection_interval_s: float = option(
         0.2,
         "seconds between full-frame detections while faces are tracked by their crops; 0: always",
@@ -92,6 +95,9 @@ class TrackerConfig(Checked):
         0.05,
         60.0,
         at_run_time=True,
+    )
+    id_seed: int = option(
+        0, "face ids come in the same order with the same seed; 0: other ones at every start", 0, 2**31 - 1
     )
     filter: bool = option(True, "filter poses over time", at_run_time=True)
     linear_acceleration_std: float = option(
