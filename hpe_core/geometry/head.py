@@ -84,10 +84,13 @@ def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> 
     return head_size_covariance(t) + variance[..., None, None] * t[..., :, None] * t[..., None, :]
 
 
-def direction_covariance(R_camera_head: np.ndarray, std_rad: float) -> np.ndarray:
-    """Covariance (6, 6) m^2, rad^2 of a head whose rotation about its face centre has a spread of std_rad per axis."""
+def direction_covariance(R_camera_head: np.ndarray, std_rad: ArrayLike) -> np.ndarray:
+    """Covariances (..., 6, 6) m^2, rad^2 of heads (..., 3, 3) whose rotations about their face centres have a spread of
+    std_rad (...,) per axis.
+    """
     J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
-    return std_rad**2 * np.block([[J @ J.T, J], [J.T, np.eye(3)]])
+    turned, one = np.swapaxes(J, -1, -2), np.broadcast_to(np.eye(3), J.shape)
+    return np.asarray(std_rad)[..., None, None] ** 2 * np.block([[J @ turned, J], [turned, one]])
 
 
 def box_from_pose(camera: CameraModel, R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -86,9 +87,9 @@ class Pipeline:
         Raises HpeError when an option differs that cannot change at run time: that needs another Pipeline.
         """
         config = with_method(config)
-        old, new = self.config.estimator, config.estimator
         fixed = [
             f.name
+            for old, new in ((self.config.estimator, config.estimator), (self.config.tracker, config.tracker))
             for f in fields(new)
             if not f.metadata["at_run_time"] and getattr(old, f.name) != getattr(new, f.name)
         ]
@@ -118,17 +119,19 @@ class Pipeline:
         expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_track else ()
         lost = not expected or self._tracker.misses_a_face
         due = lost or self._full_frame_ns is None or stamp_ns - self._full_frame_ns >= interval_ns
-        estimate = self._estimator.estimate(image_bgr, camera, expected, due)
+        known = functools.partial(self._tracker.known, stamp_ns)
+        estimate = self._estimator.estimate(image_bgr, camera, expected, due, known)
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]
-        tracked, untracked = self._tracker.update(seen, stamp_ns)
+        tracked, untracked = self._tracker.update(seen, stamp_ns, self.config.estimator.max_faces)
         self._stamp_ns = stamp_ns
         if estimate.full_frame:
             self._full_frame_ns = stamp_ns
         published = self._published(tracked, delivered)
-        counts = {"untracked": untracked, "unconfirmed": len(estimate.faces) - len(seen)}
+        counts = estimate.counts | {"unconfirmed": len(estimate.faces) - len(seen)}
+        counts["untracked"] += untracked
         watch.rest("tracking")
-        return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts | estimate.counts)
+        return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts)
 
     def process_boxes(
         self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray
@@ -152,7 +155,8 @@ class Pipeline:
 
     def _published(self, faces, delivered):
         """The faces of the upright image in the delivered one, with what no filter may average away."""
-        published = tuple(replace(face, pose=with_systematic_spread(face)) for face in faces)
+        poses = with_systematic_spread(faces)
+        published = tuple(replace(face, pose=pose) for face, pose in zip(faces, poses, strict=True))
         rotation = self.config.estimator.image_rotation
         return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
 

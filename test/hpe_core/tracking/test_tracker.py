@@ -12,7 +12,16 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.tracking.tracker import MISSED_COST, UNSURE_COST, Tracker, pair_costs, sure_pairs
+from hpe_core.tracking.assignment import cheapest_pairs
+from hpe_core.tracking.tracker import (
+    FEW_PAIRS,
+    MISSED_COST,
+    UNPAIRED_COST,
+    UNSURE_COST,
+    Tracker,
+    pair_costs,
+    sure_pairs,
+)
 from hpe_core.types import Face, HeadPose
 
 CAMERA = CameraModel(1280, 720, [[900.0, 0, 640], [0, 900.0, 360], [0, 0, 1]])
@@ -144,10 +153,10 @@ def test_every_track_has_an_id_of_its_own_and_a_slot_that_one_before_it_left():
 
 
 def test_a_slot_is_free_again_when_its_track_has_ended_and_the_lowest_is_taken_first():
-    tracker = Tracker(TrackerConfig(id_seed=SEED, timeout_s=1.0))
-    tracker.update([face(x, 1) for x in (-0.5, 0.0, 0.5)], 0)
-    tracker.update([face(0.0, 1)], 900_000_000)
-    tracked, _ = tracker.update([face(0.0, 1), face(0.7, 1), face(-0.7, 1), face(1.4, 1)], 1_050_000_000)
+    tracker = Tracker(TrackerConfig(id_seed=SEED, timeout_s=0.2))
+    tracker.update([face(x, 1) for x in (-0.7, 0.0, 0.7)], 0)
+    tracker.update([face(0.0, 1)], 150_000_000)
+    tracked, _ = tracker.update([face(0.0, 1), face(0.7, 1), face(-0.7, 1), face(1.4, 1)], 250_000_000)
     assert [(one.face_id, one.slot) for one in tracked] == [(B, 1), (IDS[3], 0), (IDS[4], 2), (IDS[5], 3)]
 
 
@@ -359,3 +368,38 @@ def test_costs_of_all_pairs_are_those_of_each():
             expected = -2.0 * multivariate_normal(cov=S).logpdf(apart) - 6.0 * np.log(2.0 * np.pi)
             near = apart @ np.linalg.solve(S, apart) < 36.0
             np.testing.assert_allclose(found[i, j - 4], expected if near else np.inf)
+
+
+def test_sure_pairs_are_those_of_a_plain_loop_over_all_others():
+    rng = np.random.default_rng(1)
+    for number in range(300):
+        n, m = rng.integers(1, 9, 2)
+        cost = rng.uniform(-5.0, 30.0, (n, m))
+        cost[rng.random((n, m)) < 0.1 * (number % 8)] = np.inf
+        cheapest = cheapest_pairs(np.minimum(cost, UNPAIRED_COST))
+        row_of = {column: row for row, column in cheapest if cost[row, column] < UNPAIRED_COST}
+        expected = {}
+        for column, row in row_of.items():
+            rivals = [
+                cost[row, k] + (cost[row_of[k], column] - cost[row_of[k], k] if k in row_of else 0.0)
+                for k in range(m)
+                if k != column
+            ]
+            if min(rivals, default=np.inf) - cost[row, column] > UNSURE_COST:
+                expected[row] = column
+        assert sure_pairs(cost) == expected
+
+
+def test_the_pairs_of_a_crowd_cost_what_they_cost_in_small_groups():
+    rng = np.random.default_rng(2)
+    made = [face(*one).pose for one in rng.uniform([-1.5, 0.8], [1.5, 3.0], (128, 2))]
+    R, t = np.array([pose.R_camera_head for pose in made]), np.array([pose.t_camera_head_m for pose in made])
+    A = rng.normal(size=(128, 6, 6)) * 0.03
+    P = A @ np.swapaxes(A, 1, 2) + COVARIANCE
+    together = pair_costs((R[:64], t[:64], P[:64]), (R[64:], t[64:], P[64:]))
+    assert 64 < np.isfinite(together).sum() < 0.5 * together.size
+    for i in range(64):
+        for j in range(64, 128, FEW_PAIRS):
+            some = slice(j, j + FEW_PAIRS)
+            alone = pair_costs((R[i : i + 1], t[i : i + 1], P[i : i + 1]), (R[some], t[some], P[some]))
+            np.testing.assert_allclose(together[i : i + 1, j - 64 : j - 64 + FEW_PAIRS], alone, rtol=1e-9)
