@@ -2,10 +2,11 @@
 
     python -m bench.crowd [--data ../shared/data] [--model fusion_int8] [--frames 60] [--threads 1] [--no-append]
 
-Images are 1280x960 at 30 Hz: photographed faces (LFW, `photos/lfw.zip`; without it the frames of the parity check) in so
-many of 64 cells, the rest grey, all swaying by some pixels, so that they are tracked. Numbers of faces take turns of
-twelve frames. Photos whose faces the detector does not find in the full crowd, or finds two in, are replaced by others first. Rows are appended to bench/results_crowd.csv: medians, 95th percentiles and means in milliseconds by
-stage, the faces found, and the ratio of means to one face.
+Images are 1280x960 at 30 Hz: photographed faces (LFW, `photos/lfw.zip`; without it the frames of the parity check) in
+so many of 64 cells, the rest grey, all swaying by some pixels, so that they are tracked. Numbers of faces take turns of
+twelve frames. Photos in which not exactly one face is found in the full crowd are replaced by others first. Rows are
+appended to bench/results_crowd.csv: medians, 95th percentiles and means in milliseconds by stage, the faces found, and
+the ratio of means to one face.
 """
 
 import argparse

@@ -116,6 +116,11 @@ class PipelineConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
 
+def repeatable(config: PipelineConfig) -> PipelineConfig:
+    """The PipelineConfig with an id_seed, so that the same images give the same face ids again."""
+    return config if config.tracker.id_seed else replace(config, tracker=replace(config.tracker, id_seed=1))
+
+
 def overridden(config: Config, values: dict[str, Any]) -> Config:
     """`config` with the nested dict `values` put over it. Raises HpeError on unknown keys, wrong types, bad ranges."""
     known = {f.name for f in fields(config)}

@@ -1,7 +1,7 @@
-"""The id of a face: its text, what TF calls it, its colour, and where new ones come from. Nothing else takes an id apart.
+"""The id of a face: its text, what TF calls it, its colour, where it comes from. Nothing else takes an id apart.
 
-Two kinds of names have one spelling. An id, of five letters, is one track's and never another's. A slot, `face_a` for the
-first, is lent to a track while it lasts: so many names are enough for a robot that runs for months.
+Two kinds of names have one spelling. An id, of five letters, is one track's and never another's. The name of a slot,
+`face_a` for the first, is lent to a track while it lasts: few names are enough for a robot that runs for months.
 """
 
 import random

@@ -122,8 +122,8 @@ class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
     None where there is none.
 
-    face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63 that
-    only this face has now and another one may have later. Both are None before tracking.
+    face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
+    that only this face has now and another one may have later. Both are None before tracking.
     """
 
     pose: HeadPose
@@ -169,10 +169,10 @@ def count_text(name: str) -> str:
 class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
-    stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces seen but dropped because
-    max_faces others were tracked; `beyond_lens`: faces found where the lens's distortion has no inverse (CameraModel.rays), which have no
-    pose; `unconfirmed`: what the whole-image network took for a face and the crop network did not, such as the back of
-    a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
+    stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces that full-frame detection saw beyond
+    max_faces (with those hidden for the moment), dropped; `beyond_lens`: faces found where the lens's distortion has no
+    inverse (CameraModel.rays), which have no pose; `unconfirmed`: what the whole-image network took for a face and the
+    crop network did not, such as the back of a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
     """
 
     stamp_ns: int

@@ -26,6 +26,12 @@ class NodeConfig(Checked):
     )
     overlay: bool = option(True, "draw `overlay` while somebody subscribes", at_run_time=True)
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
+    tf_names: str = option(
+        "auto",
+        "id: frames are named by the face's id as in REP-155, each name used once; slot: by names that are used again, "
+        "face_a the first, so that tf2 remembers few; auto: id where hri_msgs is installed, else slot",
+        choices=("auto", "id", "slot"),
+    )
     tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
     publish_humans: bool = option(True, "publish REP-155 topics below /humans/faces where hri_msgs is installed")
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hpe_core.cli.interrupt import Interrupt
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
-from hpe_core.config import PipelineConfig, overridden
+from hpe_core.config import PipelineConfig, overridden, repeatable
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
 from hpe_core.io.frame import Frame, Source
@@ -30,6 +30,8 @@ from hpe_core.output.run_folder import NAMES, Outputs
 from hpe_core.output.summary import Summary
 from hpe_core.pipeline import Pipeline
 from hpe_core.types import COUNTED, count_text
+
+MOST_IDS = 8  # named at the end of a run; summary.json has them all
 
 
 def run_source(args: argparse.Namespace) -> int:
@@ -67,7 +69,7 @@ def _config(args: argparse.Namespace) -> PipelineConfig:
             raise HpeError(f"config file {args.config}: {error}") from error
     names = ("model", "backend", "threads", "image_rotation")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return replace(config, estimator=replace(config.estimator, **given))
+    return repeatable(replace(config, estimator=replace(config.estimator, **given)))
 
 
 class Run:
@@ -239,7 +241,8 @@ class Run:
         s = self._summary
         end = ", interrupted" if interrupted else ""
         print(f"frames    {s.frames}, {s.frames_with_faces} with a face{end}")
-        ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
+        ids = ", ".join(f"{face_id} {count}x" for face_id, count in s.faces.most_common(MOST_IDS)) or "none"
+        ids += f", and {len(s.faces) - MOST_IDS} more" if len(s.faces) > MOST_IDS else ""
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
             print(f"lost      {one_line(reason)}: {count}")

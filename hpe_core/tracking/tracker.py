@@ -55,8 +55,8 @@ class Tracker:
         """Tracked faces (with id, slot and filtered pose) of the frame at stamp_ns, those known longest first, and how
         many were left without an id.
 
-        faces: those of one image, any order. most: so many tracks at a time, with those that are hidden for the moment;
-        a new face never takes the place of one of them. A stamp far before the last one (a bag that loops) starts again.
+        faces: those of one image, any order. most: so many tracks at a time, with those hidden for the moment, whose
+        place no new face takes. A stamp far before the last one (a bag that loops) starts again.
         """
         if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()

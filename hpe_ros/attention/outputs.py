@@ -97,7 +97,8 @@ class AttentionOutputs:
 
     def _publish_focus(self, focus: Mapping[str, str], placed: Sequence[PlacedTarget], header: Header):
         points = {target.name: target.point_camera_m for target in placed if target.point_camera_m is not None}
-        places = {face_id: points[name] for face_id, name in focus.items() if name in points}
+        detections = {face_id: self._detections[face_id] for face_id, name in focus.items() if name in points}
+        places = {messages.tf_name(detection): points[focus[face_id]] for face_id, detection in detections.items()}
         if places and "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
             self._publishers["/tf"].publish(messages.focus_transforms(places, header, self._tf_prefix))
         if GAZING in self._publishers:

@@ -53,18 +53,29 @@ def primary_pose(faces: Sequence[Face], poses: list[Pose], header: Header) -> Po
     return PoseWithCovarianceStamped(header=header, pose=_with_covariance(face, poses[faces.index(face)]))
 
 
-def detections(faces: Sequence[Face], poses: list[Pose], header: Header) -> "Detection3DArray":
-    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed."""
-    heads = [_detection(face, pose, header) for face, pose in zip(faces, poses, strict=True)]
+def detections(faces: Sequence[Face], poses: list[Pose], header: Header, by_slot: bool = False) -> "Detection3DArray":
+    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed.
+
+    by_slot: as in `transforms`; each face then has a second hypothesis, whose class_id is the name of its TF frame.
+    """
+    heads = [_detection(face, pose, header, by_slot) for face, pose in zip(faces, poses, strict=True)]
     return Detection3DArray(header=header, detections=heads)
 
 
-def transforms(faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "") -> TFMessage:
-    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame."""
+def tf_name(face: Face, by_slot: bool) -> FaceId:
+    """What TF calls a Face: by its id, or by its slot."""
+    return FaceId.of_number(face.slot) if by_slot and face.slot is not None else FaceId(face.face_id)
+
+
+def transforms(
+    faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "", by_slot: bool = False
+) -> TFMessage:
+    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame; by_slot: with the name of the
+    slot for the id."""
     made = []
     for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
         translation = vector3(face.pose.t_camera_head_m)
-        face_id = FaceId(face.face_id)
+        face_id = tf_name(face, by_slot)
         for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
             transform = Transform(translation=translation, rotation=rotation)
             made.append(TransformStamped(header=header, child_frame_id=prefix + name, transform=transform))
@@ -123,8 +134,11 @@ def _box_pose(face: Face, pose: Pose) -> Pose:
     return Pose(position=point(centre), orientation=pose.orientation)
 
 
-def _detection(face: Face, pose: Pose, header: Header) -> "Detection3D":
+def _detection(face: Face, pose: Pose, header: Header, by_slot: bool) -> "Detection3D":
     box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(HEAD_BOX_SIZE_M))
-    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
-    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
+    classes, with_covariance = ["head", *([tf_name(face, by_slot)] if by_slot else [])], _with_covariance(face, pose)
+    results = [
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=face.score), pose=with_covariance)
+        for name in classes
+    ]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

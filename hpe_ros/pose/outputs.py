@@ -25,6 +25,7 @@ class PoseOutputs:
 
     def __init__(self, node: LifecycleNode, config: NodeConfig):
         self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
+        self._by_slot = config.tf_names == "slot" or (config.tf_names == "auto" and not HAS_HRI_MSGS)
         topics: dict[str, type] = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
         topics |= {"markers": MarkerArray, "overlay": Image}
         if config.publish_tf:
@@ -52,9 +53,9 @@ class PoseOutputs:
         if faces and self._wanted("head_pose"):
             self._publishers["head_pose"].publish(messages.primary_pose(faces, poses, header))
         if faces and header.frame_id and self._wanted("/tf"):  # tf2 refuses a transform without a parent
-            self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix))
+            self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix, self._by_slot))
         if self._wanted("heads"):
-            self._publishers["heads"].publish(messages.detections(faces, poses, header))
+            self._publishers["heads"].publish(messages.detections(faces, poses, header, self._by_slot))
         if self._wanted("markers"):
             self._publishers["markers"].publish(messages.markers(faces, poses, header))
         if self._humans is not None:

@@ -321,7 +321,7 @@ def test_sample_bag_has_one_face_of_one_id_in_nearly_every_frame(tmp_path):
     assert main(["run", str(SAMPLE), "--out", str(out), "--no-overlay"]) == 0
     summary = summary_of(out)
     assert summary["frames"] == 150 and summary["frames_with_faces"] >= 147
-    assert summary["faces_by_id"]["face_a"] >= 147 and summary["faces"] <= 153
+    assert max(summary["faces_by_id"].values()) >= 147 and summary["faces"] <= 153
     with Reader(SAMPLE) as reader:
         images = [c for c in reader.connections if c.topic == "/camera/image/compressed"]
         assert [time_ns for _, time_ns, _ in reader.messages(images)] == sorted(
