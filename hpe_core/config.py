@@ -71,7 +71,7 @@ class EstimatorConfig(Checked):
         at_run_time=True,
     )
     max_faces: int = option(
-        8, "most faces tracked and reported; what exceeds them is counted", 1, SLOTS, at_run_time=True
+        8, "most faces reported in one image; what exceeds them is counted", 1, SLOTS, at_run_time=True
     )
     detection_interval_s: float = option(
         0.2,

@@ -59,11 +59,14 @@ def each_once(found: Candidates) -> Candidates:
 
 
 def wanted_first(found: Candidates, count: int, known: Places) -> Candidates:
-    """So many of the candidates, in their order: those that describe a known face first, then large and sure ones."""
+    """So many of the candidates, in their order: those that describe known faces, the first of these first, then large
+    and sure ones.
+    """
     if len(found) <= count:
         return found
-    is_known = same_faces(found, known).any(1)
-    order = np.lexsort([-found.score * found.size_px, ~is_known])
+    same = same_faces(found, known)
+    rank = np.where(same.any(1), same.argmax(1) if len(known) else 0, len(known))
+    order = np.lexsort([-found.score * found.size_px, rank])
     return found.where(np.sort(order[:count]))
 
 

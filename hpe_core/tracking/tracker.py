@@ -21,6 +21,7 @@ UNPAIRED_COST = 20.0  # of a new face beside a track that is not seen; pairs as 
 SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
 MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then
 UNSURE_COST = 2.2  # 2 ln(odds): an assignment less than three times as likely as another one is none
+PLACE_KEPT_S = 0.3  # for how long a face that is hidden counts among the most that are tracked
 FEW_PAIRS = 16  # of which it is faster to take all to the gate
 EXPECTED_FOR_S = 1.0  # a face not seen for longer is expected where it would have been by then
 
@@ -55,8 +56,8 @@ class Tracker:
         """Tracked faces (with id, slot and filtered pose) of the frame at stamp_ns, those known longest first, and how
         many were left without an id.
 
-        faces: those of one image, any order. most: so many tracks at a time, with those hidden for the moment, whose
-        place no new face takes. A stamp far before the last one (a bag that loops) starts again.
+        faces: those of one image, any order. most: so many faces at a time, with those hidden for a moment, whose place
+        no new face takes. A stamp far before the last one (a bag that loops) starts again.
         """
         if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()
@@ -68,7 +69,7 @@ class Tracker:
         for index, face in enumerate(faces):
             if index in rows or (face.score < self._config.new_face_score and not face.confirmed):
                 continue
-            if len(self._tracks) < most:
+            if self._has_room(most):
                 rows[index] = self._start(face)
             else:
                 untracked += 1
@@ -90,8 +91,9 @@ class Tracker:
         return self._moved_on([row for row, track in enumerate(self._tracks) if self._confirmed_now(track)], stamp_ns)
 
     def known(self, stamp_ns: int) -> list[Face]:
-        """Faces that have an id, also those not seen for the moment, where they should be at stamp_ns."""
-        return self._moved_on(list(range(len(self._tracks))), stamp_ns)
+        """Faces that have an id, where they should be at stamp_ns: those seen last first, then those known longest."""
+        rows = sorted(range(len(self._tracks)), key=lambda row: -self._tracks[row].stamp_ns)
+        return self._moved_on(rows, stamp_ns)
 
     def _moved_on(self, rows: list[int], stamp_ns: int) -> list[Face]:
         if not rows:
@@ -114,6 +116,10 @@ class Tracker:
         if len(kept) < len(self._tracks):
             self._tracks = [self._tracks[row] for row in kept]
             self._filters.keep(kept)
+
+    def _has_room(self, most: int) -> bool:
+        places = sum(track.stamp_ns >= self._stamp_ns - PLACE_KEPT_S * 1e9 for track in self._tracks)
+        return places < most and len(self._tracks) < SLOTS
 
     def _start(self, face: Face) -> int:
         """The row of a new track."""

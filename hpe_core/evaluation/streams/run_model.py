@@ -74,7 +74,7 @@ def run_model(
             messages.append(frame.stamp_ns)
             found += [(frame.stamp_ns, face) for face in result.faces]
             if result.counts["untracked"]:
-                losses["face without a free id"] += result.counts["untracked"]
+                losses["face beyond max_faces"] += result.counts["untracked"]
             if result.counts["beyond_lens"]:
                 losses["face where the camera's distortion has no inverse"] += result.counts["beyond_lens"]
             if flips and frame.index % step == 0:

@@ -313,6 +313,9 @@ def test_of_too_many_faces_the_known_ones_are_kept_then_the_large_and_sure_ones_
     assert wanted_first(found, 3, nobody).centre_px[:, 0].tolist() == [0, 100, 200]
     assert wanted_first(found, 1, nobody).centre_px[:, 0].tolist() == [100]  # 0.8 * 60 > 0.9 * 40
     assert wanted_first(found, 2, last).centre_px[:, 0].tolist() == [100, 300]
+    known = found.where(np.array([3, 0]))  # the small one was seen last
+    assert wanted_first(found, 1, known).centre_px[:, 0].tolist() == [300]
+    assert wanted_first(found, 2, known).centre_px[:, 0].tolist() == [0, 300]
 
 
 def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():

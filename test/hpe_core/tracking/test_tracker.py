@@ -215,16 +215,18 @@ def test_sixty_four_faces_are_tracked_and_the_next_one_is_counted():
         assert [one.slot for one in tracked] == list(range(SLOTS))
 
 
-def test_a_ninth_of_eight_faces_gets_an_id_when_a_track_ends():
-    tracker = Tracker(TrackerConfig(id_seed=SEED, timeout_s=0.5))
-    crowd = [face(x, 2.0) for x in np.linspace(-1.2, 1.2, 9)]
-    tracker.update(crowd, 0, most=8)
-    for stamp_ns in range(100_000_000, 600_000_000, 100_000_000):
+def test_a_hidden_face_keeps_its_place_for_a_third_of_a_second_and_its_id_until_the_timeout():
+    tracker = Tracker(TrackerConfig(id_seed=SEED))
+    crowd = [face(x, 2.0) for x in np.linspace(-2.4, 2.4, 9)]
+    tracker.update(crowd[:8], 0, most=8)
+    for stamp_ns in range(100_000_000, 400_000_000, 100_000_000):
         tracked, untracked = tracker.update(crowd[1:], stamp_ns, most=8)
-        assert (ids(tracked), untracked) == (IDS[1:8], 1)  # the first one is only hidden
-    tracked, untracked = tracker.update(crowd[1:], 600_000_000, most=8)
+        assert (ids(tracked), untracked) == (IDS[1:8], 1)
+    tracked, untracked = tracker.update(crowd[1:], 400_000_000, most=8)
     assert (ids(tracked), untracked) == (IDS[1:9], 0)
-    assert id_at(tracked, 1.2, 2.0) == IDS[8]
+    assert id_at(tracked, 2.4, 2.0) == IDS[8]
+    tracked, _ = tracker.update(crowd[:8], 500_000_000, most=8)
+    assert ids(tracked) == IDS[:8]
 
 
 def test_a_weak_detection_never_starts_a_track_but_continues_one():

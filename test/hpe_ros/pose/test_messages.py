@@ -1,5 +1,7 @@
 """Messages of the pose node, on the real message types."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,17 @@ def test_tf_names_take_the_prefix(messages, header):
         "left_face_h",
         "left_gaze_h",
     ]
+
+
+def test_by_slot_the_frames_have_the_name_of_the_slot_and_heads_say_so(messages, header):
+    faces = [replace(head(0.0, "face_rkqsf"), slot=0), replace(head(0.0, "face_qwert"), slot=27)]
+    poses = messages.face_poses(faces)
+    names = [t.child_frame_id for t in messages.transforms(faces, poses, header, "left_", by_slot=True).transforms]
+    assert names == ["left_face_a", "left_gaze_a", "left_face_ab", "left_gaze_ab"]
+    for by_slot, frame in ((True, ["face_ab"]), (False, [])):
+        _, detection = messages.detections(faces, poses, header, by_slot).detections
+        assert detection.id == "face_qwert"
+        assert [result.hypothesis.class_id for result in detection.results] == ["head", *frame]
 
 
 def test_the_nearest_face_is_the_primary_one_and_keeps_its_covariance(messages, header):
