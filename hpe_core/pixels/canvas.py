@@ -166,7 +166,7 @@ def face_centred_crop(
 
 
 def _sample(image_bgr, nodes, factor, sampling, crop):
-    """Fill a crop (side, side, 3) uint8 at nodes (GRID, GRID, 2), of the image reduced by `factor`, its border repeated.
+    """Fill a crop (side, side, 3) uint8 at nodes (GRID, GRID, 2) of the image reduced by `factor`, its border repeated.
 
     sampling: (side, side, 2) float32, room for the map; new memory for each crop of a crowd would take as long again.
     """

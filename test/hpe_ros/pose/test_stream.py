@@ -167,7 +167,7 @@ def test_markers_of_the_head_stand_where_its_pose_is(replay):
     primary = replay.primary[-1]
     message = next(m for m in reversed(replay.markers) if m.markers[0].header.stamp == primary.header.stamp)
     ray = next(m for m in message.markers if m.ns == "gaze")
-    assert (ray.id, ray.header.frame_id) == (0, FRAME_ID)
+    assert (ray.id, ray.header.frame_id) == (the_id(replay).number, FRAME_ID)
     assert ray.pose == primary.pose.pose
 
 
