@@ -71,6 +71,7 @@ setup(
         (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
         (f"share/{NAME}/assets/sample_bag", sorted(glob("assets/sample_bag/*"))),
+        (f"share/{NAME}/assets/two_cameras_bag", sorted(glob("assets/two_cameras_bag/*"))),
     ],
     entry_points={
         "console_scripts": [
@@ -78,6 +79,8 @@ setup(
             "pose_node = hpe_ros.nodes.pose_node:main",
             "attention_node = hpe_ros.nodes.attention_node:main",
             "camera_node = hpe_ros.nodes.camera_node:main",
+            "cameras_node = hpe_ros.nodes.cameras_node:main",
+            "people_node = hpe_ros.nodes.people_node:main",
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
         "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hpe_core.attention.config import AttentionConfig
 from hpe_core.attention.targets import parse_targets
 from hpe_core.config import Checked, EstimatorConfig, TrackerConfig, option
+from hpe_core.people.config import PeopleConfig
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,32 @@ class AttentionNodeConfig(Checked):
 
 
 @dataclass(frozen=True)
+class PeopleNodeConfig(Checked):
+    """What only the people node needs."""
+
+    autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
+    cameras_file: str = option("", "YAML list of the cameras (docs/cameras.md)")
+    tf_tolerance_s: float = option(
+        0.5, "a transform further than this from the stamp of the heads does not count, seconds", 0.0, 60.0
+    )
+    input_timeout_s: float = option(
+        2.0, "without `heads` of any camera for so long (by a steady clock) nobody is there, seconds", 0.1, 60.0
+    )
+    publish_tf: bool = option(True, "publish person_<id> on /tf")
+    tf_prefix: str = option("", "put before the TF names")
+    publish_humans: bool = option(True, "publish REP-155 topics below /humans/persons where hri_msgs is installed")
+
+
+@dataclass(frozen=True)
+class CamerasNodeConfig(Checked):
+    """The process of several cameras: what is common to its pose nodes."""
+
+    autostart: bool = option(False, "configure and activate every pose node at start")
+    cameras_file: str = option("", "YAML list of the cameras (docs/cameras.md)")
+    pose_params_file: str = option("", "YAML file with the parameters of every pose node; empty: defaults")
+
+
+@dataclass(frozen=True)
 class CameraNodeConfig(Checked):
     """The camera node for a quick try."""
 
@@ -74,3 +101,5 @@ class CameraNodeConfig(Checked):
 POSE_NODE_GROUPS = (NodeConfig, EstimatorConfig, TrackerConfig)
 ATTENTION_NODE_GROUPS = (AttentionNodeConfig, AttentionConfig)
 CAMERA_NODE_GROUPS = (CameraNodeConfig,)
+PEOPLE_NODE_GROUPS = (PeopleNodeConfig, PeopleConfig)
+CAMERAS_NODE_GROUPS = (CamerasNodeConfig,)

@@ -6,10 +6,22 @@ from dataclasses import Field, fields
 from pathlib import Path
 
 from hpe_core.config import Checked
-from hpe_ros.node_config import ATTENTION_NODE_GROUPS, CAMERA_NODE_GROUPS, POSE_NODE_GROUPS
+from hpe_ros.node_config import (
+    ATTENTION_NODE_GROUPS,
+    CAMERA_NODE_GROUPS,
+    CAMERAS_NODE_GROUPS,
+    PEOPLE_NODE_GROUPS,
+    POSE_NODE_GROUPS,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
-NODES = {"pose_node": POSE_NODE_GROUPS, "attention_node": ATTENTION_NODE_GROUPS, "camera_node": CAMERA_NODE_GROUPS}
+NODES = {
+    "pose_node": POSE_NODE_GROUPS,
+    "attention_node": ATTENTION_NODE_GROUPS,
+    "people_node": PEOPLE_NODE_GROUPS,
+    "cameras_node": CAMERAS_NODE_GROUPS,
+    "camera_node": CAMERA_NODE_GROUPS,
+}
 
 _INTRODUCTION = """# Parameters
 

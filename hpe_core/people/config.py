@@ -10,10 +10,10 @@ class PeopleConfig(Checked):
     """When heads of several cameras are one person. All times are differences of message stamps."""
 
     gap_s: float = option(
-        2.0, "a person whom no camera sees keeps the id for so long, seconds", 0.0, 60.0, at_run_time=True
+        3.0, "a person whom no camera sees keeps the id for so long, seconds", 0.0, 60.0, at_run_time=True
     )
     max_age_s: float = option(
-        0.3,
+        0.5,
         "a head counts for so long after the last message of its camera, seconds; more than the cameras' period",
         0.01,
         10.0,

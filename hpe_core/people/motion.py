@@ -53,6 +53,4 @@ def moved_on(pose: FixedPose, velocity: np.ndarray, dt_s: float) -> FixedPose:
     """A pose after dt_s with velocity (6,), less certain by what a head may accelerate meanwhile."""
     step = velocity * dt_s
     covariance = pose.covariance + np.diag((0.5 * ACCELERATION_STD * dt_s**2) ** 2)
-    return FixedPose(
-        so3.matrix_from_rotvec(step[3:]) @ pose.R_fixed_head, pose.t_fixed_head_m + step[:3], covariance
-    )
+    return FixedPose(so3.matrix_from_rotvec(step[3:]) @ pose.R_fixed_head, pose.t_fixed_head_m + step[:3], covariance)

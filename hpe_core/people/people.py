@@ -6,7 +6,7 @@ camera sees any more goes on being expected where he or she was heading, for gap
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Person:
 @dataclass(frozen=True, eq=False)
 class PeopleNow:
     """All people at stamp_ns, elder ids first. merged: younger id -> the id of the same person that stays. undecided:
-    heads of this message that may be one or another person; late: whether it was older than its camera's last one.
+    heads of this message that may be one or another person; late: whether the message was too old to count.
     """
 
     stamp_ns: int
@@ -87,8 +87,7 @@ class _Someone:
             return fused([sighting.motion.pose_at(stamp_ns) for sighting in self.sightings.values()])
         unseen_s = max(0.0, (stamp_ns - self.seen_ns) * 1e-9)
         heading = moved_on(self.pose, self.velocity, min(unseen_s, HEADING_S))
-        wandering = np.diag((WANDERING_STD * unseen_s) ** 2)
-        return FixedPose(heading.R_fixed_head, heading.t_fixed_head_m, self.pose.covariance + wandering)
+        return replace(heading, covariance=self.pose.covariance + np.diag((WANDERING_STD * unseen_s) ** 2))
 
 
 class People:
@@ -110,12 +109,12 @@ class People:
     def update(self, camera: str, stamp_ns: int, heads: Sequence[SeenHead]) -> PeopleNow:
         """The people after a message with all heads (of distinct face ids) that a camera sees at stamp_ns.
 
-        It is about the newest stamp of all cameras. A stamp far before it (a bag that loops) starts again: nobody of
-        before is known, and no id comes again.
+        It is about the newest stamp of all cameras. A stamp far before the camera's last one (a bag that loops) starts
+        again: nobody of before is known, and no id comes again.
         """
-        if jumped_back(stamp_ns, self._stamp_ns):
+        if jumped_back(stamp_ns, self._camera_ns.get(camera, BEFORE_ALL_NS)):
             self._forget_all()
-        if stamp_ns < self._camera_ns.get(camera, BEFORE_ALL_NS):
+        if stamp_ns < self._camera_ns.get(camera, BEFORE_ALL_NS) or self._ago_s(stamp_ns) > self.config.max_age_s:
             return PeopleNow(self._stamp_ns, self._answers(), late=True)
         self._stamp_ns = max(stamp_ns, self._stamp_ns)
         self._camera_ns[camera] = stamp_ns

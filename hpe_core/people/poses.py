@@ -45,7 +45,7 @@ def in_fixed_frame(pose: HeadPose, place: CameraPlace, std_m: float = 0.0, std_r
 
 
 def apart(a: FixedPose, b: FixedPose) -> np.ndarray:
-    """(6,) what must be added to b to get a: metres, and the rotation vector of R_a @ R_b^T, both in the fixed frame."""
+    """(6,) what must be added to b to get a: metres, then the rotation vector of R_a @ R_b^T."""
     turn = so3.rotvec_from_matrix(a.R_fixed_head @ b.R_fixed_head.T)
     return np.concatenate([a.t_fixed_head_m - b.t_fixed_head_m, turn])
 

@@ -35,11 +35,17 @@ log = logging.getLogger(__name__)
 class Pipeline:
     """Estimator and tracker behind one call; build it once, it loads the model.
 
-    progress(text) hears what takes long, such as building an engine. Raises HpeError when the model or the backend
-    cannot be had.
+    progress(text) hears what takes long, such as building an engine; create: as hpe_core.backends.create, for pipelines
+    that share their models. Raises HpeError when the model or the backend cannot be had.
     """
 
-    def __init__(self, config: PipelineConfig, progress: Callable[[str], None] = log.warning):
+    def __init__(
+        self,
+        config: PipelineConfig,
+        progress: Callable[[str], None] = log.warning,
+        create: Callable[..., Backend] = backends.create,
+    ):
+        self._create = create
         self.config = config = with_method(config)
         method, refiner = catalogue.method_of(config.estimator.model), None
         self.models: list[tuple[Path, Backend]] = []  # every model file in use
@@ -57,7 +63,7 @@ class Pipeline:
         """Backend of a model by name or path that must be of this kind."""
         options = self.config.estimator
         path = catalogue.path_of(model)
-        backend = backends.create(options.backend, path, options.threads, progress)
+        backend = self._create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
