@@ -12,11 +12,25 @@ from rclpy.parameter import Parameter
 from hpe_core.errors import HpeError
 from hpe_core.people.camera_list import CameraEntry
 from hpe_core.pipeline.shared_models import SharedModels
-from hpe_ros import lifecycle
+from hpe_ros import lifecycle, parameters
+from hpe_ros.node_config import POSE_NODE_GROUPS
 from hpe_ros.nodes.pose_node import PoseNode
 
 # of each node its own list: one list for all is what people_node publishes
 OWN_TOPICS = {"/humans/faces/tracked": "faces_tracked"}
+
+
+def _overrides(values: Mapping[str, Any]) -> list[Parameter]:
+    """What is given for a pose node. Raises HpeError when it has no such parameter, or it can have no such value."""
+    known, made = parameters.fields_of(POSE_NODE_GROUPS), []
+    for name, value in values.items():
+        if name not in known and name != "use_sim_time":
+            raise HpeError(f"unknown parameter '{name}', pose_node has {', '.join(sorted(known))}")
+        try:
+            made.append(Parameter(name, value=value))
+        except TypeError as error:
+            raise HpeError(f"parameter '{name}' cannot be {value!r}") from error
+    return made
 
 
 class PoseThread:
@@ -41,9 +55,7 @@ class PoseThread:
                 namespace=camera.namespace if camera.namespace.startswith("/") else f"{namespace}/{camera.namespace}",
                 cli_args=arguments,
                 use_global_arguments=False,  # a name or namespace there is that of the process's own node
-                parameter_overrides=[
-                    Parameter(name, value=value) for name, value in {**values, **camera.parameters}.items()
-                ],
+                parameter_overrides=_overrides({**values, **camera.parameters}),
             )
         except (HpeError, InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise HpeError(f"camera {camera.name}: {error}") from error
