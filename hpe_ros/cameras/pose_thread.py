@@ -69,9 +69,9 @@ class PoseThread:
         self._thread.start()
 
     @property
-    def state(self) -> str:
-        """Label of the node's lifecycle state."""
-        return self._node._state_machine.current_state[1]
+    def active(self) -> bool:
+        """Whether the camera's node is at work."""
+        return self._node.active
 
     def _run(self):
         lifecycle.autostart(self._node)

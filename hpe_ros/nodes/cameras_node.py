@@ -50,10 +50,8 @@ class CamerasNode(lifecycle.PlainNode):
             thread.stop()
 
     def _statuses(self):
-        states = {thread.camera.name: thread.state for thread in self._threads}
-        failures = sum(thread.failures for thread in self._threads)
-        values = states | {"callbacks failed": failures}
-        idle = [name for name, state in states.items() if state != "active"]
+        values = {f"callbacks failed, {thread.camera.name}": thread.failures for thread in self._threads}
+        idle = [thread.camera.name for thread in self._threads if not thread.active]
         level: Level = "warn" if idle else "ok"
         return [Status("cameras", level, f"not active: {', '.join(idle)}" if idle else "all active", values)]
 

@@ -32,6 +32,11 @@ class PoseNode(lifecycle.ReleasingNode):
         parameters.declare(self, POSE_NODE_GROUPS, lambda: self._pipeline is not None, self._on_change)
         self._health_topic = HealthTopic(self, self._statuses)
 
+    @property
+    def active(self) -> bool:
+        """Whether it is at work on images."""
+        return self._stream is not None
+
     @lifecycle.reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._read_parameters()
