@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpe_core.geometry import so3
-from hpe_core.people.poses import FixedPose, apart
+from hpe_core.people.poses import FixedPose
 
 STEPS = 2
 
@@ -24,9 +24,11 @@ def fused(poses: Sequence[FixedPose]) -> FixedPose:
         return poses[0]
     information = np.linalg.inv(np.array([pose.covariance for pose in poses]))  # (N, 6, 6)
     independent = np.linalg.inv(information.sum(0))
-    R, t = poses[0].R_fixed_head, poses[0].t_fixed_head_m
+    rotations = np.array([pose.R_fixed_head for pose in poses])
+    places_m = np.array([pose.t_fixed_head_m for pose in poses])
+    R, t = rotations[0], places_m[0]
     for _ in range(STEPS):  # the second one is about the mean, where rotations add up
-        errors = np.array([apart(pose, FixedPose(R, t, independent)) for pose in poses])
+        errors = np.hstack([places_m - t, so3.rotvec_from_matrix(rotations @ R.T)])
         step = independent @ np.einsum("nij,nj->i", information, errors)
         t, R = t + step[:3], so3.matrix_from_rotvec(step[3:]) @ R
     covariance = independent @ np.einsum("n,nij->ij", 1.0 / bound_weights(information, independent), information)

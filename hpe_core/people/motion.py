@@ -16,6 +16,7 @@ class Motion:
 
     def __init__(self, stamp_ns: int, pose: FixedPose):
         self._seen: deque[tuple[int, FixedPose]] = deque([(stamp_ns, pose)])
+        self._asked: tuple[int, FixedPose] = (stamp_ns, pose)  # the last answer of pose_at, which is asked twice
 
     @property
     def stamp_ns(self) -> int:
@@ -30,6 +31,7 @@ class Motion:
     def add(self, stamp_ns: int, pose: FixedPose) -> None:
         """A later pose."""
         self._seen.append((stamp_ns, pose))
+        self._asked = (stamp_ns, pose)
         while len(self._seen) > 2 and stamp_ns - self._seen[0][0] > WINDOW_NS:
             self._seen.popleft()
 
@@ -46,7 +48,11 @@ class Motion:
     def pose_at(self, stamp_ns: int) -> FixedPose:
         """The latest pose moved on to a later stamp; unchanged for an earlier one."""
         dt = (stamp_ns - self.stamp_ns) * 1e-9
-        return moved_on(self.pose, self.velocity(), dt) if dt > 0.0 else self.pose
+        if dt <= 0.0:
+            return self.pose
+        if self._asked[0] != stamp_ns:
+            self._asked = stamp_ns, moved_on(self.pose, self.velocity(), dt)
+        return self._asked[1]
 
 
 def moved_on(pose: FixedPose, velocity: np.ndarray, dt_s: float) -> FixedPose:

@@ -24,7 +24,7 @@ def _overrides(values: Mapping[str, Any]) -> list[Parameter]:
     """What is given for a pose node. Raises HpeError when it has no such parameter, or it can have no such value."""
     known, made = parameters.fields_of(POSE_NODE_GROUPS), []
     for name, value in values.items():
-        if name not in known and name != "use_sim_time":
+        if name not in known and name != "use_sim_time" and not name.startswith("qos_overrides."):
             raise HpeError(f"unknown parameter '{name}', pose_node has {', '.join(sorted(known))}")
         try:
             made.append(Parameter(name, value=value))
