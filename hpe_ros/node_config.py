@@ -22,6 +22,20 @@ class NodeConfig(Checked):
     camera_info_wait_s: float = option(
         2.0, "how long (by image stamps) frames are dropped before the assumed field of view is used", 0.0, 60.0
     )
+    use_depth: bool = option(
+        False, "listen to `depth` and `depth_camera_info`: ranges of faces come from depth images, too"
+    )
+    depth_transport: str = option(
+        "raw",
+        "raw subscribes to `depth`, compressedDepth to `depth/compressedDepth`",
+        choices=("raw", "compressedDepth"),
+    )
+    depth_tolerance_s: float = option(
+        0.02, "a depth image whose stamp is further from the image's does not count, seconds", 0.0, 1.0
+    )
+    depth_wait_s: float = option(
+        0.02, "how long an image with faces waits for its depth image while these keep coming, seconds", 0.0, 1.0
+    )
     max_rate_hz: float = option(
         0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, at_run_time=True
     )

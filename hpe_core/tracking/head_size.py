@@ -16,7 +16,7 @@ from hpe_core.types import Face, HeadPose, RangeScale
 
 NEVER_NS = -(1 << 62)
 # errors of consecutive images are much the same one: so long after the last reading another one counts in full
-INDEPENDENT_AFTER_S = 1.0
+INDEPENDENT_AFTER_S = 0.5
 MIN_SIZE_STD = 0.01  # readings of one person share the errors of the camera and of the mean face
 
 

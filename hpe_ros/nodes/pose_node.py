@@ -105,7 +105,7 @@ class PoseNode(lifecycle.ReleasingNode):
     def _statuses(self):
         if self._stream is not None and self._outputs is not None:
             self._health.qos(self._stream.qos_problems() | self._outputs.qos_problems())
-        return self._health.statuses()
+        return self._health.statuses() + (self._stream.statuses() if self._stream is not None else [])
 
 
 def main(args: list[str] | None = None) -> int:
