@@ -74,8 +74,8 @@ def head_size_covariance(t_camera_head_m: np.ndarray) -> np.ndarray:
 
 
 def turned_range_variance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
-    """Variance (...,), relative to the range, that a turned head (..., 3, 3) at (..., 3) m adds to the size-based range:
-    one constant per pose.
+    """Variance (...,), relative to the range, that a turned head (..., 3, 3) at (..., 3) m adds to what its
+    size says: one constant per pose.
     """
     t = np.asarray(t_camera_head_m, float)
     ray = t / np.linalg.norm(t, axis=-1, keepdims=True)

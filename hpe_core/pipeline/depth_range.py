@@ -1,8 +1,8 @@
 """How far faces are by a depth image, relative to how far their size says they are.
 
 A head of twice the size at twice the distance looks the same: everything about it, seen from the camera, is twice as
-far. So each point of the mean face, laid into the size-based pose, gives one ratio of the measured depth to the expected
-one, and the sellion of the true head is the size-based one times that ratio, whatever the surface between them.
+far. So each point of the mean face, laid into the size-based pose, gives one ratio of measured to expected depth, and
+the sellion of the true head is the size-based one times that ratio, whatever the surface between them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 HUMANS = "/humans/"  # REP-155, only where hri_msgs is
 # only with a model that measures them, or when two people turn out to be one, so they may be unused
 SELDOM = {"/humans/faces/*/landmarks", "/humans/persons/*/alias"}
-DEPTH_FRAME = {("pose_node", "/tf"), ("pose_node", "/tf_static")}  # only once a depth image has another frame
+TF_OF_DEPTH = {"/tf", "/tf_static"}  # only once the pose node has a depth image in another frame
 QUERIES = {
     ("topic", "subscribe"): "get_subscriber_names_and_types_by_node",
     ("topic", "publish"): "get_publisher_names_and_types_by_node",
@@ -94,14 +94,8 @@ def test_the_policy_allows_what_the_node_uses_and_nothing_else(secured, graph, n
     def differences():
         found = used(graph, node_name, secured[node_name])
         extra = {key: {n for n in found[key] if not fits(n, policy[key])} for key in QUERIES}
-        missing = {
-            (kind, may): {
-                p
-                for p in policy[kind, may] - SELDOM
-                if not fnmatch.filter(found[kind, may], p) and not (may == "subscribe" and (node_name, p) in DEPTH_FRAME)
-            }
-            for kind, may in QUERIES
-        }
+        missing = {key: {p for p in policy[key] - SELDOM if not fnmatch.filter(found[key], p)} for key in QUERIES}
+        missing["topic", "subscribe"] -= TF_OF_DEPTH if node_name == "pose_node" else set()
         return {"not allowed": _filled(extra), "not used": _filled(missing)}
 
     nothing = {"not allowed": {}, "not used": {}}

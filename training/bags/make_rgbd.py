@@ -1,10 +1,12 @@
 """Write a rosbag2 (MCAP) of an RGB-D camera: rendered people of different head sizes, with true poses.
 
-python -m training.bags.make_rgbd --out DIR [--data ../shared/data] [--people 12] [--frames 36]
+python -m training.bags.make_rgbd --out DIR [--data ../shared/data] [--people 12] [--frames 36] [--depth-for-s S]
 
 One person after the other walks, turns the head and goes; two seconds lie between them. /camera/image/compressed and
-/camera/depth/image_raw (16UC1, registered, with the errors of a stereo camera) have the same stamps and one
-/camera/camera_info; /truth/head_pose is the REP-155 face frame.
+/camera/depth/image_raw (16UC1, registered, with the errors of a stereo camera; of the first S seconds of each person)
+have the same stamps and one /camera/camera_info; /truth/head_pose is the REP-155 face frame. To measure:
+
+hpe run DIR --out ours && hpe eval bag DIR --estimate ours/poses.csv --truth /truth/head_pose --gate 0.6
 """
 
 from __future__ import annotations
@@ -31,16 +33,17 @@ from training.render.stereo import Stereo, pixel_depth_m
 WIDTH, HEIGHT, HFOV_DEG, RATE_HZ, BETWEEN_S = 640, 480, 60.0, 15, 2.0
 RANGE_M, SIZES, SPEED_M_S, WALL_M = (0.4, 4.0), (0.9, 1.1), 0.4, 1.2  # the wall stands so far behind the head
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01 00:00:00 UTC, so that two runs give the same bytes
+STEREO = Stereo()
 CAMERA_FRAME, JPEG_QUALITY, MAX_BYTES = "camera_optical_frame", 90, 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One moment: image (h, w, 3) uint8 RGB, depth (h, w) uint16 mm, true pose of the head."""
+    """One moment: image (h, w, 3) uint8 RGB, depth (h, w) uint16 mm or None, true pose of the head."""
 
     stamp_ns: int
     image: np.ndarray
-    depth_mm: np.ndarray
+    depth_mm: np.ndarray | None
     R_camera_head: np.ndarray
     t_camera_head_m: np.ndarray
 
@@ -72,8 +75,10 @@ class Walk:
         return R, range_m * ray - R @ FACE_CENTRE_M
 
 
-def shots(data: Path, seed: int, people: int, frames: int, stereo: Stereo) -> Iterator[Shot]:
-    """The Shots of people, one after the other."""
+def shots(
+    data: Path, seed: int, people: int, frames: int, depth_for_s: float, stereo: Stereo = STEREO
+) -> Iterator[Shot]:
+    """The Shots of people, one after the other, with depth in the first seconds of each."""
     from training.render.studio import Studio
 
     studio, K = Studio(data), sample.pinhole(HFOV_DEG, WIDTH, HEIGHT)
@@ -96,7 +101,8 @@ def shots(data: Path, seed: int, people: int, frames: int, stereo: Stereo) -> It
             depth_m = np.minimum(pixel_depth_m(studio.renderer.depth_m(scene)), t[2] + WALL_M)
             seconds = person * (frames / RATE_HZ + BETWEEN_S) + index / RATE_HZ
             stamp_ns = START_NS + round(seconds * 1e9)
-            yield Shot(stamp_ns, image, stereo.image(rng, depth_m, K[0, 0], fixed), R, t)
+            has_depth = index / RATE_HZ < depth_for_s
+            yield Shot(stamp_ns, image, stereo.image(rng, depth_m, K[0, 0], fixed) if has_depth else None, R, t)
 
 
 def write_bag(folder: Path, of: Iterator[Shot]) -> None:
@@ -124,15 +130,14 @@ def write_bag(folder: Path, of: Iterator[Shot]) -> None:
                 make("geometry_msgs/Quaternion", *map(float, quaternion)),
             )
             jpeg = np.frombuffer(encode_jpeg(shot.image, JPEG_QUALITY), np.uint8)
-            depth = shot.depth_mm.astype("<u2").view(np.uint8).ravel()
             messages = {
                 "/camera/camera_info": make("sensor_msgs/CameraInfo", header, *calibration),
                 "/camera/image/compressed": make("sensor_msgs/CompressedImage", header, "jpeg", jpeg),
-                "/camera/depth/image_raw": make(
-                    "sensor_msgs/Image", header, HEIGHT, WIDTH, "16UC1", 0, 2 * WIDTH, depth
-                ),
                 "/truth/head_pose": make("geometry_msgs/PoseStamped", header, pose),
             }
+            if shot.depth_mm is not None:
+                depth = (HEIGHT, WIDTH, "16UC1", 0, 2 * WIDTH, shot.depth_mm.astype("<u2").view(np.uint8).ravel())
+                messages["/camera/depth/image_raw"] = make("sensor_msgs/Image", header, *depth)
             for topic, message in messages.items():
                 kind = message.__msgtype__
                 if topic not in connections:
@@ -146,11 +151,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--frames", type=int, default=36, help="per person")
+    parser.add_argument("--depth-for-s", type=float, default=np.inf, metavar="S", help="seconds of depth per person")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
     def write(folder):
-        write_bag(folder, shots(args.data, args.seed, args.people, args.frames, Stereo()))
+        write_bag(folder, shots(args.data, args.seed, args.people, args.frames, args.depth_for_s))
 
     return bag_folder.build(args.out, args.out / "README.md", MAX_BYTES, write)
 

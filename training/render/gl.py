@@ -232,7 +232,7 @@ class Renderer:
         return inside & (points_m[:, 2] < drawn + tolerance_m)
 
     def depth_m(self, scene: Scene) -> np.ndarray:
-        """Metres along the optical axis of the last drawing, (SUPERSAMPLE height, SUPERSAMPLE width); FAR_M: nothing."""
+        """Metres along the optical axis of the last drawing, (SUPERSAMPLE h, SUPERSAMPLE w); FAR_M: nothing."""
         w, h = scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE
         ndc = 2.0 * np.frombuffer(self._depth[w, h].read(), np.float32).reshape(h, w).astype(float) - 1.0
         return 2 * NEAR_M * FAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M))

@@ -1,6 +1,6 @@
 """What a stereo depth camera makes of true depth: noise of the disparity, its steps, fat edges, mixed pixels, holes.
 
-The numbers are those of a small active stereo camera (50 mm between its eyes); the errors of depth grow with its square.
+The numbers are those of a small active stereo camera, 50 mm between its eyes; errors of depth grow with its square.
 """
 
 from __future__ import annotations

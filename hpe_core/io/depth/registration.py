@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def depth_camera(message: CameraInfo) -> DepthCamera:
         return DepthCamera(raw, raw)
 
 
-def pixels_of(message) -> np.ndarray:
+def pixels_of(message: Any) -> np.ndarray:
     """(H, W) uint16 millimetres or float32 metres of a sensor_msgs Image or CompressedImage, of rclpy or rosbags.
 
     Raises DepthRefused.

@@ -3,7 +3,7 @@
 python -m training.render.heads.face_surface [--data ../shared/data]
 
 The face is ICT-FaceKit's neutral one (MIT), its sellion at the origin. Taken are vertices spread evenly between brows
-and upper lip, as far back as the cheekbones: jaw and lips move with the mouth, and hair hides what lies above and behind.
+and upper lip, as far back as the cheekbones: jaw and lips move with the mouth, and hair hides what lies behind.
 """
 
 from __future__ import annotations
