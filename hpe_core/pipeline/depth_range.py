@@ -54,9 +54,10 @@ def range_readings(faces: Sequence[Face], depth: DepthImage) -> list[RangeReadin
         ratios, cells = _ratios(points, facing, depth)
         ratio, spread, weight = robust_mean(ratios, FLOOR_M / points[..., 2].mean(-1))
     readings: list[RangeReading | None] = []
-    for i, expected in enumerate(np.sum(facing, -1)):
+    for i in range(len(faces)):
         agreeing = weight[i] > 0
-        if np.sum(agreeing) < max(MIN_POINTS, MIN_SHARE * expected) or not spread[i] < MAX_SPREAD:
+        enough = max(MIN_POINTS, MIN_SHARE * np.sum(facing[i]))
+        if np.sum(agreeing) < enough or not spread[i] < MAX_SPREAD:
             readings.append(None)
             continue
         independent = len(np.unique(cells[i, agreeing], axis=0))

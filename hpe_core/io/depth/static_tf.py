@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hpe_core.geometry import so3
@@ -18,7 +20,7 @@ class StaticTransforms:
         self._above: dict[str, tuple[str, Transform]] = {}  # child -> parent, (R_parent_child, t_parent_child_m)
         for _, msgtype, _, data in bag.messages({TF_STATIC}) if TF_STATIC in bag.topics else ():
             try:
-                message = typestore().deserialize_cdr(data, msgtype)
+                message: Any = typestore().deserialize_cdr(data, msgtype)
             except Exception:  # generated code lets struct, index, key and unicode errors through
                 bag.losses[f"messages of {TF_STATIC} that are damaged"] += 1
                 continue
