@@ -66,7 +66,7 @@ def range_readings(faces: Sequence[Face], depth: DepthImage) -> list[RangeReadin
     return readings
 
 
-def _ratios(points, facing, depth):
+def _ratios(points: np.ndarray, facing: np.ndarray, depth: DepthImage) -> tuple[np.ndarray, np.ndarray]:
     """Measured by expected depth (N, K) of points (N, K, 3), NaN where there is none, and the cells (N, K, 2) of the
     depth image that they lie in.
 
@@ -74,7 +74,8 @@ def _ratios(points, facing, depth):
     """
     apart = bool(np.any(depth.t_depth_camera_m))
     seen = points @ depth.R_depth_camera.T
-    common = np.ones((len(points), 1))
+    common, pixels = np.ones((len(points), 1)), np.empty(0)
+    ratios = np.empty(0)
     for _ in range(3 if apart else 1):
         places = common[..., None] * seen + depth.t_depth_camera_m
         pixels = depth.camera.project(np.where(facing[..., None], places, [0.0, 0.0, 1.0]))
@@ -83,7 +84,7 @@ def _ratios(points, facing, depth):
         ratios[~((ratios > RATIOS[0]) & (ratios < RATIOS[1]))] = np.nan
         middle = np.nanmedian(ratios, -1, keepdims=True)
         common = np.where(np.isfinite(middle), middle, common)
-    return ratios, pixels // CELL_PX
+    return ratios, np.floor_divide(pixels, CELL_PX)
 
 
 def robust_mean(values: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
