@@ -66,7 +66,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.*"))),
         (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.json"))),
         (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),

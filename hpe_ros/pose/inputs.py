@@ -30,8 +30,15 @@ class Subscriptions:
             policy = qos_policy_name_from_kind(event.last_policy_kind)
             self._on_qos_mismatch(f"{name}: a publisher's {policy} does not fit, its messages do not arrive")
 
-        events = qos.SubscriptionEventCallbacks(incompatible_qos=on_incompatible)
-        made = self._node.create_subscription(kind, topic, callback, self._qos, event_callbacks=events)
+        with qos.overrides():
+            made = self._node.create_subscription(
+                kind,
+                topic,
+                callback,
+                self._qos,
+                event_callbacks=qos.SubscriptionEventCallbacks(incompatible_qos=on_incompatible),
+                qos_overriding_options=qos.OVERRIDABLE_BUT_RELIABILITY,
+            )
         self._subscriptions.append(made)
         return made
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `heads`
     from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
 GAZE_RAY_M = 0.5
-_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
+_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M, _DOT_M = 0.015, 0.05, 0.18, 0.004
 
 
 def face_poses(faces: Sequence[Face]) -> list[Pose]:
@@ -83,9 +83,10 @@ def transforms(
 
 
 def markers(faces: Sequence[Face], poses: list[Pose], header: Header) -> MarkerArray:
-    """visualization_msgs/MarkerArray for RViz: per Face its head, its gaze ray and a text; first all old ones go.
+    """visualization_msgs/MarkerArray for RViz: per Face head, gaze ray, text, landmarks; first all old ones go.
 
-    Namespaces `head`, `gaze` and `text`, one id per face, so that each can be switched off.
+    Namespaces `head`, `gaze`, `text` and `landmarks` (of methods that have them), one id per face, so that each can be
+    switched off.
     """
     made = [Marker(header=header, action=Marker.DELETEALL)]
     for face, pose in zip(faces, poses, strict=True):
@@ -109,7 +110,12 @@ def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
     above = Pose(position=point(face.pose.t_camera_head_m + crown))
     text = f"{face.face_id} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m"
     label = marker("text", Marker.TEXT_VIEW_FACING, 1.0, (0.0, 0.0, _TEXT_HEIGHT_M), pose=above, text=text)
-    return [head, ray, label]
+    points_camera_m = face.landmarks_camera_m
+    if points_camera_m is None:
+        return [head, ray, label]
+    points = [point(landmark_m) for landmark_m in points_camera_m]
+    dots = marker("landmarks", Marker.POINTS, 1.0, (_DOT_M, _DOT_M, _DOT_M), points=points)
+    return [head, ray, label, dots]
 
 
 def _quaternions(frame_from_head: Callable[[np.ndarray], np.ndarray], faces: Sequence[Face]) -> list[Quaternion]:

@@ -17,6 +17,7 @@ HUMANS = "/humans/"  # REP-155, only where hri_msgs is
 # only with a model that measures them, or when two people turn out to be one, so they may be unused
 SELDOM = {"/humans/faces/*/landmarks", "/humans/persons/*/alias"}
 TF_OF_DEPTH = {"/tf", "/tf_static"}  # only once the pose node has a depth image in another frame
+ANNOTATIONS = "/secured/annotations"  # only where foxglove_msgs is
 QUERIES = {
     ("topic", "subscribe"): "get_subscriber_names_and_types_by_node",
     ("topic", "publish"): "get_publisher_names_and_types_by_node",
@@ -88,6 +89,8 @@ def test_the_policy_allows_what_the_node_uses_and_nothing_else(secured, graph, n
     policy = allowed(node_name, secured[node_name][0])
     if importlib.util.find_spec("hri_msgs") is None:
         policy = {key: {name for name in names if not name.startswith(HUMANS)} for key, names in policy.items()}
+    if importlib.util.find_spec("foxglove_msgs") is None:
+        policy = {key: names - {ANNOTATIONS} for key, names in policy.items()}
     if os.environ["ROS_DISTRO"] in ("humble", "iron"):
         policy["service", "reply"] = {n for n in policy["service", "reply"] if not n.endswith("/get_type_description")}
 
