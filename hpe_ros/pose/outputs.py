@@ -27,7 +27,7 @@ class PoseOutputs:
         self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
         self._by_slot = config.tf_names == "slot" or (config.tf_names == "auto" and not HAS_HRI_MSGS)
         topics: dict[str, type] = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
-        topics |= {"markers": MarkerArray, "overlay": Image}
+        topics |= {"markers": MarkerArray, "landmarks": MarkerArray, "overlay": Image}
         if config.publish_tf:
             topics["/tf"] = TFMessage
         if HAS_VISION_MSGS:
@@ -65,6 +65,8 @@ class PoseOutputs:
             self._publishers["annotations"].publish(flat_messages.annotations(faces, camera, header))
         if self._wanted("markers"):
             self._publishers["markers"].publish(messages.markers(faces, poses, header))
+        if self._wanted("landmarks"):
+            self._publishers["landmarks"].publish(messages.landmark_markers(faces, header))
         if self._humans is not None:
             self._humans.publish(faces, camera, header)
 
