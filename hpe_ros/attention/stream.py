@@ -1,6 +1,6 @@
 """What exists only while the attention node is active: subscriptions, TF, and the way of one message of heads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecycleNode
@@ -44,12 +44,15 @@ class AttentionStream:
         self._places = TargetPlaces(node, targets, config.tf_tolerance_s)
         self._watchdog = node.create_timer(config.input_timeout_s, self._on_silence, clock=steady_clock())
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        options = {"qos_overriding_options": qos.OVERRIDABLE}
         with qos.overrides():
             self._subscriptions = [
-                node.create_subscription(Detection3DArray, "heads", self._on_heads, 10, **options),
-                node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, newest, **options),
+                self._subscription(Detection3DArray, "heads", self._on_heads, 10),
+                self._subscription(CameraInfo, "camera_info", self._on_camera_info, newest),
             ]
+
+    def _subscription(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile | int):
+        override = qos.OVERRIDABLE
+        return self._node.create_subscription(kind, topic, callback, profile, qos_overriding_options=override)
 
     def reconfigure(self, decision: AttentionConfig) -> None:
         """Decide by these from the next message on."""

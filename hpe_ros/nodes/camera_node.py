@@ -30,10 +30,10 @@ class CameraNode(lifecycle.PlainNode):
         self._stopped = threading.Event()
         self._published, self._logged = 0, ""
         self._frames = EndlessFrames(self._config.device, self._config.loop, self._stopped)
-        options = {"qos_overriding_options": qos.OVERRIDABLE}
+        override = qos.OVERRIDABLE
         with qos.overrides():
-            self._images = self.create_publisher(Image, "image", DEPTH, **options)
-            self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH, **options)
+            self._images = self.create_publisher(Image, "image", DEPTH, qos_overriding_options=override)
+            self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH, qos_overriding_options=override)
         self._health_topic = HealthTopic(self, self._statuses)
         self.get_logger().info(f"images of {self._config.device} on {self._images.topic_name}")
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
