@@ -4,12 +4,13 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration, Infinite
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSCompatibility, QoSPolicyKind, QoSProfile, qos_check_compatible
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 from hpe_core.errors import HpeError
@@ -25,10 +26,18 @@ except ImportError:  # Humble
 # rclpy's executor asks every event handler at every wake-up; those of six publishers took 0.3 ms of each image
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
+MOST_MESSAGES = 1000  # that a publisher or subscription keeps
+
+
+def _depth(profile: QoSProfile) -> SetParametersResult:
+    fits = 1 <= profile.depth <= MOST_MESSAGES
+    return SetParametersResult(successful=fits, reason=f"depth must lie in [1, {MOST_MESSAGES}], got {profile.depth}")
+
+
 # parameters `qos_overrides.<topic>.publisher.depth` and so on, which rclpy declares with the publisher or subscription
-OVERRIDABLE = QoSOverridingOptions.with_default_policies()
+OVERRIDABLE = QoSOverridingOptions.with_default_policies(callback=_depth)
 # their reliability is a parameter of ours, which can change between two configurations; an override cannot
-OVERRIDABLE_BUT_RELIABILITY = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
+OVERRIDABLE_BUT_RELIABILITY = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH), callback=_depth)
 
 __all__ = [
     "NO_PUBLISHER_EVENTS",
@@ -46,7 +55,7 @@ def overrides() -> Iterator[None]:
     """Where publishers and subscriptions are made: a wrong `qos_overrides` parameter becomes an HpeError."""
     try:
         yield
-    except InvalidParameterTypeException as error:
+    except (InvalidParameterTypeException, InvalidQosOverridesError) as error:
         raise HpeError(f"qos_overrides: {error}") from error
     except RuntimeError as error:  # rclpy has no class of its own for it
         if "QoS override" not in str(error):

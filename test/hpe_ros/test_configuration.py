@@ -88,6 +88,41 @@ def test_an_impossible_override_of_qos_is_a_failed_configuration_with_one_line(s
     assert "perhaps" in health.until("/wrong", "model", lambda level, *_: level == 2, "the error")[1]
 
 
+@pytest.fixture
+def overridden():
+    """overridden(text) -> depth of a publisher whose override of the depth is that text, in a context of its own."""
+    import rclpy
+    from rclpy.context import Context
+    from std_msgs.msg import Header
+
+    from hpe_ros import qos
+
+    context = Context()
+
+    def made(text):
+        rclpy.init(args=["--ros-args", "-p", f"qos_overrides./a.publisher.depth:={text}"], context=context)
+        node = rclpy.create_node("n", context=context)
+        with qos.overrides():
+            node.create_publisher(Header, "/a", 3, qos_overriding_options=qos.OVERRIDABLE)
+        return node.get_parameter("qos_overrides./a.publisher.depth").value
+
+    yield made
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("depth", ["-1", "0", "1001", "99999999999", "three", "1.5"])
+def test_a_depth_that_no_queue_can_have_is_refused_by_one_line_that_names_it(overridden, depth):
+    with pytest.raises(HpeError, match=f"qos_overrides: .*{depth}") as refused:
+        overridden(depth)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.ros
+def test_a_depth_in_range_is_taken(overridden):
+    assert overridden("1000") == 1000
+
+
 @pytest.mark.ros
 def test_what_only_counts_at_the_start_is_read_only_and_keeps_its_value(tuned, graph):
     refused = set_parameter(graph, "/tuned/pose_node", "autostart", False)
