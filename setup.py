@@ -63,6 +63,7 @@ setup(
             "weights/*.npz",
             "weights/*.json",
             "evaluation/report/*.html",
+            "io/message_types/foxglove_msgs/*",
             "backends/tensorrt/parity_frames/*",
         ]
     },
@@ -82,6 +83,7 @@ setup(
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
+        "view": ["rerun-sdk>=0.28"],
         "pandas": ["pandas"],
         "supervision": ["supervision"],
         # small, and no torch
@@ -98,11 +100,12 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.*"))),
+        (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.json"))),
         (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
         (f"share/{NAME}/assets/sample_bag", sorted(glob("assets/sample_bag/*"))),
+        (f"share/{NAME}/assets/two_cameras_bag", sorted(glob("assets/two_cameras_bag/*"))),
     ],
     entry_points={
         "console_scripts": [
@@ -110,6 +113,8 @@ setup(
             "pose_node = hpe_ros.nodes.pose_node:main",
             "attention_node = hpe_ros.nodes.attention_node:main",
             "camera_node = hpe_ros.nodes.camera_node:main",
+            "cameras_node = hpe_ros.nodes.cameras_node:main",
+            "people_node = hpe_ros.nodes.people_node:main",
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
         "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],

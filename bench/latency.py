@@ -1,16 +1,20 @@
 """Latency of this project and of baseline pipelines on the same frames in the same run, as ratios.
 
-    python -m bench.latency [--data ../shared/data] [--frames 60] [--threads 1 2] [--no-append]
+    python -m bench.latency [--data ../shared/data] [--frames 144] [--threads 1 2] [--no-append]
 
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
 network, both also in INT8, and the fusion with full-frame detection on every frame; by default that is one frame
 in six while all faces are tracked, so means count, not medians. Baselines: YuNet (OpenCV) at full and at half size,
-then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch). A baseline whose
-weights are absent is left out and named. Rows are appended to bench/results.csv: medians, 95th percentiles and means in
-milliseconds, the ratio of means (rows without a mean: of medians, full-frame detection on every frame). Start-up (a new
-process from before its imports to the first pose) and the memory of that process after 100 frames go to
-bench/results_start.csv.
+then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch); OpNet in
+opentrack's own loop, and with its localizer in every frame (one face only); MediaPipe's face mesh on video and on
+images by themselves, in an environment of its own (HPE_MEDIAPIPE_PYTHON names its interpreter), on as many cores as
+there are threads. What each does with a frame is printed first. A baseline that cannot run here is left out and named.
+
+Rows are appended to bench/results.csv: medians, 95th percentiles and means in milliseconds, the ratio of means to the
+fastest baseline's with its 95 % confidence interval over the turns (rows without a mean: of medians, full-frame
+detection on every frame). Start-up (a new process from before its imports to the first pose) and the memory of that
+process after 100 frames go to bench/results_start.csv.
 """
 
 import argparse
@@ -23,8 +27,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
+from bench import baselines
+from bench.baselines import HEIGHT, WIDTH
 from bench.rows import ROOT, append, commit
 from hpe_core import config as cfg
 from hpe_core.backends.tensorrt import parity
@@ -35,7 +40,6 @@ from hpe_core.pipeline import Pipeline
 
 OURS = "hpe_ros"
 RESULTS = ROOT / "bench" / "results.csv"
-WIDTH, HEIGHT = 640, 480
 STARTS = ROOT / "bench" / "results_start.csv"
 METHODS = {  # of ours
     OURS: "head6dof",
@@ -63,6 +67,7 @@ for stamp_ns in range(1, 101):
 pages = int(open("/proc/self/statm").read().split()[1])
 print(json.dumps([first_s, cpu_s, pages * resource.getpagesize() / 1e6]))
 """
+MIN_TURNS = 5
 BLOCK, WARM_UP = 12, 4  # in turns: long enough that another pipeline's threads and caches are gone
 GRIDS = {1: (1, 1), 4: (2, 2), 8: (4, 2)}
 
@@ -86,26 +91,6 @@ def with_faces(frame, faces):
     return np.ascontiguousarray(np.tile(small[y : y + side[1], x : x + side[0]], (rows, columns, 1)))
 
 
-def session(model: bytes | Path, threads: int) -> ort.InferenceSession:
-    """A network of a file, or of the bytes of one, on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-    return ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, ["CPUExecutionProvider"])
-
-
-def outputs_of(net: ort.InferenceSession, tensor: np.ndarray) -> list[np.ndarray]:
-    """All outputs of a network with one input."""
-    return [np.asarray(output) for output in net.run(None, {net.get_inputs()[0].name: tensor})]
-
-
-def square_crop(image, box, factor, size):
-    """Square crop around a box x0, y0, x1, y1, replicated at the border, size x size."""
-    centre, side = (box[:2] + box[2:]) / 2.0, factor * max(box[2:] - box[:2])
-    k = size / side
-    M = np.array([[k, 0, size / 2 - k * centre[0]], [0, k, size / 2 - k * centre[1]]])
-    return cv2.warpAffine(image, M, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
 class Ours:
     def __init__(self, model, threads, **options):
         options = cfg.EstimatorConfig(model=model, threads=threads, **options)
@@ -122,73 +107,15 @@ class Ours:
         self.pipeline.reset()
 
 
-class Peer:
-    def forget(self):
-        """A baseline tracks nothing."""
-
-
-class YuNetFsa(Peer):
-    def __init__(self, weights, threads, shrink):
-        self.size = (WIDTH // shrink, HEIGHT // shrink)
-        self.shrink = shrink
-        self.detector = cv2.FaceDetectorYN.create(str(weights / "yunet_n_dynamic.onnx"), "", self.size, 0.6)
-        names = ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx")
-        self.nets = [session(weights / name, threads) for name in names]
-
-    def run(self, frame):
-        start = time.perf_counter()
-        image = frame if self.shrink == 1 else cv2.resize(frame, self.size)
-        _, found = self.detector.detect(image)
-        detected = time.perf_counter()
-        boxes = [] if found is None else [np.array([*f[:2], *(f[:2] + f[2:4])]) * self.shrink for f in found]
-        for box in boxes:
-            crop = square_crop(frame, box, 1.2, 64).astype(np.float32)
-            tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
-            np.mean([outputs_of(net, tensor)[0] for net in self.nets], 0)
-        return len(boxes), {"detection": detected - start, "pose": time.perf_counter() - detected}
-
-
-class Rfb3ddfa(Peer):
-    def __init__(self, weights, threads):
-        from training.label.teachers import Teachers
-
-        self.detector = session(weights / "version-RFB-320.onnx", threads)
-        teachers = Teachers(weights, threads)
-        self.net, self.mean, self.std = teachers.net_mb05, teachers.mean, teachers.std
-
-    def run(self, frame):
-        start = time.perf_counter()
-        rgb = cv2.cvtColor(cv2.resize(frame, (320, 240)), cv2.COLOR_BGR2RGB)
-        tensor = ((rgb.astype(np.float32) - 127.0) / 128.0).transpose(2, 0, 1)[None]
-        scores, boxes = outputs_of(self.detector, tensor)
-        keep = scores[0, :, 1] > 0.7
-        xyxy = boxes[0, keep] * [WIDTH, HEIGHT, WIDTH, HEIGHT]
-        xywh = np.column_stack([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]])
-        chosen = np.ravel(cv2.dnn.NMSBoxes(xywh.tolist(), scores[0, keep, 1].tolist(), 0.7, 0.3)).astype(int)
-        detected = time.perf_counter()
-        for i in chosen:
-            crop = square_crop(frame, xyxy[i], 1.25, 120).astype(np.float32)
-            tensor = ((crop - 127.5) / 128.0).transpose(2, 0, 1)[None]
-            params = outputs_of(self.net, tensor)[0][0, :12] * self.std + self.mean
-            np.linalg.svd(params.reshape(3, 4)[:, :3])
-        return len(chosen), {"detection": detected - start, "pose": time.perf_counter() - detected}
-
-
-def pipelines(data, threads):
-    """Name -> pipeline; a baseline that cannot run here is named and left out."""
-    weights = data / "weights"
-    makers = {
+def pipelines(data, threads, faces=1):
+    """Name -> pipeline for frames of so many faces; a baseline that cannot run here is named and left out."""
+    made = {}
+    wanted = {
         **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},
         f"{OURS} fusion{EVERY_FRAME}": lambda: Ours("fusion", threads, detection_interval_s=0.0),
-        "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
-        "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
-        "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),
+        **baselines.makers(data / "weights", threads, faces),
     }
-    made = {}
-    for name, make in makers.items():
-        if not name.startswith(OURS) and not weights.is_dir():
-            print(f"left out: {name} (no weights in {weights})")
-            continue
+    for name, make in wanted.items():
         try:
             made[name] = make()
         except (ImportError, HpeError) as error:
@@ -197,11 +124,12 @@ def pipelines(data, threads):
 
 
 def measure(made, frames):
-    """Rows: dict(pipeline, stage, p50_ms, p95_ms, mean_ms, faces_found); in turns of WARM_UP and BLOCK frames.
+    """Rows: dict(pipeline, stage, p50_ms, p95_ms, mean_ms, faces_found); in turns of WARM_UP and BLOCK frames. And dict
+    pipeline -> mean total (T,) in ms of each of its turns.
 
     A stage that some frames do without counts as 0 there.
     """
-    times, found = {name: [] for name in made}, {name: [] for name in made}
+    times, found, turns = ({name: [] for name in made} for _ in range(3))
     for pipeline in made.values():
         pipeline.forget()
     for first in range(0, len(frames) - WARM_UP, BLOCK):
@@ -211,8 +139,10 @@ def measure(made, frames):
                 faces, stages = pipeline.run(frame)
                 total = time.perf_counter() - start
                 if number >= WARM_UP:
-                    times[name].append(stages | {"total": total})
+                    times[name].append({"total": total} | stages)
                     found[name].append(faces)
+            turn = [1e3 * stages["total"] for stages in times[name][BLOCK * len(turns[name]) :]]
+            turns[name].append(float(np.mean(turn)))
     rows = []
     for name, measured in times.items():
         for stage in dict.fromkeys(stage for stages in measured for stage in stages):
@@ -227,7 +157,30 @@ def measure(made, frames):
                     "faces_found": round(float(np.mean(found[name])), 2),
                 }
             )
-    return rows
+    return rows, {name: np.array(means) for name, means in turns.items()}
+
+
+def ratio_interval(turns_ms, others_ms):
+    """Ratio of the means of turns (T,) that two pipelines took in alternation, and [low, high] of it at 95 %: Student's
+    t over the logarithms of the turns' own ratios."""
+    from scipy.stats import t
+
+    logs = np.log(turns_ms / others_ms)
+    half = t.ppf(0.975, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs))
+    ratio = np.mean(turns_ms) / np.mean(others_ms)
+    return float(ratio), [float(np.exp(np.mean(logs) + side * half)) for side in (-1.0, 1.0)]
+
+
+def equal_function(made):
+    """Lines that say what each pipeline does with a frame, so that times of unlike work are not compared unseen."""
+    header = ("pipeline", "looks for newcomers", "landmarks", "translation", "covariance")
+    rows = [header]
+    for name in made:
+        interval = "every frame" if name.endswith(EVERY_FRAME) else "every 0.2 s"
+        landmarks = "no" if METHODS.get(name, "").startswith("head6dof") else "68, in metres"
+        rows.append((name, *baselines.FUNCTION.get(name, (interval, landmarks, "in metres", "6x6, with position"))))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def start_up(model):
@@ -244,35 +197,46 @@ def start_up(model):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    p.add_argument("--frames", type=int, default=60)
+    p.add_argument("--frames", type=int, default=144, help=f"{BLOCK} a turn, at least {MIN_TURNS} turns")
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
+    if args.frames < MIN_TURNS * BLOCK:
+        p.error(f"--frames must be at least {MIN_TURNS * BLOCK}, {MIN_TURNS} turns, got {args.frames}")
     frames = sample_frames(args.frames)
     rows, made = [], {}
     METHODS.update({f"{OURS} {model}": model for model in args.also})
     for threads in args.threads:
         cv2.setNumThreads(threads)
-        made = pipelines(args.data, threads)
         for faces in GRIDS:
-            measured = measure(made, [with_faces(frame, faces) for frame in frames])
-            peers = [r["mean_ms"] for r in measured if r["stage"] == "total" and not r["pipeline"].startswith(OURS)]
+            made = pipelines(args.data, threads, faces)
+            if not rows:
+                print("\n".join(equal_function(made)))
+            measured, turns = measure(made, [with_faces(frame, faces) for frame in frames])
+            peers = {n: float(np.mean(ms)) for n, ms in turns.items() if not n.startswith(OURS)}
+            fastest = min(peers, key=lambda name: peers[name], default=None)
             for row in measured:
-                ratio = round(row["mean_ms"] / min(peers), 3) if peers and row["stage"] == "total" else ""
+                ratio, ends = "", ["", ""]
+                if fastest and row["stage"] == "total":
+                    ratio, ends = ratio_interval(turns[row["pipeline"]], turns[fastest])
+                    ratio, ends = round(ratio, 3), [round(end, 3) for end in ends]
                 rows.append(
                     {"date": date.today(), "commit": commit(), "hardware": cpu_name(), "threads": threads}
                     | {"faces": faces}
                     | row
-                    | {"ratio_to_fastest_peer": ratio}
+                    | {"ratio_to_fastest_peer": ratio, "ratio_low": ends[0], "ratio_high": ends[1]}
                 )
                 if row["stage"] == "total" or row["pipeline"] == OURS:
                     print(
-                        f"{threads} thread(s) {faces} face(s) {row['pipeline']:>26} {row['stage']:>11}"
+                        f"{threads} thread(s) {faces} face(s) {row['pipeline']:>28} {row['stage']:>11}"
                         f" p50 {row['p50_ms']:6.2f} p95 {row['p95_ms']:6.2f} mean {row['mean_ms']:6.2f} ms"
                         f" found {row['faces_found']:.2f} {ratio}"
+                        + (f" ({ends[0]} to {ends[1]}, {len(frames) // BLOCK} turns)" if ratio else "")
                     )
-    for name in made:
+            if fastest:
+                print(f"ratios of {faces} face(s) are to {fastest}")
+    for name in (name for name in made if name.startswith(OURS)):
         totals = {
             r["faces"]: r["mean_ms"]
             for r in rows

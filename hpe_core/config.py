@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from hpe_core.catalogue import AUTO, AUTO_TEXT
 from hpe_core.errors import HpeError
+from hpe_core.face_id import SLOTS
 
 Config = TypeVar("Config", bound=Any)
 
@@ -16,12 +17,14 @@ def option(
     high: float | None = None,
     choices: tuple[Any, ...] | None = None,
     at_run_time: bool = False,
+    read_only: bool = False,
 ) -> Any:
     """A dataclass field with description and bounds, from which ROS parameters and docs are made.
 
-    at_run_time: whether it may change while the model is loaded.
+    at_run_time: whether it may change while the model is loaded; read_only: never after the start of a node.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": choices, "at_run_time": at_run_time}
+    metadata = {"description": description, "low": low, "high": high, "choices": choices}
+    metadata |= {"at_run_time": at_run_time, "read_only": read_only}
     return field(default=default, metadata=metadata)
 
 
@@ -69,7 +72,9 @@ class EstimatorConfig(Checked):
         0.99,
         at_run_time=True,
     )
-    max_faces: int = option(8, "most faces reported in one image", 1, 8, at_run_time=True)
+    max_faces: int = option(
+        8, "most faces reported in one image; what exceeds them is counted", 1, SLOTS, at_run_time=True
+    )
     detection_interval_s: float = option(
         0.2,
         "seconds between full-frame detections while faces are tracked by their crops; 0: always",
@@ -93,6 +98,9 @@ class TrackerConfig(Checked):
         60.0,
         at_run_time=True,
     )
+    id_seed: int = option(
+        0, "face ids come in the same order with the same seed; 0: other ones at every start", 0, 2**31 - 1
+    )
     filter: bool = option(True, "filter poses over time", at_run_time=True)
     linear_acceleration_std: float = option(
         2.0, "filter: process noise, std of head acceleration, m/s^2", 0.01, 100.0, at_run_time=True
@@ -108,6 +116,11 @@ class PipelineConfig:
 
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+
+def repeatable(config: PipelineConfig) -> PipelineConfig:
+    """The PipelineConfig with an id_seed, so that the same images give the same face ids again."""
+    return config if config.tracker.id_seed else replace(config, tracker=replace(config.tracker, id_seed=1))
 
 
 def overridden(config: Config, values: dict[str, Any]) -> Config:

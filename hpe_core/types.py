@@ -12,6 +12,7 @@ from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.lookat import lookat_rotation
 
 _I3 = np.eye(3)
+_POSE_FIELDS = ("R_camera_head", "t_camera_head_m", "covariance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,31 @@ class HeadPose:
             if covariance.shape != (6, 6) or not np.all(np.isfinite(covariance)):
                 raise HpeError(f"pose covariance must be 6x6 and finite, got shape {covariance.shape}")
             object.__setattr__(self, "covariance", covariance)
+
+    @classmethod
+    def many(cls, R: np.ndarray, t: np.ndarray, covariances: np.ndarray | None = None) -> "list[HeadPose]":
+        """The HeadPose of each rotation (N, 3, 3), position (N, 3) m and covariance (N, 6, 6); one check for all.
+
+        Raises HpeError as one alone would.
+        """
+        R, t = np.array(R, float), np.array(t, float)
+        given = [None] * len(R) if covariances is None else np.array(covariances, float)
+        fine = (
+            (R.shape[1:], t.shape[1:]) == ((3, 3), (3,))
+            and np.all(np.abs(R @ np.swapaxes(R, -1, -2) - _I3) < 1e-9)
+            and np.all(np.linalg.det(R) > 0)
+            and np.all(np.isfinite(t))
+            and (isinstance(given, list) or (given.shape[1:] == (6, 6) and np.all(np.isfinite(given))))
+        )
+        if not fine:
+            return [cls(*one) for one in zip(R, t, given, strict=True)]
+        made = []
+        for one in zip(R, t, given, strict=True):
+            pose = object.__new__(cls)
+            for name, value in zip(_POSE_FIELDS, one, strict=True):
+                object.__setattr__(pose, name, value)
+            made.append(pose)
+        return made
 
     @property
     def euler_aflw2000(self) -> euler.EulerDeg:
@@ -91,10 +117,35 @@ class Landmarks:
     visible: np.ndarray
 
 
+@dataclass(frozen=True)
+class RangeReading:
+    """What a depth image says of a face. ratio: of the range to the size-based one; both standard deviations are
+    relative to it. noise_std: what is another error in the next image; systematic_std: what is the same one.
+    """
+
+    ratio: float
+    noise_std: float
+    systematic_std: float
+
+
+@dataclass(frozen=True)
+class RangeScale:
+    """How many times larger and farther off a face is than a head of reference size that looks the same, with the
+    relative standard deviation of that which no filter averages away.
+    """
+
+    ratio: float
+    rel_std: float
+
+
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face in one image. box_px: (4,) x0, y0, x1, y1; face_id: `face_a` ... or None before tracking; confirmed:
-    whether a crop network, too, takes it for a face; None where there is none.
+    """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
+    None where there is none.
+
+    face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
+    that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
+    this depth image; scale: as depth images of this or earlier images say, None where the size alone counts.
     """
 
     pose: HeadPose
@@ -103,18 +154,22 @@ class Face:
     face_id: FaceId | None = None
     landmarks: Landmarks | None = None
     confirmed: bool | None = None
+    slot: int | None = None
+    reading: RangeReading | None = None
+    scale: RangeScale | None = None
 
     @property
     def landmarks_camera_m(self) -> np.ndarray | None:
         """Landmarks (68, 3) in the camera optical frame, metres, where the camera sees them; None without a network."""
         if self.landmarks is None:
             return None
-        centre = self.pose.t_camera_head_m + self.pose.R_camera_head @ FACE_CENTRE_M
+        ratio = 1.0 if self.scale is None else self.scale.ratio
+        centre = self.pose.t_camera_head_m / ratio + self.pose.R_camera_head @ FACE_CENTRE_M  # of a reference head
         range_m = np.linalg.norm(centre)
         points = self.landmarks.points_local_m
         # weak perspective to perspective: x / range is what the virtual camera sees, at depth range + z
         points = points * np.stack([1.0 + points[:, 2] / range_m] * 2 + [np.ones(len(points))], -1)
-        return centre + points @ lookat_rotation(centre / range_m)
+        return ratio * (centre + points @ lookat_rotation(centre / range_m))
 
 
 def primary_face(faces: Iterable[Face]) -> Face | None:
@@ -124,7 +179,7 @@ def primary_face(faces: Iterable[Face]) -> Face | None:
 
 # what FrameResult.counts always holds, as people read it; what a rotation source counts is named by itself
 COUNTED = {
-    "untracked": "faces without a free id",
+    "untracked": "faces beyond max_faces",
     "beyond_lens": "faces where the distortion has no inverse",
     "unconfirmed": "faces not confirmed, not published",
 }
@@ -139,10 +194,10 @@ def count_text(name: str) -> str:
 class FrameResult:
     """Everything known about one image; an image without a face has `faces == ()`.
 
-    stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces seen but dropped because all id slots
-    were taken; `beyond_lens`: faces found where the lens's distortion has no inverse (CameraModel.rays), which have no
-    pose; `unconfirmed`: what the whole-image network took for a face and the crop network did not, such as the back of
-    a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
+    stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces that full-frame detection saw beyond
+    max_faces (with those hidden for the moment), dropped; `beyond_lens`: faces found where the lens's distortion has no
+    inverse (CameraModel.rays), which have no pose; `unconfirmed`: what the whole-image network took for a face and the
+    crop network did not, such as the back of a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
     """
 
     stamp_ns: int

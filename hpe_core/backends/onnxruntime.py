@@ -68,6 +68,7 @@ class Backend(inference.Backend):
     """One ONNX model on CPU threads. Subclasses name other providers."""
 
     name = "onnxruntime"
+    concurrent = True  # InferenceSession.run is thread-safe, with intra_op_num_threads 1 each in its caller's thread
     providers = ("CPUExecutionProvider",)
 
     def __init__(self, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] | None = None):

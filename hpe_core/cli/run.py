@@ -11,7 +11,8 @@ Find every face in every image of SOURCE and write its pose to the output folder
   poses.csv       one row per face and frame; yaw, pitch, roll in degrees (AFLW2000 convention: yaw > 0 turns to the
                   image's left, pitch > 0 up, roll > 0 clockwise), quaternion and translation of the REP-155 face frame
                   (x out of the face, z to the scalp) in the camera optical frame, metres, box in pixels
-  poses/          rosbag2 (MCAP) with /head_pose, /head_poses and /tf in the input's stamps
+  poses/          rosbag2 (MCAP) in the input's stamps: /head_pose and /head_angles of the nearest face, /head_poses,
+                  /heads, /landmarks, /annotations (for Foxglove) and /tf
   overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
   summary.json    counts, losses, latency, camera, model card, versions
 
@@ -34,8 +35,21 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         "rosbag2 (folder, .mcap, .db3)",
     )
     run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
-    run.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run in DIR")
+    run.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run in DIR, and FILE.rrd"
+    )
     run.add_argument("--topic", metavar="T", help="image topic of a bag (default: the only one, or the first)")
+    run.add_argument(
+        "--depth-topic",
+        metavar="T",
+        help="depth topic of a bag, from which ranges are taken; none: do without (default: the only one in the "
+        "images' frame)",
+    )
+    run.add_argument(
+        "--depth-camera-info-topic",
+        metavar="T",
+        help="CameraInfo topic of the depth images, when they have another camera (default: that beside them)",
+    )
     camera = run.add_mutually_exclusive_group()
     camera.add_argument(
         "--camera-info",
@@ -56,7 +70,14 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         "turned; poses and boxes stay those of the image as delivered (default: 0)",
     )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
-    run.add_argument("--show", action="store_true", help="show the result in a window (q ends)")
+    run.add_argument("--bag-image", action="store_true", help="put the images, as JPEG, and CameraInfo into poses/ too")
+    run.add_argument("--show", action="store_true", help="show the result in a window (q, or closing it, ends the run)")
+    run.add_argument(
+        "--view",
+        action="store_true",
+        help="show image, 3D scene, angles and latency in the Rerun viewer, which stays open (extra `view`)",
+    )
+    run.add_argument("--save", metavar="FILE.rrd", help="save what --view shows, with or without it (extra `view`)")
     run.add_argument(
         "--model", metavar="NAME", help=f"name as `hpe models` lists it, or .onnx file; default: {AUTO_TEXT}"
     )

@@ -1,8 +1,10 @@
 """What `hpe run` does: frames of a source through the pipeline into an output folder."""
 
 import argparse
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +15,27 @@ from rich.text import Text
 
 from hpe_core.cli.interrupt import Interrupt
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
-from hpe_core.config import PipelineConfig, overridden
+from hpe_core.config import PipelineConfig, overridden, repeatable
 from hpe_core.errors import HpeError
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
+from hpe_core.io.depth.bag_depth import BagDepth, bag_depth
+from hpe_core.io.depth.registration import View
 from hpe_core.io.frame import Frame, Source
-from hpe_core.io.out_folder import OutFolder
+from hpe_core.io.out_folder import OutFolder, new_file
 from hpe_core.io.sources import open_source
+from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.io.yaml_file import load_mapping
+from hpe_core.output.live.rerun_view import RerunView
+from hpe_core.output.live.window import Window
 from hpe_core.output.overlay import draw
 from hpe_core.output.run_folder import NAMES, Outputs
 from hpe_core.output.summary import Summary
-from hpe_core.output.window import Window
 from hpe_core.pipeline import Pipeline
 from hpe_core.types import COUNTED, count_text
+
+MOST_IDS = 8  # named at the end of a run; summary.json has them all
 
 
 def run_source(args: argparse.Namespace) -> int:
@@ -35,11 +43,36 @@ def run_source(args: argparse.Namespace) -> int:
     given = camera_from_yaml(args.camera_info) if args.camera_info else None
     cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
     config = _config(args)
-    with open_source(args.source, args.topic) as source:
+    with ExitStack() as stack:
+        window = stack.enter_context(closing(Window())) if args.show else None
+        source = stack.enter_context(open_source(args.source, args.topic))
         folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
         read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
-        with OutFolder(folder, "run", NAMES, args.overwrite, read) as out:
-            return Run(args, source, out, cameras, Pipeline(config)).run()
+        out = stack.enter_context(OutFolder(folder, "run", NAMES, args.overwrite, read))
+        depth = _depth(args, source)
+        pipeline = Pipeline(config)
+        view = _opened_view(args, stack, source.name, read)
+        return Run(args, source, out, cameras, pipeline, depth, window, view).run()
+
+
+def _opened_view(args: argparse.Namespace, stack: ExitStack, name: str, read: Iterable[str | Path]) -> RerunView | None:
+    """What --view and --save ask for, closed with the stack; None when they ask for nothing."""
+    if not (args.view or args.save):
+        return None
+    save = stack.enter_context(new_file(args.save, args.overwrite, read)) if args.save else None
+    return stack.enter_context(closing(RerunView(args.view, save, name)))
+
+
+def _depth(args: argparse.Namespace, source: Source) -> BagDepth | None:
+    """Depth images beside the images of the source, None where there are none."""
+    if isinstance(source, BagSource):
+        depth, note = bag_depth(args.source, source.topic, args.depth_topic, args.depth_camera_info_topic)
+        source.notices += [note] if note else []
+        return depth
+    for option, value in (("depth-topic", args.depth_topic), ("depth-camera-info-topic", args.depth_camera_info_topic)):
+        if value is not None:
+            raise HpeError(f"--{option} {value} needs a rosbag2, got {args.source}")
+    return None
 
 
 def _config(args: argparse.Namespace) -> PipelineConfig:
@@ -53,23 +86,34 @@ def _config(args: argparse.Namespace) -> PipelineConfig:
             raise HpeError(f"config file {args.config}: {error}") from error
     names = ("model", "backend", "threads", "image_rotation")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return replace(config, estimator=replace(config.estimator, **given))
+    return repeatable(replace(config, estimator=replace(config.estimator, **given)))
 
 
 class Run:
     """One `hpe run`: frames through the pipeline into the output folder."""
 
     def __init__(
-        self, args: argparse.Namespace, source: Source, out: OutFolder, cameras: CameraChoice, pipeline: Pipeline
+        self,
+        args: argparse.Namespace,
+        source: Source,
+        out: OutFolder,
+        cameras: CameraChoice,
+        pipeline: Pipeline,
+        depth: BagDepth | None = None,
+        window: Window | None = None,
+        view: RerunView | None = None,
     ):
         self._args = args
         self._source = source
         self._out = out
         self._cameras = cameras
         self._pipeline = pipeline
+        self._depth = depth
         self._summary = Summary()
         self._outputs: Outputs | None = None
-        self._window: Window | None = None
+        self._window = window
+        self._view = view
+        self._closed = False  # the window, by the user
         self._written: Sequence[Path] = ()
         self._unreadable: list[Frame] = []  # before the first image
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -77,8 +121,6 @@ class Run:
 
     def run(self) -> int:
         """The whole run; returns the exit code."""
-        if self._args.show:
-            self._window = Window()
         left = self._out.note()
         with Interrupt() as interrupt:
             try:
@@ -86,12 +128,12 @@ class Run:
             except BaseException:
                 self._finish(interrupt.requested, failed=True)
                 raise
-            self._finish(interrupt.requested, failed=False)
+            self._finish(interrupt.requested or self._closed, failed=False)
         if self._outputs is None and not interrupt.requested:
             raise HpeError(self._why_nothing())
         if left:
             self._note(left)
-        self._report(interrupt.requested)
+        self._report(interrupt.requested or self._closed)
         return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
 
     def _process_all(self, interrupt: Interrupt) -> None:
@@ -107,6 +149,7 @@ class Run:
                 if frame.image_bgr is None:
                     self._drop(frame)
                 elif not self._process(frame, frame.image_bgr, read_s):
+                    self._closed = True
                     break
                 self._print_notices()
                 if self._outputs is None:
@@ -134,25 +177,27 @@ class Run:
         if self._source.kind == "images" or self._cameras.changed:
             self._pipeline.reset()
         start = time.perf_counter()
-        result = self._pipeline.process(image_bgr, camera, frame.stamp_ns)
+        depth = self._depth and functools.partial(self._depth.of, frame.stamp_ns, View(camera, frame.frame_id))
+        result = self._pipeline.process(image_bgr, camera, frame.stamp_ns, depth)
         posed = time.perf_counter()
         outputs = self._outputs or self._open_outputs()
         opened = time.perf_counter()
-        goes_on = True
-        if self._args.overlay or self._window:
-            picture = draw(image_bgr, camera, result.faces)
-            if self._args.overlay:
-                outputs.write_picture(picture, frame)
-            if self._window:
-                goes_on = self._window.show(picture)
+        picture = draw(image_bgr, camera, result.faces) if self._args.overlay or self._window else None
+        if picture is not None and self._args.overlay:
+            outputs.write_picture(picture, frame)
         drawn = time.perf_counter()
-        outputs.write(frame, result)
+        goes_on = self._window.show(picture) if self._window and picture is not None else True
+        if self._view:
+            self._view.show(frame, image_bgr, camera, result, posed - start)
+        shown = time.perf_counter()
+        outputs.write(frame, result, camera)
         written = time.perf_counter()
         stage_s = {
             "image_to_pose": posed - start,
             "read": read_s,
             "overlay": drawn - opened,
-            "write": written - drawn,
+            "show": shown - drawn,
+            "write": written - shown,
             "end_to_end": read_s + (posed - start) + (written - opened),
         }
         self._summary.add(result, stage_s)
@@ -161,7 +206,7 @@ class Run:
     def _open_outputs(self) -> Outputs:
         """Only once a first image has gone through: a failed start leaves nothing behind."""
         images = self._source.kind == "images"
-        self._outputs = Outputs(self._out.staged, images, self._args.overlay)
+        self._outputs = Outputs(self._out.staged, images, self._args.overlay, self._args.bag_image)
         for frame in self._unreadable:
             self._outputs.write_unreadable(frame)
         return self._outputs
@@ -171,6 +216,8 @@ class Run:
         self._print_notices()
         if self._window:
             self._window.close()
+        if self._depth:
+            self._depth.close()
         if self._outputs is None:
             return
         # a camera ends by an interruption; of anything else there may be earlier results that go further
@@ -182,6 +229,7 @@ class Run:
             self._outputs.close()
             self._outputs.write_summary(
                 self._summary.as_dict(self._source, self._cameras, self._pipeline, arguments, interrupted or failed)
+                | ({"depth_images": self._depth.as_dict()} if self._depth else {})
             )
             if in_place:
                 self._written = self._out.place()
@@ -203,7 +251,9 @@ class Run:
 
     def _print_notices(self) -> None:
         about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
-        for text in (*self._source.notices, *about_cameras):
+        about_depth = self._depth.notices if self._depth else ()
+        about_view = self._view.notices if self._view else ()
+        for text in (*self._source.notices, *about_cameras, *about_depth, *about_view):
             if text not in self._noted:
                 self._note(text)
             self._noted.add(text)
@@ -215,8 +265,13 @@ class Run:
         s = self._summary
         end = ", interrupted" if interrupted else ""
         print(f"frames    {s.frames}, {s.frames_with_faces} with a face{end}")
-        ids = ", ".join(f"{face_id} {count}x" for face_id, count in sorted(s.faces.items())) or "none"
+        ids = ", ".join(f"{face_id} {count}x" for face_id, count in s.faces.most_common(MOST_IDS)) or "none"
+        ids += f", and {len(s.faces) - MOST_IDS} more" if len(s.faces) > MOST_IDS else ""
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
+        if self._depth:
+            print(f"depth     {self._depth.used} images with a face, from {printable(self._depth.topic)}")
+            for reason, count in (*self._depth.without.items(), *self._depth.losses.items()):
+                print(f"no depth  {one_line(reason)}: {count}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
             print(f"lost      {one_line(reason)}: {count}")
         for name, count in s.counts.items():
@@ -227,6 +282,8 @@ class Run:
         for path in self._written:
             end = "/" if path.is_dir() else ""
             print(f"written   {printable(path)}{end}")
+        if self._args.save:
+            print(f"written   {printable(self._args.save)}")
 
 
 class _Rate(progress.ProgressColumn):

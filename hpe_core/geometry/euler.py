@@ -53,6 +53,15 @@ def _angles_zyx(R):
     return c, b, a
 
 
+def _angles_yxz(R):
+    """b, a, c (rad) with R = Ry(b) Rx(a) Rz(c), a in [-pi/2, pi/2]; at a = +-pi/2, c is 0."""
+    a = -np.arcsin(np.clip(R[..., 1, 2], -1.0, 1.0))
+    locked = np.abs(R[..., 1, 2]) > 1.0 - 1e-12
+    b = np.where(locked, np.arctan2(-R[..., 2, 0], R[..., 0, 0]), np.arctan2(R[..., 0, 2], R[..., 2, 2]))
+    c = np.where(locked, 0.0, np.arctan2(R[..., 1, 0], R[..., 1, 1]))
+    return b, a, c
+
+
 class Aflw2000:
     """AFLW2000-3D and 300W-LP: R = Rx(-pitch) Ry(yaw) Rz(roll).
 
@@ -72,6 +81,25 @@ class Aflw2000:
         yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
         return axis_turn(0, -pitch) @ axis_turn(1, yaw) @ axis_turn(2, roll)
 
+    @staticmethod
+    def std_deg(R_camera_head: ArrayLike, covariance_rad2: ArrayLike) -> EulerDeg:
+        """Standard deviations as EulerDeg of a rotation (3, 3) with covariance (3, 3) rad^2 about the camera's axes.
+
+        To first order, where the true rotation is exp(error) @ R_camera_head. They grow beyond all bounds towards a yaw
+        of +-90 degrees, where roll and pitch cannot be told apart; infinite there.
+        """
+        a, b, _ = _angles_xyz(np.asarray(R_camera_head, float))
+        if abs(np.cos(b)) < 1e-6:
+            return EulerDeg(np.inf, np.inf, np.inf)
+        first = axis_turn(0, a)
+        # columns: the axis in the camera about which each angle turns
+        axes = np.stack([np.eye(3)[0], first[:, 1], (first @ axis_turn(1, b))[:, 2]], 1)
+        inverse = np.linalg.inv(axes)
+        pitch, yaw, roll = np.degrees(
+            np.sqrt(np.diag(inverse @ np.asarray(covariance_rad2, float) @ inverse.T))
+        ).tolist()
+        return EulerDeg(yaw=yaw, pitch=pitch, roll=roll)
+
 
 class Biwi(Aflw2000):
     """BIWI Kinect as every crop-based paper reads it: the same product, applied to R in the depth-camera frame.
@@ -79,6 +107,26 @@ class Biwi(Aflw2000):
     `R' = R^T; roll = -atan2(R'10, R'00), yaw = -atan2(-R'20, hypot(R'21, R'22)), pitch = atan2(R'21, R'22)`
     (Hopenet's reader) is Rx(-pitch) Ry(yaw) Rz(roll). Its head frame differs from AFLW2000's by a few degrees.
     """
+
+
+class PanTilt:
+    """Where the face points: R = Ry(yaw) Rx(-pitch) Rz(roll), yaw the pan to +-180 and pitch the tilt to +-90.
+
+    Signs as in Aflw2000, and the same angles where yaw or pitch is 0; but defined at any yaw, turned heads and their
+    backs included, and not where the face points straight up or down.
+    """
+
+    @staticmethod
+    def from_matrix(R_camera_head: ArrayLike) -> EulerDeg:
+        """EulerDeg of rotations (..., 3, 3)."""
+        b, a, c = _angles_yxz(np.asarray(R_camera_head, float))
+        return EulerDeg(yaw=np.degrees(b), pitch=np.degrees(-a), roll=np.degrees(c))
+
+    @staticmethod
+    def to_matrix(angles: EulerDeg) -> np.ndarray:
+        """R_camera_head (..., 3, 3) of EulerDeg."""
+        yaw, pitch, roll = np.radians(angles.yaw), np.radians(angles.pitch), np.radians(angles.roll)
+        return axis_turn(1, yaw) @ axis_turn(0, -pitch) @ axis_turn(2, roll)
 
 
 class RosRpy:
@@ -102,4 +150,5 @@ class RosRpy:
 
 aflw2000 = Aflw2000
 biwi = Biwi
+pan_tilt = PanTilt
 ros_rpy = RosRpy

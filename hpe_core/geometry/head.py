@@ -10,7 +10,7 @@ rotation includes that.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpe_core.geometry import so3
+from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.lookat import lookat_rotation
 
@@ -37,6 +37,10 @@ REFERENCE_POINTS_M = np.array(
         [-0.055, 0.085, 0.075],
     ]
 )
+# box around these points, in the axes of the REP-155 face frame
+_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
+HEAD_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
+HEAD_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
 _STEP_M = 1e-3
 
 
@@ -69,21 +73,32 @@ def head_size_covariance(t_camera_head_m: np.ndarray) -> np.ndarray:
     return HEAD_SIZE_REL_STD**2 * t[..., :, None] * t[..., None, :]
 
 
-def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
-    """Covariance (..., 3, 3) m^2 of positions (..., 3), along the line of sight only: `head_size_covariance`, and the
-    error that a turned head (..., 3, 3) brings with it, one constant per pose. Add it to what is published.
+def turned_range_variance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Variance (...,), relative to the range, that a turned head (..., 3, 3) at (..., 3) m adds to what its
+    size says: one constant per pose.
     """
     t = np.asarray(t_camera_head_m, float)
     ray = t / np.linalg.norm(t, axis=-1, keepdims=True)
     aside, up_down, _ = np.moveaxis((lookat_rotation(ray) @ R_camera_head)[..., 2], -1, 0)  # of the axis into the skull
-    variance = (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+    return (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+
+
+def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Covariance (..., 3, 3) m^2 of positions (..., 3), along the line of sight only: `head_size_covariance`, and what
+    a turned head (..., 3, 3) adds. Add it to what is published.
+    """
+    t = np.asarray(t_camera_head_m, float)
+    variance = turned_range_variance(R_camera_head, t)
     return head_size_covariance(t) + variance[..., None, None] * t[..., :, None] * t[..., None, :]
 
 
-def direction_covariance(R_camera_head: np.ndarray, std_rad: float) -> np.ndarray:
-    """Covariance (6, 6) m^2, rad^2 of a head whose rotation about its face centre has a spread of std_rad per axis."""
+def direction_covariance(R_camera_head: np.ndarray, std_rad: ArrayLike) -> np.ndarray:
+    """Covariances (..., 6, 6) m^2, rad^2 of heads (..., 3, 3) whose rotations about their face centres have a spread of
+    std_rad (...,) per axis.
+    """
     J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
-    return std_rad**2 * np.block([[J @ J.T, J], [J.T, np.eye(3)]])
+    turned, one = np.swapaxes(J, -1, -2), np.broadcast_to(np.eye(3), J.shape)
+    return np.asarray(std_rad)[..., None, None] ** 2 * np.block([[J @ turned, J], [turned, one]])
 
 
 def box_from_pose(camera: CameraModel, R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.json_file import json_values, write_json
 from hpe_core.io.out_folder import not_writable
@@ -29,8 +30,9 @@ _WriterT = TypeVar("_WriterT", bound=Writer)
 class Outputs:
     """All files of one run; `close` makes every one of them complete and readable, also after an interruption."""
 
-    def __init__(self, folder: Path, images: bool, overlay: bool):
-        """folder: an empty one; images: the source is images, so the overlay is too; overlay: whether there is one."""
+    def __init__(self, folder: Path, images: bool, overlay: bool, bag_image: bool = False):
+        """folder: an empty one; images: the source is images, so the overlay is too; overlay: whether there is one;
+        bag_image: whether poses/ holds the images too."""
         self.folder = folder
         self._writers: list[Writer] = []
         try:
@@ -40,7 +42,7 @@ class Outputs:
             elif overlay:
                 self._overlay = self._opened(OverlayVideo(self.folder / "overlay.mp4"))
             self._csv = self._opened(PoseCsv(self.folder / "poses.csv"))
-            self._bag = self._opened(PoseBag(self.folder / "poses"))
+            self._bag = self._opened(PoseBag(self.folder / "poses", bag_image))
         except OSError as error:
             self.close()
             raise not_writable(folder, error) from error
@@ -52,10 +54,10 @@ class Outputs:
         self._writers.append(writer)
         return writer
 
-    def write(self, frame: Frame, result: FrameResult) -> None:
-        """Poses of one Frame and its FrameResult."""
+    def write(self, frame: Frame, result: FrameResult, camera: CameraModel) -> None:
+        """Poses of one Frame, its FrameResult and CameraModel."""
         self._csv.write(frame, result)
-        self._bag.write(frame, result)
+        self._bag.write(frame, result, camera)
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""

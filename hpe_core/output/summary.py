@@ -71,7 +71,7 @@ class Summary:
             "frames": self.frames,
             "frames_with_faces": self.frames_with_faces,
             "faces": sum(self.faces.values()),
-            "faces_by_id": dict(sorted(self.faces.items())),
+            "faces_by_id": {} if source.kind == "images" else dict(self.faces),  # each of single images has its own
             **_nested(self.counts),
             "dropped": dict(self.dropped),
             "unreadable": {"count": sum(self.dropped.values()), "first": self.unreadable},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,51 +25,55 @@ class Detector:
         self._network = network
         _, self._height, self._width, _ = network.card.input_shape
 
-    def detect(self, source: SourceImage, least_score: float, most: int, watch: Stopwatch) -> Candidates:
-        """Candidates with a score above least_score, one per face, best first: so many at most."""
+    def detect(self, source: SourceImage, least_score: float, watch: Stopwatch) -> Candidates:
+        """Candidates with a score above least_score, one per face, best first."""
         with watch("preprocess"):
             canvas, scales = letterbox_canvas(source, self._width, self._height)
             run = self._network.prepared(canvas)
         with watch("inference"):
             rows = run()[0]
-        return merge(self._network.decoder.decode(rows, scales, least_score), most)
+        return merge(self._network.decoder.decode(rows, scales, least_score))
 
 
-def merge(found: Candidates, max_faces: int) -> Candidates:
+def merge(found: Candidates) -> Candidates:
     """Non-maximum suppression that averages: one candidate per face, from all of like size that describe it.
 
     found: best score first; rotations by chordal mean, of covariances the roots, the rest by weighted mean (score^2).
     """
-    open_rows = np.arange(len(found))
-    merged = Candidates.empty()
-    while len(open_rows) and len(merged) < max_faces:
+    open_rows, groups = np.arange(len(found)), []
+    centre, size = found.centre_px, found.size_px
+    while len(open_rows):
         best = open_rows[0]
-        same = same_face(
-            found.centre_px[best], found.size_px[best], found.centre_px[open_rows], found.size_px[open_rows]
-        )
+        same = same_face(centre[best], size[best], centre[open_rows], size[open_rows])
         same[0] = True
-        group = open_rows[same]
-        alike = np.abs(np.log(found.size_px[group] / found.size_px[best])) < LIKE_SIZE
-        group = group[alike & (found.score[group] > 0.5 * found.score[best])]
-        merged = merged.concat(mean_of(found.where(group)))
+        groups.append(open_rows[same])
         open_rows = open_rows[~same]
-    return merged
+    return means_of(found, groups) if groups else found
 
 
-def mean_of(found: Candidates) -> Candidates:
-    """One candidate of several of the same face, best first: weighted by the squares of their scores, of which it has
-    the best."""
-    weights = found.score**2
-    weights /= weights.sum()
+def means_of(found: Candidates, groups: Sequence[np.ndarray]) -> Candidates:
+    """One candidate per group of rows (n,), best first: of those alike to its best, weighted by the squares of their
+    scores, of which it has the best."""
+    lengths = [len(group) for group in groups]
+    rows, best = np.concatenate(groups), np.repeat([group[0] for group in groups], lengths)
+    alike = np.abs(np.log(found.size_px[rows] / found.size_px[best])) < LIKE_SIZE
+    kept = alike & (found.score[rows] > 0.5 * found.score[best])
+    taken, starts = found.where(rows[kept]), np.flatnonzero(np.append(True, np.diff(best[kept]) != 0))
 
-    def mean(values):
-        return (weights @ values.reshape(len(weights), -1)).reshape(1, *values.shape[1:])
+    def sums(values):
+        return np.add.reduceat(values, starts)
 
-    root = mean(symmetric_root(found.rotation_covariance))
-    others = {name: mean(values) for name, values in vars(found).items() if values is not None}
+    weights = taken.score**2
+    weights = weights / np.repeat(sums(weights), np.diff(np.append(starts, len(weights))))
+
+    def means(values):
+        return sums(weights.reshape(-1, *[1] * (values.ndim - 1)) * values)
+
+    roots = means(symmetric_root(taken.rotation_covariance))
+    others = {name: means(values) for name, values in vars(taken).items() if values is not None}
     own = {
-        "score": found.score[:1],
-        "R_local": so3.mean_rotation(found.R_local, weights)[None],
-        "rotation_covariance": root @ root,
+        "score": taken.score[starts],
+        "R_local": so3.project_to_rotation(means(taken.R_local)),
+        "rotation_covariance": roots @ roots,
     }
-    return replace(found, **(others | own))
+    return replace(taken, **(others | own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,14 @@ from hpe_core.networks.network import Network, WholeImageDecoder
 from hpe_core.pipeline.detect import Detector
 from hpe_core.pipeline.poses import faces_from_candidates
 from hpe_core.pipeline.refine import Refiner
-from hpe_core.pipeline.roi_tracking import confirmed_first, each_once, expected_places, seen_again, tracked
+from hpe_core.pipeline.roi_tracking import (
+    confirmed_first,
+    each_once,
+    expected_places,
+    seen_again,
+    tracked,
+    wanted_first,
+)
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import SourceImage, check_image
 from hpe_core.types import Face
@@ -55,13 +62,19 @@ class Estimator:
         self._config = config
 
     def estimate(
-        self, image_bgr: np.ndarray, camera: CameraModel, expected: Sequence[Face] = (), full_frame: bool = True
+        self,
+        image_bgr: np.ndarray,
+        camera: CameraModel,
+        expected: Sequence[Face] = (),
+        full_frame: bool = True,
+        known: Callable[[], Sequence[Face]] = tuple,
     ) -> Estimate:
         """The Estimate of an image (H, W, 3) uint8, as the camera delivers it (distorted).
 
         expected: faces of a moment ago where they should be now; their crops come first. Without `full_frame` the whole
         image is searched only when one of them is lost. They stand before new faces, which stand best score first,
-        those that their crops confirm before the others.
+        those that their crops confirm before the others. known() is asked where there are more than max_faces: faces
+        that are taken first, then large and sure ones; the others are counted as `untracked`.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr, camera)
@@ -69,20 +82,23 @@ class Estimator:
         most = self._config.max_faces
         refiner = self._refiner
         expected = expected[:most] if refiner else ()
+        beyond = 0
         found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
         if full_frame:
-            detected = self._detected(image, most + len(expected))
+            detected = self._detected(image)
             if len(expected):
                 found, detected = seen_again(found, detected)
-            detected = detected.where(slice(most - len(found)))
+            if len(detected) > most - len(found):
+                beyond = len(detected) - (most - len(found))
+                detected = wanted_first(detected, most - len(found), expected_places(known(), camera))
             if refiner is None:
                 found = detected
             else:  # crops of two candidates can lead to one face
                 new = _refined(refiner, detected, image, detected, PASSES_OF_NEW)
                 found = each_once(confirmed_first(found.concat(new)))
         faces = faces_from_candidates(found, camera)
-        counts = {"beyond_lens": image.beyond_lens} | (refiner.take_counts() if refiner else {})
+        counts = {"untracked": beyond, "beyond_lens": image.beyond_lens} | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
         return Estimate(faces=faces, full_frame=full_frame, stage_s=image.watch.stage_s, counts=counts)
 
@@ -110,9 +126,9 @@ class Estimator:
         estimate = Estimate(faces=faces, full_frame=False, stage_s=image.watch.stage_s, counts=counts)
         return estimate, rows[kept].tolist()
 
-    def _detected(self, image, most):
-        """Candidates of full-frame detection: so many at most."""
-        found = self._detector.detect(image.source, self._config.score_threshold, most, image.watch)
+    def _detected(self, image):
+        """Candidates of full-frame detection."""
+        found = self._detector.detect(image.source, self._config.score_threshold, image.watch)
         found = found.where(on_image(found, image.camera))
         return found.where(image.with_ray(found))
 

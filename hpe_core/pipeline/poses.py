@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hpe_core.geometry.head import (
     direction_covariance,
     range_from_size,
 )
-from hpe_core.geometry.lookat import global_from_local, lookat_rotation
+from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
 from hpe_core.types import Face, HeadPose, Landmarks
 
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
@@ -46,10 +46,8 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
     landmarks = len(t) * [None]
     if found.landmarks_m is not None and found.visible is not None:
         landmarks = [Landmarks(*one) for one in zip(found.landmarks_m, found.visible, strict=True)]
-    return [
-        Face(HeadPose(R[i], t[i], covariances[i]), scores[i], boxes[i], landmarks=landmarks[i], confirmed=confirmed[i])
-        for i in range(len(t))
-    ]
+    poses = HeadPose.many(R, t, covariances)
+    return [Face(poses[i], scores[i], boxes[i], landmarks=landmarks[i], confirmed=confirmed[i]) for i in range(len(t))]
 
 
 def pose_covariance(
@@ -78,28 +76,40 @@ def pose_covariance(
     return covariance
 
 
-def with_systematic_spread(face: Face) -> HeadPose:
-    """The pose of a Face with what no filter may average away in its covariance: the size and the frame of this
-    person's head, the error of depth that a pose brings with it, and, where there is no crop network, that the face may
-    look the other way or stand on its head.
+def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
+    """The poses of Faces with what no filter may average away in their covariances: the size and the frame of this
+    person's head, the error of depth that a pose brings with it (of both, what depth images leave), and, where there is
+    no crop network, that the face may look the other way or stand on its head.
     """
-    pose = face.pose
-    if pose.covariance is None:
-        return pose
-    covariance = pose.covariance.copy()
-    covariance[:3, :3] += depth_covariance(pose.R_camera_head, pose.t_camera_head_m)
-    covariance[3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
-    if face.confirmed is None:
-        covariance += direction_covariance(pose.R_camera_head, ambiguity_std_rad(face.score, pose))
-    return replace(pose, covariance=covariance)
+    poses = [face.pose for face in faces]
+    rows = [row for row, pose in enumerate(poses) if pose.covariance is not None]
+    if not rows:
+        return poses
+    R = np.array([poses[row].R_camera_head for row in rows])
+    t = np.array([poses[row].t_camera_head_m for row in rows])
+    covariances = np.array([poses[row].covariance for row in rows])
+    along = depth_covariance(R, t)
+    for i, row in enumerate(rows):
+        if (scale := faces[row].scale) is not None:
+            along[i] = scale.rel_std**2 * np.outer(t[i], t[i])
+    covariances[:, :3, :3] += along
+    covariances[:, 3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
+    alone = np.array([faces[row].confirmed is None for row in rows])
+    if alone.any():
+        score = np.array([faces[row].score for row in rows])[alone]
+        covariances[alone] += direction_covariance(R[alone], ambiguity_std_rad(score, R[alone], t[alone]))
+    for row, pose in zip(rows, HeadPose.many(R, t, covariances), strict=True):
+        poses[row] = pose
+    return poses
 
 
-def ambiguity_std_rad(score: float, pose: HeadPose) -> float:
-    """Spread per axis of a HeadPose of the whole-image network alone, beside its own: 0 where it is to be trusted, 60
-    degrees where the face may as well look away or stand on its head.
+def ambiguity_std_rad(score: np.ndarray, R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Spreads (N,) per axis of poses of the whole-image network alone, beside their own: 0 where one is to be trusted,
+    60 degrees where the face may as well look away or stand on its head.
+
+    score (N,) of faces with rotations (N, 3, 3) and positions (N, 3) m.
     """
-    centre = pose.t_camera_head_m + pose.R_camera_head @ FACE_CENTRE_M
-    R_local = lookat_rotation(centre / np.linalg.norm(centre)) @ pose.R_camera_head
-    if score < UNAMBIGUOUS_SCORE or abs(np.arctan2(R_local[0, 1], R_local[1, 1])) > UPRIGHT_TILT_RAD:
-        return UNKNOWN_STD_RAD
-    return SIDEWAYS_STD_RAD if R_local[2, 2] < np.cos(SIDEWAYS_RAD) else 0.0
+    R_local, _, _ = local_from_global(R_camera_head, t_camera_head_m + R_camera_head @ FACE_CENTRE_M)
+    tilt = np.abs(np.arctan2(R_local[:, 0, 1], R_local[:, 1, 1]))
+    sideways = np.where(R_local[:, 2, 2] < np.cos(SIDEWAYS_RAD), SIDEWAYS_STD_RAD, 0.0)
+    return np.where((score < UNAMBIGUOUS_SCORE) | (tilt > UPRIGHT_TILT_RAD), UNKNOWN_STD_RAD, sideways)

@@ -15,7 +15,8 @@ from hpe_core.types import Face
 
 def expected_places(faces: Sequence[Face], camera: CameraModel) -> Places:
     """Where the camera should see the centres of faces, without those beyond its lens."""
-    centres = np.array([face.pose.t_camera_head_m + face.pose.R_camera_head @ FACE_CENTRE_M for face in faces])
+    R = np.array([face.pose.R_camera_head for face in faces]).reshape(-1, 3, 3)
+    centres = np.array([face.pose.t_camera_head_m for face in faces]).reshape(-1, 3) + R @ FACE_CENTRE_M
     ahead = camera.in_range(centres)
     return Places(
         score=np.array([face.score for face in faces])[ahead],
@@ -34,12 +35,7 @@ def tracked(found: Candidates, expected: Places) -> Candidates:
 
 def seen_again(known: Candidates, detected: Candidates) -> tuple[Candidates, Candidates]:
     """The known faces that full-frame detection of the same image shows too, with its scores; and its other faces."""
-    same = np.array(
-        [
-            same_face(centre, size, detected.centre_px, detected.size_px)
-            for centre, size in zip(known.centre_px, known.size_px, strict=True)
-        ]
-    ).reshape(len(known), len(detected))
+    same = same_faces(known, detected)
     keep = same.any(1)
     known = known.where(np.flatnonzero(keep))
     if keep.any():
@@ -55,17 +51,34 @@ def confirmed_first(found: Candidates) -> Candidates:
 
 def each_once(found: Candidates) -> Candidates:
     """The candidates without those that describe the same face as one before them."""
-    centre, size = found.centre_px, found.size_px
-    keep = np.ones(len(size), bool)
-    for i in range(1, len(keep)):
-        keep[i] = not (same_face(centre[i], size[i], centre[:i], size[:i]) & keep[:i]).any()
-    return found if keep.all() else found.where(keep)
+    before = np.tril(same_faces(found, found), -1)
+    keep = np.ones(len(found), bool)
+    for i in np.flatnonzero(before.any(1)):
+        keep[i] = not (before[i] & keep).any()
+    return found.where(keep)
+
+
+def wanted_first(found: Candidates, count: int, known: Places) -> Candidates:
+    """So many of the candidates, in their order: those that describe known faces, the first of these first, then large
+    and sure ones.
+    """
+    if len(found) <= count:
+        return found
+    same = same_faces(found, known)
+    rank = np.where(same.any(1), same.argmax(1) if len(known) else 0, len(known))
+    order = np.lexsort([-found.score * found.size_px, rank])
+    return found.where(np.sort(order[:count]))
+
+
+def same_faces(places: Places, others: Places) -> np.ndarray:
+    """Mask (N, M): which of N places describe the same face as which of M others."""
+    return same_face(places.centre_px[:, None], places.size_px[:, None], others.centre_px, others.size_px)
 
 
 def same_face(
     centre_px: np.ndarray, size_px: np.ndarray | float, centres_px: np.ndarray, sizes_px: np.ndarray
 ) -> np.ndarray:
-    """Mask (N,): centres (N, 2) of sizes (N,) that describe the same face as one centre (2,), size ()."""
+    """Mask (..., N): centres (N, 2) of sizes (N,) that describe the same face as a centre (..., 2) of a size (...)."""
     distance = np.linalg.norm(centres_px - centre_px, axis=-1)
     return distance < np.maximum(0.5 * np.minimum(sizes_px, size_px), 0.35 * np.maximum(sizes_px, size_px))
 

@@ -82,10 +82,13 @@ def crop_canvases(
         nodes = nodes[:, ::-1, ::-1]
 
     def by_opencv():
-        crops = [_sampled(source.array, *one, side) for one in zip(nodes, factors, strict=True)]
-        if mirrored:
-            crops += [cv2.flip(crop, 1) for crop in crops]
-        return np.stack(crops)
+        crops = np.empty((len(nodes) * (1 + mirrored), side, side, 3), np.uint8)
+        sampling = np.empty((side, side, 2), np.float32)
+        for number, one in enumerate(zip(nodes, factors, strict=True)):
+            _sample(source.array, *one, sampling, crops[number])
+            if mirrored:
+                cv2.flip(crops[number], 1, crops[len(nodes) + number])
+        return crops
 
     if not mirrored:
         return Canvases(source, nodes, spread, by_opencv)
@@ -157,11 +160,16 @@ def face_centred_crop(
     Pixels beyond the image repeat its border.
     """
     nodes, factor, _ = crop_nodes(camera, ray, range_m, side, crop_m)
-    return _sampled(image_bgr, nodes, factor, side)
+    crop = np.empty((side, side, 3), np.uint8)
+    _sample(image_bgr, nodes, factor, np.empty((side, side, 2), np.float32), crop)
+    return crop
 
 
-def _sampled(image_bgr, nodes, factor, side):
-    """Canvas (side, side, 3) uint8 of nodes (GRID, GRID, 2), of the image reduced by `factor`, its border repeated."""
+def _sample(image_bgr, nodes, factor, sampling, crop):
+    """Fill a crop (side, side, 3) uint8 at nodes (GRID, GRID, 2) of the image reduced by `factor`, its border repeated.
+
+    sampling: (side, side, 2) float32, room for the map; new memory for each crop of a crowd would take as long again.
+    """
     image_height, image_width = image_bgr.shape[:2]
     low = np.floor(nodes.min((0, 1))).astype(int) - 2
     high = np.ceil(nodes.max((0, 1))).astype(int) + 3
@@ -172,16 +180,10 @@ def _sampled(image_bgr, nodes, factor, side):
         height, width = region.shape[0] // factor, region.shape[1] // factor
         nodes = (nodes + 0.5) / factor - 0.5
         region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
-    sampling = _between_nodes(nodes, side)
-    none: Any = None  # OpenCV's types want a second map, which this kind of map does without
-    return cv2.remap(region, sampling, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _between_nodes(nodes, side):
-    """Sampling map (side, side, 2) float32 of nodes (GRID, GRID, 2), which lie evenly from edge to edge."""
-    B, sampling = _interpolation(side), np.empty((side, side, 2), np.float32)
+    B = _interpolation(len(crop))
     sampling[..., 0], sampling[..., 1] = B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T
-    return sampling
+    none: Any = None  # OpenCV's types want a second map, which this kind of map does without
+    cv2.remap(region, sampling, none, cv2.INTER_LINEAR, crop, cv2.BORDER_REPLICATE)
 
 
 @functools.cache

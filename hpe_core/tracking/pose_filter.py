@@ -12,7 +12,7 @@ import numpy as np
 from hpe_core.geometry import so3
 from hpe_core.types import HeadPose
 
-_I3 = np.eye(3)
+_I3, _I12 = np.eye(3), np.eye(12)
 INITIAL_LINEAR_SPEED_STD = 0.5  # m/s
 INITIAL_ANGULAR_SPEED_STD = 2.0  # rad/s
 STEP_S = 0.1  # for how long a head accelerates alike, at most
@@ -30,9 +30,8 @@ class PoseFilters:
     def set_accelerations(self, linear_std: float, angular_std: float) -> None:
         """Process noise: standard deviations of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
         noise = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
-        self._Q_pose = np.kron([[1.0, 0.0], [0.0, 0.0]], noise)
-        self._Q_both = np.kron([[0.0, 1.0], [1.0, 0.0]], noise)
-        self._Q_velocity = np.kron([[0.0, 0.0], [0.0, 1.0]], noise)
+        # of the pose, of both, of the velocity
+        self._Q = np.array([np.kron(of, noise) for of in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])])
 
     def add(self, pose: HeadPose) -> None:
         """A new last row that starts with a HeadPose."""
@@ -52,41 +51,62 @@ class PoseFilters:
         self._v, self._w = self._v[rows], self._w[rows]
         self._P = self._P[rows]
 
-    def pose(self, row: int) -> HeadPose:
-        """Current HeadPose of a row with its covariance."""
-        return HeadPose(self._R[row], self._t[row], self._P[row, :6, :6])
+    def rescale(self, row: int, factor: float) -> None:
+        """The head of a row is by this factor farther off than was thought, seen in the same direction."""
+        self._t[row] *= factor
+        self._v[row] *= factor
+
+    def poses(self, rows: list[int]) -> list[HeadPose]:
+        """Current HeadPose of each row with its covariance."""
+        return HeadPose.many(self._R[rows], self._t[rows], self._P[rows, :6, :6])
+
+    def moved(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (N, 3, 3) and positions (N, 3) m of rows in their dt_s >= 0 seconds.
+
+        Velocities stay as they are; the states do too.
+        """
+        R, t, _ = self._moved(rows, dt_s)
+        return R, t
 
     def predicted(
         self, rows: list[int], dt_s: Sequence[float] | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6) of rows in their dt_s >= 0 seconds.
-
-        Velocities stay as they are; the states do too.
-        """
-        R, t, P = self._moved(rows, dt_s)
-        return R, t, P[:, :6, :6]
+        """As `moved`, with the covariances (N, 6, 6) of the poses."""
+        R, t, turn = self._moved(rows, dt_s)
+        return R, t, self._spread(rows, dt_s, turn, 6)
 
     def predict(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> None:
         """Move the states of rows on by their dt_s >= 0 seconds."""
-        self._R[rows], self._t[rows], self._P[rows] = self._moved(rows, dt_s)
+        self._R[rows], self._t[rows], turn = self._moved(rows, dt_s)
+        self._P[rows] = self._spread(rows, dt_s, turn, 12)
 
     def _moved(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `moved`, and by what the heads turn (N, 3, 3)."""
+        dt = np.asarray(dt_s, float)[:, None]
+        turn = so3.matrix_from_rotvec(self._w[rows] * dt)
+        return turn @ self._R[rows], self._t[rows] + self._v[rows] * dt, turn
+
+    def _spread(self, rows: list[int], dt_s: Sequence[float] | np.ndarray, turn: np.ndarray, width: int) -> np.ndarray:
+        """Covariances (N, width, width) of the first numbers of the error, of rows in their dt_s seconds, while they
+        turn by (N, 3, 3).
+        """
         dt = np.asarray(dt_s, float)[:, None, None]
-        turn = so3.matrix_from_rotvec(self._w[rows] * dt[:, 0])
-        F = np.tile(np.eye(12), (len(dt), 1, 1))
+        F = np.empty((len(dt), 12, 12))
+        F[...] = _I12
         F[:, 0:3, 6:9] = F[:, 3:6, 9:12] = _I3 * dt
         F[:, 3:6, 3:6] = turn
-        P = F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt)
-        return turn @ self._R[rows], self._t[rows] + self._v[rows] * dt[:, 0], P
+        F = F[:, :width]
+        return F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt, width)
 
-    def _noise(self, dt: np.ndarray) -> np.ndarray:
-        """What the accelerations add to the covariance in dt (N, 1, 1) seconds.
+    def _noise(self, dt: np.ndarray, width: int) -> np.ndarray:
+        """What the accelerations add to the covariance (N, width, width) in dt (N, 1, 1) seconds.
 
         White acceleration a over a step h moves the pose by a h^2 / 2 and the velocity by a h. Steps are independent;
         a pause is made of steps of STEP_S, since nobody accelerates for long, and what is shorter is one step.
         """
         h = np.minimum(dt, STEP_S)
-        return h * ((dt**3 / 3 - dt * h**2 / 12) * self._Q_pose + dt**2 / 2 * self._Q_both + dt * self._Q_velocity)
+        pose, both, velocity = self._Q[:, :width, :width]
+        return h * ((dt**3 / 3 - dt * h**2 / 12) * pose + dt**2 / 2 * both + dt * velocity)
 
     def update(self, rows: list[int], poses: Sequence[HeadPose]) -> None:
         """Take in a measured HeadPose with covariance for each of the rows (Joseph form, so P stays positive)."""
@@ -102,7 +122,8 @@ class PoseFilters:
         self._R[rows] = so3.matrix_from_rotvec(error[:, 3:6]) @ self._R[rows]
         self._v[rows] += error[:, 6:9]
         self._w[rows] += error[:, 9:]
-        A = np.tile(np.eye(12), (len(poses), 1, 1))
+        A = np.empty((len(poses), 12, 12))
+        A[...] = _I12
         A[:, :, :6] -= gain
         P = A @ P @ np.swapaxes(A, -1, -2) + gain @ measured @ np.swapaxes(gain, -1, -2)
         self._P[rows] = 0.5 * (P + np.swapaxes(P, -1, -2))

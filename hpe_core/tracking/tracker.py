@@ -1,4 +1,4 @@
-"""Stable face ids in eight slots, `face_a` ... `face_h`, and a pose filter per face."""
+"""Face ids that are never used again, the bounded slots that go with them, and a pose filter per face."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,28 +6,32 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpe_core.config import TrackerConfig
-from hpe_core.face_id import FaceId
+from hpe_core.face_id import SLOTS, FaceId, FaceIds
 from hpe_core.geometry import so3
 from hpe_core.geometry.head import head_size_covariance
+from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
+from hpe_core.tracking.head_size import HeadSizes
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.types import Face, HeadPose
 
-FACE_IDS = tuple(FaceId(f"face_{letter}") for letter in "abcdefgh")
 GATE_SIGMAS = 6.0  # normalised distance from where a face is expected, beyond which it is another one
 UNPAIRED_COST = 20.0  # of a new face beside a track that is not seen; pairs as dear as that are none
 # measurements err by more than their covariance now and then: half hidden faces, profiles
 SLACK = np.diag([0.03**2] * 3 + [0.3**2] * 3)  # m^2, rad^2
 MISSED_COST = 4.6  # 2 ln(odds) that a face seen a moment ago is seen again and not one that was missed then
 UNSURE_COST = 2.2  # 2 ln(odds): an assignment less than three times as likely as another one is none
+PLACE_KEPT_S = 0.3  # for how long a face that is hidden counts among the most that are tracked
+FEW_PAIRS = 16  # of which it is faster to take all to the gate
 EXPECTED_FOR_S = 1.0  # a face not seen for longer is expected where it would have been by then
 
 
 @dataclass(eq=False)
 class _Track:
     face_id: FaceId
-    face: Face  # as last seen
+    slot: int
+    face: Face  # as last seen, its pose at the range that counts
     stamp_ns: int
 
 
@@ -35,25 +39,27 @@ class Tracker:
     """Gives ids to faces and filters their poses. Only faces seen in a frame are reported for it."""
 
     def __init__(self, config: TrackerConfig):
-        self._config = config
+        self._config, self._ids = config, FaceIds(config.id_seed)
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face, as at the start; all slots are free."""
+        """Forget every face. All slots are free; ids that were given never come again."""
         self._tracks: list[_Track] = []  # each has the row of its place in the filters
         self._stamp_ns = BEFORE_ALL_NS  # of the newest image
         self._filters = PoseFilters(self._config.linear_acceleration_std, self._config.angular_acceleration_std)
-        self._free = list(FACE_IDS)
+        self._sizes = HeadSizes()
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Go on with another configuration; faces keep their ids and filters."""
         self._config = config
         self._filters.set_accelerations(config.linear_acceleration_std, config.angular_acceleration_std)
 
-    def update(self, faces: Sequence[Face], stamp_ns: int) -> tuple[tuple[Face, ...], int]:
-        """Tracked faces (with id and filtered pose) of the frame at stamp_ns, and how many were left without an id.
+    def update(self, faces: Sequence[Face], stamp_ns: int, most: int = SLOTS) -> tuple[tuple[Face, ...], int]:
+        """Tracked faces (with id, slot and filtered pose) of the frame at stamp_ns, those known longest first, and how
+        many were left without an id.
 
-        faces: those of one image, any order. A stamp far before the last one (a bag that loops) starts again.
+        faces: those of one image, any order. most: so many faces at a time, with those hidden for a moment, whose place
+        no new face takes. A stamp far before the last one (a bag that loops) starts again.
         """
         if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()
@@ -65,27 +71,42 @@ class Tracker:
         for index, face in enumerate(faces):
             if index in rows or (face.score < self._config.new_face_score and not face.confirmed):
                 continue
-            if self._free:
+            if self._has_room(most):
                 rows[index] = self._start(face)
             else:
                 untracked += 1
-        tracked = [
-            replace(
-                faces[index],
-                face_id=self._tracks[row].face_id,
-                pose=self._filters.pose(row) if self._config.filter else faces[index].pose,
-            )
-            for index, row in sorted(rows.items(), key=lambda pair: self._tracks[pair[1]].face_id)
-        ]
-        return tuple(tracked), untracked
+        return self._reported(rows, faces), untracked
+
+    def _reported(self, rows: dict[int, int], faces: Sequence[Face]) -> tuple[Face, ...]:
+        """The faces as they are published; rows: dict from face index to row."""
+        indices = sorted(rows, key=rows.__getitem__)
+        which = [rows[index] for index in indices]
+        tracks = [self._tracks[row] for row in which]
+        poses = self._filters.poses(which) if self._config.filter else [track.face.pose for track in tracks]
+        scales = [self._sizes.scale(row) for row in which]
+        return tuple(
+            replace(faces[index], face_id=track.face_id, slot=track.slot, pose=pose, scale=scale)
+            for index, track, pose, scale in zip(indices, tracks, poses, scales, strict=True)
+        )
 
     def expected(self, stamp_ns: int) -> list[Face]:
-        """Faces that were confirmed in the latest image, their poses moved on to stamp_ns, never back."""
-        rows = [row for row, track in enumerate(self._tracks) if self._confirmed_now(track)]
+        """Faces that were confirmed in the latest image, their poses moved on to stamp_ns, never back; all at the
+        range of a head of reference size, as the image shows them."""
+        return self._moved_on([row for row, track in enumerate(self._tracks) if self._confirmed_now(track)], stamp_ns)
+
+    def known(self, stamp_ns: int) -> list[Face]:
+        """Faces that have an id, as `expected` gives them: those seen last first, then those known longest."""
+        rows = sorted(range(len(self._tracks)), key=lambda row: -self._tracks[row].stamp_ns)
+        return self._moved_on(rows, stamp_ns)
+
+    def _moved_on(self, rows: list[int], stamp_ns: int) -> list[Face]:
         if not rows:
             return []
-        R, t, _ = self._filters.predicted(rows, [max(0, stamp_ns - self._stamp_ns) * 1e-9] * len(rows))
-        return [replace(self._tracks[row].face, pose=HeadPose(R[i], t[i])) for i, row in enumerate(rows)]
+        ahead_ns = np.array([stamp_ns - self._tracks[row].stamp_ns for row in rows])
+        R, t = self._filters.moved(rows, np.clip(ahead_ns * 1e-9, 0.0, EXPECTED_FOR_S))
+        ratios = self._sizes.ratios(rows)
+        poses = HeadPose.many(R, t if ratios is None else t / ratios[:, None])
+        return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
 
     @property
     def misses_a_face(self) -> bool:
@@ -99,25 +120,51 @@ class Tracker:
         oldest = self._stamp_ns - self._config.timeout_s * 1e9
         kept = [row for row, track in enumerate(self._tracks) if track.stamp_ns >= oldest]
         if len(kept) < len(self._tracks):
-            self._free += [track.face_id for track in self._tracks if track.stamp_ns < oldest]
             self._tracks = [self._tracks[row] for row in kept]
             self._filters.keep(kept)
+            self._sizes.keep(kept)
+
+    def _has_room(self, most: int) -> bool:
+        places = sum(track.stamp_ns >= self._stamp_ns - PLACE_KEPT_S * 1e9 for track in self._tracks)
+        return places < most and len(self._tracks) < SLOTS
 
     def _start(self, face: Face) -> int:
         """The row of a new track."""
-        self._filters.add(face.pose)
-        self._tracks.append(_Track(self._free.pop(0), face, self._stamp_ns))
-        return len(self._tracks) - 1
+        row = len(self._tracks)
+        self._sizes.add()
+        (pose,), _ = self._sizes.measured([row], [face], self._stamp_ns)
+        self._filters.add(pose)
+        taken = {track.slot for track in self._tracks}
+        slot = next(number for number in range(SLOTS) if number not in taken)
+        self._tracks.append(_Track(self._ids.take(), slot, replace(face, pose=pose), self._stamp_ns))
+        return row
 
     def _continue(self, rows: dict[int, int], faces: Sequence[Face]):
         """Filter the faces that continue tracks; rows: dict from face index to row."""
         if not rows:
             return
         which = list(rows.values())
+        seen = [faces[index] for index in rows]
+        poses, moved = self._sizes.measured(which, seen, self._stamp_ns)
+        for row, factor in zip(which, moved, strict=True):
+            if factor != 1.0:
+                self._filters.rescale(row, factor)
         self._filters.predict(which, self._unseen_s(which))
-        self._filters.update(which, [faces[index].pose for index in rows])
-        for index, row in rows.items():
-            self._tracks[row].face, self._tracks[row].stamp_ns = faces[index], self._stamp_ns
+        self._filters.update(which, poses)
+        for row, face, pose in zip(which, seen, poses, strict=True):
+            at_best_range = face if pose is face.pose else replace(face, pose=pose)
+            self._tracks[row].face, self._tracks[row].stamp_ns = at_best_range, self._stamp_ns
+
+    def _as_seen(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> "Poses":
+        """Predictions of the filters at the range of heads of reference size, which is what an image alone shows."""
+        R, t, P = self._filters.predicted(rows, dt_s)
+        ratios = self._sizes.ratios(rows)
+        if ratios is None:
+            return R, t, P
+        P = P.copy()
+        P[:, :3] /= ratios[:, None, None]
+        P[:, :, :3] /= ratios[:, None, None]
+        return R, t / ratios[:, None], P
 
     def _unseen_s(self, rows: list[int]) -> list[float]:
         """Seconds since the tracks of rows were seen."""
@@ -134,7 +181,7 @@ class Tracker:
         )
         rows = list(range(len(self._tracks)))
         ahead_s = np.minimum(self._unseen_s(rows), EXPECTED_FOR_S)
-        cost = pair_costs(measured, self._filters.predicted(rows, ahead_s))
+        cost = pair_costs(measured, self._as_seen(rows, ahead_s))
         cost += [MISSED_COST * (track.stamp_ns < before_ns) for track in self._tracks]
         return sure_pairs(cost)
 
@@ -148,12 +195,31 @@ def pair_costs(measured: Poses, predicted: Poses) -> np.ndarray:
     Each side is rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6), the tracks' those of now.
     """
     (R_a, t_a, P_a), (R_b, t_b, P_b) = measured, predicted
-    turn = so3.rotvec_from_matrix(R_a[:, None] @ np.swapaxes(R_b, -1, -2))
-    apart = np.concatenate([t_a[:, None] - t_b, turn], -1)
-    S = P_a[:, None] + P_b + SLACK
-    S[..., :3, :3] += head_size_covariance(t_b)
+    few = len(t_a) * len(t_b) <= FEW_PAIRS
+    a, b = np.nonzero(np.ones((len(t_a), len(t_b))) if few else _beside(measured, predicted))
+    turn = so3.rotvec_from_matrix(R_a[a] @ np.swapaxes(R_b[b], -1, -2))
+    apart = np.concatenate([t_a[a] - t_b[b], turn], -1)
+    S = P_a[a] + P_b[b] + SLACK
+    S[..., :3, :3] += head_size_covariance(t_b)[b]
     distance2 = np.sum(apart * np.linalg.solve(S, apart[..., None])[..., 0], -1)
-    return np.where(distance2 < GATE_SIGMAS**2, distance2 + np.linalg.slogdet(S)[1], np.inf)
+    cost = np.full((len(t_a), len(t_b)), np.inf)
+    cost[a, b] = np.where(distance2 < GATE_SIGMAS**2, distance2 + np.linalg.slogdet(S)[1], np.inf)
+    return cost
+
+
+def _beside(measured: Poses, predicted: Poses) -> np.ndarray:
+    """Mask (N, M) of pairs that lie within the gate along each of two axes across the line of sight to the track.
+
+    The others are beyond the gate, whose distance is the largest over all axes; this spares most of a crowd the rest.
+    """
+    (_, t_a, P_a), (_, t_b, P_b) = measured, predicted
+    across = lookat_rotation(t_b / np.linalg.norm(t_b, axis=-1, keepdims=True))[:, :2]  # (M, 2, 3)
+    weights = (across[..., :, None] * across[..., None, :]).reshape(-1, 9)
+    own = ((P_b + SLACK)[:, :3, :3].reshape(-1, 1, 9) @ weights.reshape(-1, 2, 9).swapaxes(-1, -2)).ravel()
+    variance = P_a[:, :3, :3].reshape(-1, 9) @ weights.T + own  # (N, 2 M)
+    axes = across.reshape(-1, 3)
+    apart = t_a @ axes.T - np.sum(axes * np.repeat(t_b, 2, 0), -1)
+    return np.all((apart**2 < GATE_SIGMAS**2 * variance).reshape(len(t_a), -1, 2), -1)
 
 
 def sure_pairs(cost: np.ndarray) -> dict[int, int]:
@@ -161,15 +227,17 @@ def sure_pairs(cost: np.ndarray) -> dict[int, int]:
 
     Others: another column that has no pair, or the exchange of columns with another pair.
     """
-    candidates = [pair for pair in cheapest_pairs(np.minimum(cost, UNPAIRED_COST)) if cost[pair] < UNPAIRED_COST]
-    row_of = {column: row for row, column in candidates}
-    pairs = {}
-    for row, column in candidates:
-        rivals = [
-            cost[row, other] + (cost[row_of[other], column] - cost[row_of[other], other] if other in row_of else 0.0)
-            for other in range(cost.shape[1])
-            if other != column
-        ]
-        if min(rivals, default=np.inf) - cost[row, column] > UNSURE_COST:
-            pairs[row] = column
-    return pairs
+    if cost.size == 1:  # most robots see one face
+        return {0: 0} if cost[0, 0] < UNPAIRED_COST else {}
+    rows, columns = np.flatnonzero((cost < UNPAIRED_COST).any(1)), np.flatnonzero(np.isfinite(cost).any(0))
+    if not len(rows):
+        return {}
+    near = cost[np.ix_(rows, columns)]
+    pairs = [pair for pair in cheapest_pairs(np.minimum(near, UNPAIRED_COST)) if near[pair] < UNPAIRED_COST]
+    row, column = np.array(pairs).T
+    own, rivals = near[row, column], near[row]
+    exchanged = near[np.ix_(row, column)]
+    rivals[:, column] = exchanged + (exchanged.T - own)
+    rivals[np.arange(len(row)), column] = np.inf
+    sure = rivals.min(1) - own > UNSURE_COST
+    return dict(zip(rows[row[sure]].tolist(), columns[column[sure]].tolist(), strict=True))

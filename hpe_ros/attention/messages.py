@@ -94,15 +94,24 @@ def event_detection(event: Event, detection: "Detection3D", header: Header) -> "
     return made
 
 
+def tf_name(detection: "Detection3D") -> str:
+    """What the TF frame of a head is called, as pose_node says it in a second hypothesis; without one, by its id."""
+    names = [result.hypothesis.class_id for result in detection.results[1:]]
+    return next((name for name in names if name.startswith("face_")), detection.id)
+
+
 def focus_transforms(points_m: Mapping[str, np.ndarray], header: Header, prefix: str = "") -> TFMessage:
-    """tf2_msgs/TFMessage with focus_<id> (REP-155) at the point (3,) that each face id looks at; axes of the header."""
+    """tf2_msgs/TFMessage with focus_<id> (REP-155) at the point (3,) that each head looks at; axes of the header.
+
+    points_m: by the name of the head's own frame.
+    """
     made = [
         TransformStamped(
             header=header,
-            child_frame_id=prefix + focus_frame(face_id),
-            transform=Transform(translation=vector3(points_m[face_id])),
+            child_frame_id=prefix + focus_frame(name),
+            transform=Transform(translation=vector3(points_m[name])),
         )
-        for face_id in sorted(points_m)
+        for name in sorted(points_m)
     ]
     return TFMessage(transforms=made)
 

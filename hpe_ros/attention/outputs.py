@@ -10,6 +10,7 @@ from visualization_msgs.msg import MarkerArray
 
 from hpe_core.attention.decision import Event, Head, Judgement, State, focus_of
 from hpe_core.attention.targets import PlacedTarget, Target
+from hpe_ros import qos
 from hpe_ros.attention import messages
 from hpe_ros.messages import time_from_ns
 from hpe_ros.node_config import AttentionNodeConfig
@@ -46,9 +47,11 @@ class AttentionOutputs:
             topics["/tf"] = TFMessage
         if HAS_HRI_MSGS:
             topics[GAZING] = Gaze
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, topic, DEPTH) for topic, kind in topics.items()
-        }
+        with qos.overrides():
+            self._publishers = {
+                topic: node.create_lifecycle_publisher(kind, topic, DEPTH, qos_overriding_options=qos.OVERRIDABLE)
+                for topic, kind in topics.items()
+            }
 
     def publish(
         self,
@@ -97,7 +100,8 @@ class AttentionOutputs:
 
     def _publish_focus(self, focus: Mapping[str, str], placed: Sequence[PlacedTarget], header: Header):
         points = {target.name: target.point_camera_m for target in placed if target.point_camera_m is not None}
-        places = {face_id: points[name] for face_id, name in focus.items() if name in points}
+        detections = {face_id: self._detections[face_id] for face_id, name in focus.items() if name in points}
+        places = {messages.tf_name(detection): points[focus[face_id]] for face_id, detection in detections.items()}
         if places and "/tf" in self._publishers and header.frame_id:  # tf2 refuses a transform without a parent
             self._publishers["/tf"].publish(messages.focus_transforms(places, header, self._tf_prefix))
         if GAZING in self._publishers:

@@ -1,6 +1,6 @@
 """REP-155 topics: `/humans/faces/tracked`, and per face `/humans/faces/<id>/roi`, `landmarks`, `cropped`, `aligned`.
 
-Only where hri_msgs is installed. The frame `face_<id>` of REP-155 is ours, so the id of `face_a` is `a`.
+Only where hri_msgs is installed. The id of REP-155 is what follows `face_` in ours: `rkqsf` of `face_rkqsf`.
 """
 
 import functools

@@ -47,6 +47,7 @@ class Diagnostics:
             self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))  # as in FrameResult
             self._dropped: Counter[str] = Counter()
             self._dropped_before: Counter[str] = Counter()
+            self._untracked_before = 0
             self._noted: Counter[str] = Counter()
             self._assumed, self._camera_infos = 0, 0
             self._last_error = ""
@@ -153,6 +154,8 @@ class Diagnostics:
     def _input(self):
         fresh = self._dropped - self._dropped_before
         self._dropped_before = self._dropped.copy()
+        untracked = self._counts["untracked"] - self._untracked_before
+        self._untracked_before += untracked
         values = {"rate_hz": f"{_rate(self._arrivals):.2f}", "received": self._received, "processed": self._processed}
         values |= {"camera_info received": self._camera_infos}
         values |= {"faces": self._faces}
@@ -173,6 +176,8 @@ class Diagnostics:
             level, message = "warn", f"no image for {silence_s:.0f} s"
         elif lost:
             level, message = "warn", "frames lost: " + ", ".join(f"{count} {r}" for r, count in sorted(lost.items()))
+        elif untracked:
+            level, message = "warn", f"{values['rate_hz']} images/s, {count_text('untracked')} are left out"
         return Status("input", level, message, values)
 
 

@@ -1,10 +1,12 @@
 """Messages of the pose node for the faces of an image; headers are copied, never restamped."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from geometry_msgs.msg import (
+    Point,
     Pose,
     PoseArray,
     PoseWithCovariance,
@@ -19,7 +21,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
-from hpe_core.geometry.head import REFERENCE_POINTS_M
+from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.types import Face, primary_face
 from hpe_ros.messages import point, vector3
 from hpe_ros.optional import HAS_VISION_MSGS
@@ -27,13 +29,8 @@ from hpe_ros.optional import HAS_VISION_MSGS
 if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `heads`
     from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
-# box around the reference points, in the axes of the REP-155 face frame
-_POINTS_FACE_M = REFERENCE_POINTS_M @ frames.R_head_face
-_BOX_CENTRE_FACE_M = (_POINTS_FACE_M.max(0) + _POINTS_FACE_M.min(0)) / 2.0
-_BOX_SIZE_M = _POINTS_FACE_M.max(0) - _POINTS_FACE_M.min(0)
-
 GAZE_RAY_M = 0.5
-_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
+_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M, _DOT_M = 0.015, 0.05, 0.18, 0.004
 
 
 def face_poses(faces: Sequence[Face]) -> list[Pose]:
@@ -58,18 +55,29 @@ def primary_pose(faces: Sequence[Face], poses: list[Pose], header: Header) -> Po
     return PoseWithCovarianceStamped(header=header, pose=_with_covariance(face, poses[faces.index(face)]))
 
 
-def detections(faces: Sequence[Face], poses: list[Pose], header: Header) -> "Detection3DArray":
-    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed."""
-    heads = [_detection(face, pose, header) for face, pose in zip(faces, poses, strict=True)]
+def detections(faces: Sequence[Face], poses: list[Pose], header: Header, by_slot: bool = False) -> "Detection3DArray":
+    """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed.
+
+    by_slot: as in `transforms`; each face then has a second hypothesis, whose class_id is the name of its TF frame.
+    """
+    heads = [_detection(face, pose, header, by_slot) for face, pose in zip(faces, poses, strict=True)]
     return Detection3DArray(header=header, detections=heads)
 
 
-def transforms(faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "") -> TFMessage:
-    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame."""
+def tf_name(face: Face, by_slot: bool) -> FaceId:
+    """What TF calls a Face: by its id, or by its slot."""
+    return FaceId.of_number(face.slot) if by_slot and face.slot is not None else FaceId(face.face_id)
+
+
+def transforms(
+    faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "", by_slot: bool = False
+) -> TFMessage:
+    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame; by_slot: with the name of the
+    slot for the id."""
     made = []
     for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
         translation = vector3(face.pose.t_camera_head_m)
-        face_id = FaceId(face.face_id)
+        face_id = tf_name(face, by_slot)
         for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
             transform = Transform(translation=translation, rotation=rotation)
             made.append(TransformStamped(header=header, child_frame_id=prefix + name, transform=transform))
@@ -87,16 +95,34 @@ def markers(faces: Sequence[Face], poses: list[Pose], header: Header) -> MarkerA
     return MarkerArray(markers=made)
 
 
-def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
+def landmark_markers(faces: Sequence[Face], header: Header) -> MarkerArray:
+    """visualization_msgs/MarkerArray: the 68 landmarks of each Face that has them; first all old ones go.
+
+    Apart from `markers`, because they take as long as those again.
+    """
+    made = [Marker(header=header, action=Marker.DELETEALL)]
+    for face in faces:
+        points_camera_m = face.landmarks_camera_m
+        if points_camera_m is not None:
+            points = [Point(x=x, y=y, z=z) for x, y, z in points_camera_m.tolist()]
+            size_m = (_DOT_M, _DOT_M, _DOT_M)
+            made.append(_marker(face, header, "landmarks", Marker.POINTS, 1.0, size_m, points=points))
+    return MarkerArray(markers=made)
+
+
+def _marker(
+    face: Face, header: Header, namespace: str, kind: int, opacity: float, size_m: Sequence[float], **fields
+) -> Marker:
     face_id = FaceId(face.face_id)
     red, green, blue = (channel / 255.0 for channel in face_id.colour_rgb)
+    colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
+    scale = vector3(np.array(size_m))
+    return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
-    def marker(namespace, kind, opacity, size, **fields):
-        colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
-        scale = vector3(np.array(size))
-        return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
-    head = marker("head", Marker.SPHERE, 0.5, _BOX_SIZE_M, pose=_box_pose(face, pose))
+def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
+    marker = functools.partial(_marker, face, header)
+    head = marker("head", Marker.SPHERE, 0.5, HEAD_BOX_SIZE_M, pose=_box_pose(face, pose))
     # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured
     ray = marker("gaze", Marker.ARROW, 1.0, (GAZE_RAY_M, _RAY_WIDTH_M, _RAY_WIDTH_M), pose=pose)
     crown = face.pose.R_camera_head @ np.array([0.0, -_TEXT_ABOVE_M, 0.0])
@@ -124,12 +150,15 @@ def _with_covariance(face: Face, pose: Pose) -> PoseWithCovariance:
 def _box_pose(face: Face, pose: Pose) -> Pose:
     """geometry_msgs/Pose of the box around the head, in the axes of its face frame."""
     R_camera_face = frames.face_from_head(face.pose.R_camera_head)
-    centre = face.pose.t_camera_head_m + R_camera_face @ _BOX_CENTRE_FACE_M
+    centre = face.pose.t_camera_head_m + R_camera_face @ HEAD_BOX_CENTRE_FACE_M
     return Pose(position=point(centre), orientation=pose.orientation)
 
 
-def _detection(face: Face, pose: Pose, header: Header) -> "Detection3D":
-    box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(_BOX_SIZE_M))
-    hypothesis = ObjectHypothesis(class_id="head", score=face.score)
-    results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_with_covariance(face, pose))]
+def _detection(face: Face, pose: Pose, header: Header, by_slot: bool) -> "Detection3D":
+    box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(HEAD_BOX_SIZE_M))
+    classes, with_covariance = ["head", *([tf_name(face, by_slot)] if by_slot else [])], _with_covariance(face, pose)
+    results = [
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=face.score), pose=with_covariance)
+        for name in classes
+    ]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

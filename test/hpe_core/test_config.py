@@ -33,7 +33,7 @@ def test_unknown_key_lists_the_known_ones():
         ("tracker", {"timeout_s": "long"}, r"timeout_s must be float, got str \('long'\)"),
         ("tracker", {"filter": 1}, r"filter must be bool, got int \(1\)"),
         ("tracker", {"timeout_s": True}, r"timeout_s must be float, got bool \(True\)"),
-        ("estimator", {"max_faces": 9}, r"max_faces must lie in \[1, 8\], got 9"),
+        ("estimator", {"max_faces": 65}, r"max_faces must lie in \[1, 64\], got 65"),
         ("estimator", {"max_faces": 2.0}, r"max_faces must be int, got float \(2.0\)"),
         ("estimator", {"model": None}, r"model must be str, got NoneType"),
     ],

@@ -1,11 +1,13 @@
 """Ids of faces and what follows from them."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core.errors import HpeError
-from hpe_core.face_id import FaceId, focus_frame
+from hpe_core.face_id import _IDS, _STEP, SLOTS, FaceId, FaceIds, focus_frame
 
 IDS = st.from_regex("face_[a-z]{1,6}", fullmatch=True).map(FaceId)
 
@@ -46,7 +48,7 @@ def test_no_two_ids_have_one_number_and_all_fit_a_marker(ids):
     assert min(numbers) >= 0 and max(numbers) < 2**31
 
 
-def test_the_eight_ids_of_the_tracker_are_numbered_from_0_and_have_eight_colours():
+def test_the_first_eight_slots_are_numbered_from_0_and_have_eight_colours():
     ids = [FaceId(f"face_{letter}") for letter in "abcdefgh"]
     assert [face_id.number for face_id in ids] == list(range(8))
     assert len({face_id.colour_rgb for face_id in ids}) == 8
@@ -55,3 +57,40 @@ def test_the_eight_ids_of_the_tracker_are_numbered_from_0_and_have_eight_colours
 def test_ids_sort_as_their_texts():
     texts = ["face_b", "face_aa", "face_a"]
     assert sorted(map(FaceId, texts)) == sorted(texts)
+
+
+@given(st.integers(0, 2**31 - 1 - 26**5))
+def test_a_number_and_its_name_lead_to_each_other(number):
+    number %= 26**6
+    assert FaceId.of_number(number).number == number
+
+
+def test_slots_are_named_from_a_on_and_never_as_an_id_is():
+    names = [FaceId.of_number(slot) for slot in range(SLOTS)]
+    assert (names[0], names[25], names[26], names[63]) == ("face_a", "face_z", "face_aa", "face_bl")
+    assert max(len(name.letters) for name in names) < 5
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_thousands_of_ids_in_a_row_are_different_and_have_five_letters(seed):
+    ids = FaceIds(seed)
+    given_ids = [ids.take() for _ in range(2000)]
+    assert len(set(given_ids)) == 2000 and {len(one.letters) for one in given_ids} == {5}
+    assert len({one.colour_rgb for one in given_ids[:8]}) == 8  # people who come together are told apart
+
+
+def test_all_ids_come_before_the_first_comes_again():
+    assert math.gcd(_STEP, _IDS) == 1  # so that n steps end where they began for no n below _IDS
+    ids = FaceIds(1)
+    ids._next = _IDS - 1
+    assert (ids.take().number - FaceId("face_aaaaa").number) == _STEP - 1
+
+
+def test_the_same_seed_gives_the_same_ids_and_without_one_every_start_has_others():
+    def first(seed):
+        ids = FaceIds(seed)
+        return [ids.take() for _ in range(50)]
+
+    assert first(5) == first(5)
+    assert not set(first(5)) & set(first(6))
+    assert first(0) != first(0)

@@ -91,3 +91,17 @@ def test_rotation_std_is_the_root_mean_square_of_three_axes():
 def test_a_frame_without_faces_is_a_result():
     result = FrameResult(stamp_ns=5, faces=())
     assert (result.faces, result.stage_s, result.counts) == ((), {}, {})
+
+
+def test_many_poses_are_each_alone_and_a_wrong_one_is_refused_as_alone():
+    R, t = np.stack([np.eye(3), np.diag([-1.0, -1.0, 1.0])]), np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 2.0]])
+    covariances = np.stack([np.eye(6), 2.0 * np.eye(6)])
+    for number, pose in enumerate(HeadPose.many(R, t, covariances)):
+        np.testing.assert_array_equal(pose.R_camera_head, R[number])
+        np.testing.assert_array_equal(pose.t_camera_head_m, t[number])
+        np.testing.assert_array_equal(pose.covariance, covariances[number])
+    assert [pose.covariance for pose in HeadPose.many(R, t)] == [None, None]
+    with pytest.raises(HpeError, match="translation"):
+        HeadPose.many(R, np.where(np.eye(2, 3) > 0, np.nan, t), covariances)
+    with pytest.raises(HpeError, match="not a rotation"):
+        HeadPose.many(R * 1.01, t, covariances)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 OWN = {"hpe_core", "hpe_ros"}
 FROM_PIP = {"numpy": "python3-numpy"}
 PACKAGE_OF = {"tf2_ros": "tf2_ros_py"}  # where a module's name is not its package's
-OPTIONAL = {"hri_msgs"}  # no key: Kilted has none
+OPTIONAL = {"hri_msgs", "foxglove_msgs"}  # what works without; Kilted has no key for hri_msgs
 DISTRIBUTIONS = ["humble", "jazzy", "kilted"]
 
 

@@ -16,11 +16,12 @@ def cost_of(ours: dict, data: Path) -> dict:
 
     Processor time, so that other work on the machine does not count; frames and turns are those of bench.latency.
     """
-    from bench import latency
+    from bench import baselines, latency
 
     cv2.setNumThreads(1)
     frames = [latency.with_faces(frame, 1) for frame in latency.sample_frames(60)]
     made = {n: p for n, p in latency.pipelines(data, 1).items() if not n.startswith(latency.OURS)}
+    made = {n: p for n, p in made.items() if not isinstance(p, baselines.MediaPipe)}  # another process's time
     present = {name: method.pipeline for name, method in ours.items() if not isinstance(method, Absent)}
     made |= {name: _Timed(pipeline) for name, pipeline in present.items()}
     times = {name: [] for name in made}

@@ -34,7 +34,7 @@ from training.measure.card import card_metrics
 from training.measure.conditions import conditions
 from training.measure.cost import cost_of
 from training.measure.peers import YUNET, peers
-from training.measure.sets import DEV, GIMBAL_LOCK, main_faces
+from training.measure.sets import DEV, GIMBAL_LOCK, POINTING, POINTING_PERSONS, main_faces
 from training.measure.video import evaluate_video, video_methods
 
 FILES = (*NAMES, "targets.md")
@@ -121,6 +121,7 @@ def main(argv=None):
     p.add_argument("--shards", nargs="*", default=[], help="further shard folders to measure")
     p.add_argument("--limit", type=int, default=1000, help="images of each shard folder")
     p.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the baselines too")
+    p.add_argument("--pointing04", action="store_true", help="persons 9 and 10 of Pointing'04, in DATA/pointing04")
     p.add_argument("--conditions", action="store_true", help="blur, noise, small faces, off-axis cameras, ...")
     p.add_argument("--condition-limit", type=int, default=200, help="images of the rendered set under each condition")
     p.add_argument("--video", action=argparse.BooleanOptionalAction, default=None, help="jitter and lag on a video")
@@ -156,6 +157,8 @@ def _evaluate(args):
     lfw = main_faces(labelled_images(args.lfw_test, args.limit)) if args.lfw_test else []
     rendered = labelled_images(args.render_test, args.limit) if args.render_test else []
     further = {Path(folder).name: labelled_images(folder, args.limit) for folder in args.shards}
+    if args.pointing04:
+        further[POINTING] = labelled_images(args.data / POINTING, args.limit, POINTING_PERSONS)
     with OutFolder(args.out, "training.measure.evaluate", FILES, args.overwrite) as folder:
         folder.keep = True  # what was measured before it was broken off
         text = _measure(args, run, ours, others, dev, lfw, rendered, further, folder.staged)
@@ -205,6 +208,7 @@ def save(out, run, ours):
         dev_all=run.tables[DEV],
         dev=run.tables[f"{DEV} without {GIMBAL_LOCK}"],
         rendered=run.tables.get("render_test", {}),
+        pointing=run.tables.get(POINTING, {}),
         conditions=run.conditions,
         video=run.video,
         cost=run.cost,

@@ -1,27 +1,33 @@
 """Other people's networks as methods of `hpe eval images` and training.measure.evaluate: the same images, the same run.
 
 Every network looks at a square crop of one face and says how the head is turned in the camera of that crop. The faces
-come from the labels (`true landmarks`, the crop that the networks were published with) or from YuNet's boxes. Where a
+come from the labels (`true landmarks`, the crop that the networks were published with), from YuNet's boxes, and for
+OpNet also from its own localizer. Where a
 label lies in the camera's frame, the crop's rotation is carried there exactly, unless `as_published`.
 A network whose weights or libraries are not here is an Absent, never left out.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
+from hpe_core.errors import HpeError
+from hpe_core.evaluation.images.answers import NO_FACE, NO_LANDMARKS, OTHER_FACES, Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
+from training.measure import opnet
+from training.measure.peers_mediapipe import mediapipe_peer
 
-LANDMARKS, YUNET = "true landmarks", "YuNet"
+LANDMARKS, YUNET, LOCALIZER = "true landmarks", "YuNet", "OpNet's localizer"
 
 
 @dataclass(frozen=True)
 class Network:
-    """Method of training.label.teachers.Teachers, the files it needs, and its crop: side per larger side of a box
-    around landmarks and of YuNet's box, and how far below the middle of the latter it lies, in larger sides.
+    """Method of training.label.teachers.Teachers or of training.measure.opnet.OpNet, the files it needs, and its crop:
+    side per larger side of a box around landmarks and of a detector's box, and how far below the middle of the latter
+    it lies, in larger sides.
 
     From landmarks as published; from YuNet what agrees best with the consensus on LFW's test photos.
     """
@@ -29,7 +35,7 @@ class Network:
     method: str
     files: tuple
     of_landmarks: float
-    of_yunet: float
+    of_detector: float
     down: float = 0.0
 
 
@@ -38,6 +44,11 @@ NETWORKS = {
     "Lightweight b66": Network("b66", ("model-b66.pkl",), 1.4, 1.0),
     "FSA-Net": Network("fsanet", ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"), 1.8, 1.4),
 }
+# looks twice more, at its own box, so that the first crop hardly matters: as large as from landmarks as from YuNet
+OPNET = {
+    "OpNet": Network("single", (opnet.POSE, opnet.LOCALIZER), 1.7, 1.3),
+    "OpNet, flip and crops": Network("averaged", (opnet.POSE, opnet.LOCALIZER), 1.7, 1.3),
+}
 DETECTOR_FILES = ("yunet_n_dynamic.onnx", "version-RFB-320.onnx")
 
 
@@ -45,23 +56,28 @@ class Peer:
     """A network on faces from one source.
 
     estimate(images, centre (N, 2), side (N,)) -> R_local (N, 3, 3); detect(image) -> boxes (B, 4) x0, y0, x1, y1, or
-    None: boxes from the labels; jitter: boxes are shifted and scaled by up to this share.
+    None: boxes from the labels; detector: its name; jitter: boxes are shifted and scaled by up to this share.
     """
 
-    def __init__(self, network, estimate, detect=None, as_published=False, jitter=0.0):
+    def __init__(self, network, estimate, detect=None, as_published=False, jitter=0.0, detector=YUNET):
         self.network, self._estimate, self.detect = network, estimate, detect
         self._as_published, self._jitter = as_published, jitter
         self._random = np.random.default_rng(0)
-        self.faces_from = YUNET if detect else LANDMARKS
+        self.faces_from = detector if detect else LANDMARKS
 
     def variant(self, **changes):
         """The same network and faces, `as_published` or with `jitter`."""
-        return Peer(self.network, self._estimate, self.detect, **changes)
+        return Peer(self.network, self._estimate, self.detect, detector=self.faces_from, **changes)
 
     def answers(self, image, camera, samples):
         """List of Answer for the Samples of one image (H, W, 3) of `camera`."""
         if self.detect is None:
-            return [Answer(sample, self._rotation(image, sample.box_px, camera, sample)) for sample in samples]
+            return [
+                Answer(sample, self._rotation(image, sample.box_px, camera, sample))
+                if sample.box_px is not None and sample.of_landmarks
+                else Answer(sample, reason=NO_LANDMARKS)
+                for sample in samples
+            ]
         boxes, out = self.detect(image), []
         for i, (sample, index) in enumerate(zip(samples, assigned(boxes, samples, camera), strict=True)):
             false = false_boxes(boxes, sample) if i == 0 else 0 if sample.others_px is not None else None
@@ -76,7 +92,7 @@ class Peer:
         side, centre = float(np.max(box_px[2:] - box_px[:2])), 0.5 * (box_px[:2] + box_px[2:])
         factor = self.network.of_landmarks
         if self.detect is not None:
-            factor, centre = self.network.of_yunet, centre + [0.0, self.network.down * side]
+            factor, centre = self.network.of_detector, centre + [0.0, self.network.down * side]
         shift = self._jitter * self._random.uniform(-1.0, 1.0, 3)
         return centre + side * shift[:2], side * factor * (1.0 + shift[2])
 
@@ -97,36 +113,58 @@ class Peer:
 
 
 def peers(weights):
-    """dict name -> Peer or Absent of every network, with faces from the labels and from YuNet, and of MediaPipe."""
-    from training.measure.peers_mediapipe import mediapipe_peer
-
-    weights, made, detect, teachers, lacking = Path(weights), {}, None, None, ""
-    try:
-        from training.label.teachers import Teachers
-    except ImportError as error:
-        lacking = f"{error.name} is not installed"
-    else:
-        teachers = Teachers(weights, threads=1)
-    for source in (LANDMARKS, YUNET):
-        for name, network in NETWORKS.items():
-            needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
-            missing = [file for file in needed if not (weights / file).is_file()]
-            reason = lacking or (f"no {', '.join(missing)} in {weights}" if missing else "")
-            if not reason:
-                detect = detect or (_detector(weights) if source == YUNET else None)
-                estimate, reason = _loaded(teachers, network)
-            made[f"{name}, {source}"] = Absent(source, reason) if reason else Peer(network, estimate, detect)
+    """dict name -> Peer or Absent of every network with faces from the labels and from a detector, and of MediaPipe."""
+    nets, made = _Nets(Path(weights)), {}
+    for source, networks in ((LANDMARKS, NETWORKS | OPNET), (YUNET, NETWORKS | OPNET), (LOCALIZER, OPNET)):
+        for name, network in networks.items():
+            try:
+                made[f"{name}, {source}"] = nets.peer(network, source)
+            except ImportError as error:
+                made[f"{name}, {source}"] = Absent(source, f"{error.name} is not installed")
+            except HpeError as error:
+                made[f"{name}, {source}"] = Absent(source, str(error))
+            except Exception as error:  # torch, onnx and pickle each have their own
+                reason = f"cannot be loaded: {' '.join(str(error).split())}"
+                made[f"{name}, {source}"] = Absent(source, reason)
     return made | {"MediaPipe mesh": mediapipe_peer()}
 
 
-def _loaded(teachers, network):
-    """The network's estimate function, or None and the reason."""
-    try:
-        getattr(teachers, f"net_{network.method}")
-    except Exception as error:  # torch, onnx and pickle each have their own
-        return None, f"cannot be loaded: {' '.join(str(error).split())}"
+class _Nets:
+    """The networks and detectors of a folder of weights, each loaded when it is first used."""
+
+    def __init__(self, weights):
+        self._weights = weights
+
+    @cached_property
+    def _teachers(self):
+        from training.label.teachers import Teachers
+
+        return Teachers(self._weights, threads=1)
+
+    @cached_property
+    def _opnet(self):
+        return opnet.OpNet(self._weights)
+
+    @cached_property
+    def _yunet(self):
+        return _detector(self._weights)
+
+    def peer(self, network, source):
+        """Peer of a Network. Raises ImportError, HpeError for a file that is not here, or what a loader raises."""
+        teachers = None if network in OPNET.values() else self._teachers
+        needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
+        missing = [file for file in needed if not (self._weights / file).is_file()]
+        if missing:
+            raise HpeError(f"no {', '.join(missing)} in {self._weights}")
+        detect = {LANDMARKS: lambda: None, YUNET: lambda: self._yunet, LOCALIZER: lambda: self._opnet.boxes}[source]()
+        estimate = getattr(self._opnet, network.method) if teachers is None else _of_teachers(teachers, network)
+        return Peer(network, estimate, detect, detector=source)
+
+
+def _of_teachers(teachers, network):
+    getattr(teachers, f"net_{network.method}")
     method = getattr(teachers, network.method)
-    return (lambda *crops: method(*crops).R) if network.method == "mb05" else method, ""
+    return (lambda *crops: method(*crops).R) if network.method == "mb05" else method
 
 
 def _detector(weights):

@@ -6,32 +6,27 @@ from the consensus of the other peers on photographs, is laid onto it by least s
 
 import numpy as np
 
+from hpe_core.errors import HpeError
 from hpe_core.evaluation.images.answers import NO_FACE, OTHER_FACES, Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import OWN_DETECTION, Absent
 from hpe_core.geometry.lookat import global_from_local
 from hpe_core.geometry.rigid import rotation_between_points
 from training.label.landmarks import FIT_WEIGHT, MeanMesh, landmarks68
+from training.measure.mediapipe_process import MediaPipeProcess
 
 MAX_FACES = 8
 
 
 def mediapipe_peer():
-    """MediaPipePeer, or an Absent where its wheel is not here."""
+    """MediaPipePeer, or an Absent where MediaPipe does not run."""
     try:
-        import mediapipe
-
-        mesh = mediapipe.solutions.face_mesh.FaceMesh(
-            static_image_mode=True, max_num_faces=MAX_FACES, min_detection_confidence=0.5
-        )
-    except ImportError as error:
-        return Absent(OWN_DETECTION, f"{error.name} is not installed")
-    except Exception as error:  # it does not run with every protobuf
-        return Absent(OWN_DETECTION, f"it does not start: {' '.join(str(error).split())}")
-    return MediaPipePeer(mesh)
+        return MediaPipePeer(MediaPipeProcess(video=False, faces=MAX_FACES))
+    except HpeError as error:
+        return Absent(OWN_DETECTION, str(error))
 
 
 class MediaPipePeer:
-    """A face mesh (mediapipe.solutions.face_mesh.FaceMesh) on whole images."""
+    """A face mesh (MediaPipeProcess) on whole images."""
 
     faces_from = OWN_DETECTION
 
@@ -41,9 +36,7 @@ class MediaPipePeer:
 
     def answers(self, image, camera, samples):
         """List of Answer for the Samples of one image (H, W, 3) of `camera`."""
-        height, width = image.shape[:2]
-        found = self._mesh.process(np.ascontiguousarray(image[..., ::-1])).multi_face_landmarks or ()
-        points = [np.array([[p.x * width, p.y * height, p.z * width] for p in face.landmark[:468]]) for face in found]
+        points, _ = self._mesh.points(image)
         boxes = np.array([[*p[:, :2].min(0), *p[:, :2].max(0)] for p in points]).reshape(-1, 4)
         out = []
         for i, (sample, index) in enumerate(zip(samples, assigned(boxes, samples, camera), strict=True)):

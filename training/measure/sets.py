@@ -7,6 +7,7 @@ import numpy as np
 from hpe_core.evaluation.images.sample import Sample
 
 DEV, GIMBAL_LOCK = "aflw2000_dev16", "image02773.jpg"
+POINTING, POINTING_PERSONS = "pointing04", ("9", "10")  # the others may be trained on
 
 
 def main_faces(samples: list[Sample]) -> list[Sample]:

@@ -19,6 +19,7 @@ OFF_AXIS_GROWTH_DEG = 0.5
 SMALL_FOUND, SMALL_GEODESIC_DEG = 0.8, 10.0
 COVERAGE = (0.90, 0.98)
 JITTER_SHARE = 0.5
+SLOPE = (0.97, 1.03)
 WEIGHTS_MB, COST_MS = 8.0, 8.0
 
 
@@ -30,6 +31,11 @@ class Got:
     met: bool | None
 
 
+# of rows: a set has either Euler errors or residuals to nominal directions
+ANGLE_COLUMNS = (
+    *("yaw_error_deg", "pitch_error_deg", "roll_error_deg"),
+    *("pan_residual_deg", "tilt_residual_deg"),
+)
 NOT_MEASURED = Got("not measured", None)
 
 
@@ -37,15 +43,16 @@ NOT_MEASURED = Got("not measured", None)
 class Measurements:
     """Everything that was measured. Each name -> ImageResult or Absent of the same methods.
 
-    dev: the labelled photographs without the one near gimbal lock, dev_all: with it; rendered: exact poses; conditions:
-    set -> condition -> results; video, cost: of training.measure.video and training.measure.evaluate; ours: names of
-    our methods, the others are baselines. What was not measured is empty.
+    dev: the labelled photographs without the one near gimbal lock, dev_all: with it; rendered: exact poses; pointing:
+    nominal directions; conditions: set -> condition -> results; video, cost: of training.measure.video and
+    training.measure.cost; ours: names of our methods, the others are baselines. What was not measured is empty.
     """
 
     ours: tuple
     dev_all: dict
     dev: dict
     rendered: dict
+    pointing: dict
     conditions: dict
     video: dict
     cost: dict
@@ -108,7 +115,20 @@ def targets(m):
                     lambda n, r=results, p=part: coverage(r.get(n), p),
                 )
             )
+    for axis, most in (("tilt", 50), ("pan", 85)):
+        rows.append(
+            (
+                f"slope of estimated on true {axis}, rendered unseen people, within {most} deg",
+                f"{SLOPE[0]:g} to {SLOPE[1]:g}",
+                lambda n, a=axis: slope(m.rendered.get(n), a),
+            )
+        )
     rows += [
+        (
+            "residual to nominal directions, pointing04 persons 9 and 10, misses penalised",
+            f"at most {SHARE_OF_BEST_PEER:g} x the best baseline",
+            lambda n: against_peers(m.pointing, n, m.ours, of=_residual),
+        ),
         (
             "static jitter, head-move video, at equal lag",
             f"at most {JITTER_SHARE:g} x the best baseline",
@@ -155,24 +175,39 @@ def euler_mae(result):
     return Got(f"{value:.2f} deg{_between(result.summary['rotation']['euler_mae_deg']['ci95'])}", value <= MAE_DEG)
 
 
-def against_peers(results, name, ours, sources=None):
-    """Ratio of our Euler MAE to that of the best baseline with faces from one of `sources` (None: any), missed faces
-    counted as the mean pose by both."""
+def _residual(result):
+    return result.summary["facing"]["residual_deg"]["mean_failures_as_mean_pose"]
+
+
+def against_peers(results, name, ours, sources=None, of=_mae):
+    """Ratio of our error, `of` a result, to that of the best baseline with faces from one of `sources` (None: any),
+    missed faces counted as the mean pose by both. The interval is over the images that both found."""
     peers = {n: r for n, r in results.items() if n not in ours and _measured(r)}
     if sources:
         peers = {n: r for n, r in peers.items() if r.summary["faces_from"] in sources}
     if not peers or not _measured(results.get(name)):
         return NOT_MEASURED
-    best = min(peers, key=lambda n: _mae(peers[n]))
-    ratio = _mae(results[name]) / _mae(peers[best])
-    errors = [np.abs(_euler(r)).mean(-1) for r in (results[name], peers[best])]
+    best = min(peers, key=lambda n: of(peers[n]))
+    ratio = of(results[name]) / of(peers[best])
+    errors = [_mean_error(r) for r in (results[name], peers[best])]
     both = np.isfinite(errors[0]) & np.isfinite(errors[1])
     between = interval(lambda a, b, axis: a.mean(axis) / b.mean(axis), errors[0][both], errors[1][both])
-    return Got(f"{ratio:.2f} x {best} ({_mae(peers[best]):.2f} deg){_between(between)}", ratio <= SHARE_OF_BEST_PEER)
+    return Got(f"{ratio:.2f} x {best} ({of(peers[best]):.2f} deg){_between(between)}", ratio <= SHARE_OF_BEST_PEER)
 
 
-def _euler(result):
-    return np.stack([result.rows[f"{axis}_error_deg"] for axis in ("yaw", "pitch", "roll")], -1)
+def _mean_error(result):
+    """Mean absolute error (F,) of the angles of every labelled face, NaN where it was missed."""
+    columns = [result.rows[c] for c in ANGLE_COLUMNS if c in result.rows]
+    return np.abs(np.stack(columns, -1)).mean(-1)
+
+
+def slope(result, axis):
+    """Slope of the estimated on the true angle."""
+    found = None if not _measured(result) else (result.summary["rotation"]["slope"] or {}).get(axis)
+    if found is None:
+        return NOT_MEASURED
+    value = found["slope"]
+    return Got(f"{value:.3f}{_between(found['ci95'])}, {found['poses']} heads", SLOPE[0] <= value <= SLOPE[1])
 
 
 def rendered_rotation(result):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Compare methods on labelled images: our models, and with --peers other people's networks, all on the same images in the
-same run. FOLDER holds labels.csv with images, shard_*.npz of this project, AFLW2000-3D, 300W-LP or BIWI.
+same run. FOLDER holds labels.csv with images, shard_*.npz of this project, AFLW2000-3D, 300W-LP, BIWI or Pointing'04.
 
 Every labelled face is found or missed for a stated reason, by every method; a method that cannot run here is listed as
 absent. results.json, frames.csv (a row per method and face), tables.md and report.html are written.
@@ -67,6 +67,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
         "--align-on", metavar="FOLDER", help="other labelled images, which fit one constant rotation per method"
     )
     p.add_argument("--without", action="append", metavar="IMAGE", help="show the results without this image, too")
+    p.add_argument("--persons", nargs="+", metavar="NAME", help="only images of these people (Pointing'04: 9 10)")
     p.add_argument("--limit", metavar="N", type=whole(1), help="only the first N images (for a trial)")
     add_thresholds(p)
 
@@ -83,7 +84,7 @@ def eval_images(args: argparse.Namespace) -> int:
     name = Path(args.folder).resolve().name
     out = Path(args.out) if args.out else Path("hpe_out") / f"eval_{name}"
     thresholds = thresholds_of(args)
-    samples = labelled_images(args.folder, args.limit)
+    samples = labelled_images(args.folder, args.limit, args.persons)
     others = labelled_images(args.align_on, args.limit) if args.align_on else []
     methods: dict[str, Method | Absent] = dict(
         our_methods(args.model or (), config_of(args.config) or PipelineConfig())
@@ -120,12 +121,13 @@ def print_tables(tables: Mapping[str, Results], checks: Sequence[Check] = ()) ->
     """The tables (title -> name of a method -> result) on the terminal."""
     from rich.console import Console
 
-    from hpe_core.evaluation.report.tables import method_table, yaw_table
+    from hpe_core.evaluation.report.tables import bin_tables, method_table
 
     console = Console(highlight=False, width=WIDTH)
     for title, results in tables.items():
         _print_table(console, title, *method_table(results))
-        _print_table(console, f"{title}, by |yaw|", *yaw_table(results))
+        for what, table in bin_tables(results).items():
+            _print_table(console, f"{title}, by {what}", *table)
     print_checks(console, checks)
 
 

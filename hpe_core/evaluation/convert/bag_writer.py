@@ -9,7 +9,8 @@ import numpy as np
 
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.bags import CAMERA_INFO, COMPRESSED, typestore
+from hpe_core.io.bags import COMPRESSED, typestore
+from hpe_core.io.message_types import camera_info
 
 POSE = "geometry_msgs/msg/PoseStamped"
 IMAGE_TOPIC, INFO_TOPIC, TRUTH_TOPIC = "/camera/image/compressed", "/camera/camera_info", "/truth/head_pose"
@@ -36,7 +37,7 @@ class ImageBag:
         header = self._header(stamp_ns)
         image = self._store.types[COMPRESSED](header, kind, np.frombuffer(data, np.uint8))
         if camera is not None:
-            self._send(INFO_TOPIC, stamp_ns, self._camera_info(header, camera))
+            self._send(INFO_TOPIC, stamp_ns, camera_info(self._store.types, header, camera))
         self._send(IMAGE_TOPIC, stamp_ns, image)
         if pose is not None:
             self.write_truth(stamp_ns, pose)
@@ -70,12 +71,3 @@ class ImageBag:
         types = self._store.types
         stamp = types["builtin_interfaces/msg/Time"](*divmod(int(stamp_ns), 1_000_000_000))
         return types["std_msgs/msg/Header"](stamp, FRAME_ID)
-
-    def _camera_info(self, header: Message, camera: CameraModel) -> Message:
-        types = self._store.types
-        P = np.hstack([camera.K, np.zeros((3, 1))])
-        roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-        D = camera.D if len(camera.D) else np.zeros(5)
-        K = camera.K.ravel()
-        size = (camera.height, camera.width)
-        return types[CAMERA_INFO](header, *size, camera.model, D, K, np.eye(3).ravel(), P.ravel(), 0, 0, roi)

@@ -18,16 +18,36 @@ def mean_interval(
     runs then), since drawing single frames of a video would make the interval too narrow.
     """
     values = np.asarray(values, float)
+    drawn = _drawn_sums(np.stack([values, np.ones(len(values))], -1), seed, block)
+    return None if drawn is None else _ends(drawn[:, 0] / drawn[:, 1], level)
+
+
+def slope_interval(
+    x: np.ndarray, y: np.ndarray, level: float = 0.95, seed: int = 0, block: int = BLOCK
+) -> list[float] | None:
+    """[low, high] of the slope of y on x (N,) in time order, drawn as for mean_interval."""
+    drawn = _drawn_sums(np.stack([np.ones(len(x)), x, y, x * x, x * y], -1), seed, block)
+    if drawn is None:
+        return None
+    n, sx, sy, sxx, sxy = drawn.T
+    return _ends((n * sxy - sx * sy) / (n * sxx - sx * sx), level)
+
+
+def _drawn_sums(values: np.ndarray, seed: int, block: int) -> np.ndarray | None:
+    """Sums (RESAMPLES, K) of values (N, K) over blocks that were drawn; None for fewer than two blocks."""
     block = max(1, min(block, len(values) // 8), -(-len(values) // MAX_BLOCKS))
     count = len(values) // block
     if count < 2:
         return None
     edges = np.round(np.linspace(0, len(values), count + 1)).astype(int)[:-1]
-    sums, sizes = np.add.reduceat(values, edges), np.add.reduceat(np.ones(len(values)), edges)
+    sums = np.add.reduceat(values, edges)
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
-    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    return sums[drawn].sum(1)
+
+
+def _ends(values: np.ndarray, level: float) -> list[float]:
     tail = 50.0 * (1.0 - level)
-    return [float(v) for v in np.percentile(means, [tail, 100.0 - tail])]
+    return [float(v) for v in np.percentile(values, [tail, 100.0 - tail])]
 
 
 def interval(
@@ -42,6 +62,4 @@ def interval(
     if count < 2:
         return None
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
-    values = statistic(*(sample[drawn] for sample in arrays), axis=-1)
-    tail = 50.0 * (1.0 - level)
-    return [float(v) for v in np.percentile(values, [tail, 100.0 - tail])]
+    return _ends(statistic(*(sample[drawn] for sample in arrays), axis=-1), level)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpe_core.evaluation.errors.pairs import PosePairs
+from hpe_core.evaluation.errors.pairs import PosePairs, facing_angles_deg
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.head import REFERENCE_POINTS_M
 
 Interval = Callable[[np.ndarray], list[float] | None]  # 95 % confidence interval of the mean of values (N,)
 Summary = dict[str, float | list[float] | None]
+FACING_AXES = ("pan", "tilt", "roll")
 
 
 def geodesic_deg(R: np.ndarray, R_true: np.ndarray) -> np.ndarray:
@@ -26,9 +27,16 @@ def geodesic_deg(R: np.ndarray, R_true: np.ndarray) -> np.ndarray:
 
 def euler_error_deg(R: np.ndarray, R_true: np.ndarray) -> np.ndarray:
     """Signed errors (N, 3) of yaw, pitch, roll (AFLW2000 convention), wrapped to [-180, 180), never folded."""
-    a, b = euler.aflw2000.from_matrix(R), euler.aflw2000.from_matrix(R_true)
-    difference = np.stack([a.yaw - b.yaw, a.pitch - b.pitch, a.roll - b.roll], -1)
-    return (difference + 180.0) % 360.0 - 180.0
+    return _wrapped(euler.aflw2000.from_matrix(R).stacked() - euler.aflw2000.from_matrix(R_true).stacked())
+
+
+def facing_error_deg(R: np.ndarray, R_true: np.ndarray) -> np.ndarray:
+    """Signed errors (N, 3) of pan, tilt, roll (hpe_core.geometry.euler.PanTilt), wrapped to [-180, 180)."""
+    return _wrapped(facing_angles_deg(R) - facing_angles_deg(R_true))
+
+
+def _wrapped(difference_deg: np.ndarray) -> np.ndarray:
+    return (difference_deg + 180.0) % 360.0 - 180.0
 
 
 def maev_deg(R: np.ndarray, R_true: np.ndarray) -> np.ndarray:
@@ -90,10 +98,19 @@ def of_sizes(values: np.ndarray, interval: Interval) -> Summary:
 
 def euler_mae(values: np.ndarray, interval: Interval) -> Summary:
     """dict yaw, pitch, roll, mean (each the mean absolute error) of signed errors (N, 3), and the mean's interval."""
+    return _mae(values, interval, ("yaw", "pitch", "roll"))
+
+
+def facing_mae(values: np.ndarray, interval: Interval) -> Summary:
+    """The same of pan, tilt and roll."""
+    return _mae(values, interval, FACING_AXES)
+
+
+def _mae(values: np.ndarray, interval: Interval, axes: tuple[str, ...]) -> Summary:
     if len(values) == 0:
-        return dict.fromkeys(("yaw", "pitch", "roll", "mean", "ci95"))
+        return dict.fromkeys((*axes, "mean", "ci95"))
     error = np.abs(values)
-    by_angle = dict(zip(("yaw", "pitch", "roll"), error.mean(0).tolist(), strict=True))
+    by_angle: Summary = dict(zip(axes, error.mean(0).tolist(), strict=True))
     return by_angle | {"mean": float(error.mean()), "ci95": interval(error.mean(-1))}
 
 
@@ -130,6 +147,9 @@ EULER = Metric(
     summarise=euler_mae,
     columns=("yaw_error_deg", "pitch_error_deg", "roll_error_deg"),
 )
+FACING = Metric(
+    part="rotation", name="facing_mae_deg", of=lambda p: facing_error_deg(p.R, p.true.R), summarise=facing_mae
+)
 POSITION = Metric(
     part="translation",
     name="error_mm",
@@ -139,6 +159,7 @@ POSITION = Metric(
 METRICS = (
     GEODESIC,
     EULER,
+    FACING,
     Metric(
         part="rotation",
         name="maev_deg",

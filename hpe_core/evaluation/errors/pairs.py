@@ -33,6 +33,11 @@ class Heads:
         """Yaw, pitch, roll (K, 3) in the AFLW2000 convention."""
         return aflw2000_angles_deg(self.R)
 
+    @property
+    def facing_deg(self) -> np.ndarray:
+        """Pan, tilt, roll (K, 3)."""
+        return facing_angles_deg(self.R)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PosePairs:
@@ -65,3 +70,8 @@ def face_size_px(camera: CameraModel | None, R: np.ndarray, t_m: np.ndarray) -> 
 def aflw2000_angles_deg(R: np.ndarray) -> np.ndarray:
     """Yaw, pitch, roll (N, 3) in the AFLW2000 convention."""
     return euler.aflw2000.from_matrix(R).stacked()
+
+
+def facing_angles_deg(R: np.ndarray) -> np.ndarray:
+    """Pan, tilt, roll (N, 3) of rotations (N, 3, 3)."""
+    return euler.pan_tilt.from_matrix(R).stacked()

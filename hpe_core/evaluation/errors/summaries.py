@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from hpe_core.evaluation.errors.bootstrap import BLOCK, interval, mean_interval
+from hpe_core.evaluation.errors.bootstrap import BLOCK, interval, mean_interval, slope_interval
 from hpe_core.evaluation.errors.frame_offset import FrameOffset
 from hpe_core.evaluation.errors.metrics import (
     COMPARED,
     EULER,
+    FACING,
+    FACING_AXES,
     GEODESIC,
     METRICS,
     POSITION,
@@ -28,7 +30,11 @@ from hpe_core.evaluation.errors.uncertainty import consistency
 from hpe_core.geometry import so3
 
 YAW_EDGES_DEG = (-180, -90, -60, -40, -20, 20, 40, 60, 90, 180)
-ABS_YAW_EDGES_DEG = (0, 30, 60, 90)  # Euler yaw ends at 90
+ABS_YAW_EDGES_DEG = (0, 30, 60, 90)  # Euler yaw ends at 90, pan does not
+PAN_EDGES_DEG = (-180, -150, -120, -90, -60, -30, 30, 60, 90, 120, 150, 180.001)
+TILT_EDGES_DEG = (-90, -60, -45, -30, -15, 15, 30, 45, 60, 90.001)
+SLOPE_PAN_DEG, SLOPE_TILT_DEG = 85.0, 50.0  # slopes are of heads within these
+SLOPE_MIN_POSES, SLOPE_MIN_STD_DEG = 10, 5.0  # fewer, or turned less, say nothing
 DISTANCE_EDGES_M = (0, 0.5, 0.75, 1, 1.5, 2, 3, 5, np.inf)
 SIZE_EDGES_PX = (0, 20, 40, 80, 160, 320, np.inf)
 TIME_BINS = 20
@@ -54,9 +60,10 @@ class Kind:
     bias: bool = False  # whether medians of the signed angle errors count: one that all methods share is the labels'
     always_positions: bool = False  # whether every ground truth has positions, however few poses were matched
     left_out: tuple[str, ...] = ()  # metrics that are not given
+    block: int = 1  # neighbours that depend on each other
 
 
-BAGS = Kind(penalised=(GEODESIC,), always_positions=True)
+BAGS = Kind(penalised=(GEODESIC,), always_positions=True, block=BLOCK)
 IMAGES = Kind(
     interval={"rotation": _of_images, "translation": mean_interval}, median_interval=_median_of_images, bias=True
 )
@@ -66,7 +73,11 @@ DATASETS = Kind(left_out=("depth_mm", "depth_percent", "lateral_mm", "bias_xyz_m
 def errors(s: Scores, kind: Kind) -> dict[str, Any]:
     """dict rotation, translation of Scores: every metric, summarised; translation None where positions are unknown."""
     known = kind.always_positions or (len(s) > 0 and bool(np.all(np.isfinite(s.t_error_m))))
-    return {"rotation": rotation(s, kind), "translation": _translation(s, kind) if known else None}
+    exact = kind.always_positions or (len(s) > 0 and bool(np.all(np.isfinite(s.true.t_m))))
+    return {
+        "rotation": rotation(s, kind) | {"slope": slopes(s, kind.block) if exact else None},
+        "translation": _translation(s, kind) if known else None,
+    }
 
 
 def rotation(s: Scores, kind: Kind) -> dict[str, Any]:
@@ -79,6 +90,24 @@ def rotation(s: Scores, kind: Kind) -> dict[str, Any]:
     if kind.bias:
         out["euler_bias_deg"] = np.median(s.errors[EULER.name], axis=0).tolist() if len(s) else None
     return out
+
+
+def slopes(s: Scores, block: int) -> dict[str, dict[str, Any] | None]:
+    """dict pan, tilt, roll -> slope of the estimated on the true angle, its interval and how many poses it is of: below
+    1 the estimates shrink turns. Of heads within SLOPE_PAN_DEG and SLOPE_TILT_DEG; None where too few of them turn.
+    """
+    true = s.true.facing_deg
+    use = (np.abs(true[:, 0]) <= SLOPE_PAN_DEG) & (np.abs(true[:, 1]) <= SLOPE_TILT_DEG)
+    x, y = true[use], true[use] + s.errors[FACING.name][use]
+    return {axis: _slope(x[:, i], y[:, i], block) for i, axis in enumerate(FACING_AXES)}
+
+
+def _slope(x: np.ndarray, y: np.ndarray, block: int) -> dict[str, Any] | None:
+    if len(x) < SLOPE_MIN_POSES or np.std(x) < SLOPE_MIN_STD_DEG:
+        return None
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    return {"slope": slope, "ci95": slope_interval(x, y, block=block), "poses": len(x)}
 
 
 def _translation(s: Scores, kind: Kind) -> dict[str, Any]:
@@ -147,9 +176,13 @@ def uncertainty(pairs: PosePairs) -> dict[str, Any] | None:
 
 
 def by_bin(s: Scores, block: int = BLOCK) -> dict[str, list[dict[str, Any]]]:
-    """dict yaw_deg, distance_m, face_size_px -> list of bins with recall and errors; block: see `bins`."""
+    """dict yaw_deg, pan_deg, tilt_deg, distance_m, face_size_px -> list of bins with recall and errors; block: see
+    `bins`."""
+    facing, missed = s.true.facing_deg, s.missed.facing_deg
     kinds = {
         "yaw_deg": (s.true.angles_deg[:, 0], s.missed.angles_deg[:, 0], YAW_EDGES_DEG),
+        "pan_deg": (facing[:, 0], missed[:, 0], PAN_EDGES_DEG),
+        "tilt_deg": (facing[:, 1], missed[:, 1], TILT_EDGES_DEG),
         "distance_m": (s.true.range_m, s.missed.range_m, DISTANCE_EDGES_M),
         "face_size_px": (s.true.size_px, s.missed.size_px, SIZE_EDGES_PX),
     }

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import gammaincinv  # scipy.stats takes a second to import
 
 LEVELS = (0.5, 0.6827, 0.9, 0.95)
+WRONG_STDS = 3.0  # an error this many standard deviations long is wrong: 2.9 % of right ones are, in three dimensions
 PARTS = {"pose": slice(0, 6), "translation": slice(0, 3), "rotation": slice(3, 6)}
 
 
@@ -32,7 +33,8 @@ def chi_square_quantile(level: float, dof: int) -> float:
 
 
 def consistency(error: np.ndarray, covariance: np.ndarray | None) -> dict[str, Any] | None:
-    """dict per part (pose, translation, rotation): nees_over_dof (1 is right, more: overconfident), coverage by level.
+    """dict per part (pose, translation, rotation): nees_over_dof (1 is right, more: overconfident), coverage by level,
+    beyond_3_std: share whose error is longer than three standard deviations.
 
     error (N, 6), covariance (N, 6, 6) or None. None when no covariance is known.
     """
@@ -48,6 +50,7 @@ def consistency(error: np.ndarray, covariance: np.ndarray | None) -> dict[str, A
         out[name] = {
             "count": len(values),
             "nees_over_dof": float(np.mean(values) / dof),
+            "beyond_3_std": float(np.mean(values > WRONG_STDS**2)),
             "coverage": {f"{level:g}": float(np.mean(values <= chi_square_quantile(level, dof))) for level in LEVELS},
         }
     return out or None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MIN_OVERLAP = 0.3  # intersection over union with the labelled face's box
 NOT_FALSE = 0.1  # a face that overlaps anything labelled by this is not a false one
 NO_FACE, OTHER_FACES = "no face found", "only other faces found"
+NO_LANDMARKS = "the labels have no landmarks"  # of a method that is given them
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,26 +50,32 @@ def assigned(
 ) -> list[int | None]:
     """For each Sample of one image the index of the box (B, 4) that is its face, or None.
 
-    Labelled boxes: most overlap in all, at least MIN_OVERLAP; a label that is only a position takes the nearest box
-    around it.
+    Labelled boxes around landmarks: most overlap in all, at least MIN_OVERLAP; a label that is only a position, or a
+    box of another kind, takes the nearest box around its middle.
     """
     boxes_px = np.asarray(boxes_px, float).reshape(-1, 4)
     found: list[int | None] = [None] * len(samples)
     if len(boxes_px) == 0:
         return found
-    with_box = [i for i, sample in enumerate(samples) if sample.box_px is not None]
+    with_box = [i for i, sample in enumerate(samples) if sample.box_px is not None and sample.of_landmarks]
     if with_box:
         shares = overlap(np.array([samples[i].box_px for i in with_box])[:, None], boxes_px[None])
         for row, column in zip(*linear_sum_assignment(-shares), strict=True):
             if shares[row, column] >= MIN_OVERLAP:
                 found[with_box[row]] = int(column)
     for i, sample in enumerate(samples):
-        if sample.box_px is None and sample.t_m is not None:
-            point = camera.project(sample.t_m)
+        if i not in with_box and (point := _middle_px(sample, camera)) is not None:
             around = np.all((boxes_px[:, :2] <= point) & (point <= boxes_px[:, 2:]), -1)
             distance = np.linalg.norm(0.5 * (boxes_px[:, :2] + boxes_px[:, 2:]) - point, axis=-1)
             found[i] = int(np.argmin(np.where(around, distance, np.inf))) if around.any() else None
     return found
+
+
+def _middle_px(sample: Sample, camera: CameraModel) -> np.ndarray | None:
+    """Middle (2,) of the labelled face in the image, None when the label does not say."""
+    if sample.box_px is not None:
+        return 0.5 * (sample.box_px[:2] + sample.box_px[2:])
+    return None if sample.t_m is None else camera.project(sample.t_m)
 
 
 def false_boxes(boxes_px: np.ndarray | Sequence[np.ndarray], sample: Sample) -> int | None:

@@ -37,5 +37,6 @@ class Dataset:
     title: str  # what people call such a folder
     marks: tuple[str, ...]  # glob patterns: a folder in which one of them matches is of this kind
     ours: bool = False  # a format of this project: asked before the published ones
+    special: bool = False  # its folder may look like a simpler kind, too: asked first of all
     command: str | None = None  # its name in `hpe convert`; None: is not converted
     protocols: tuple[Protocol, ...] = ()

@@ -14,7 +14,7 @@ from hpe_core.catalogue import METHODS
 from hpe_core.config import PipelineConfig, overridden
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.errors.frame_offset import FrameOffset
-from hpe_core.evaluation.images.answers import Answer, pipeline_answers
+from hpe_core.evaluation.images.answers import NO_LANDMARKS, Answer, pipeline_answers
 from hpe_core.evaluation.images.protocols import samples_in
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.evaluation.images.scores import ImageResult, fitted_offset, score
@@ -90,12 +90,26 @@ def short_name(model: str) -> str:
     return "+".join(Path(part).stem for part in model.split("+"))
 
 
-def labelled_images(folder: str | Path, limit: int | None = None) -> list[Sample]:
-    """List of Sample of the labelled images in a folder of any known kind, of the first `limit` images only.
+def labelled_images(
+    folder: str | Path, limit: int | None = None, persons: Collection[str] | None = None
+) -> list[Sample]:
+    """List of Sample of the labelled images in a folder of any known kind, of the first `limit` images only, and of
+    these `persons` only.
 
-    Raises HpeError when the folder holds none.
+    Raises HpeError when the folder holds none, or none of one of them.
     """
-    return [sample for _, group in islice(_by_image(samples_in(folder)), limit) for sample in group]
+    samples = samples_in(folder)
+    if persons is not None:
+        samples = _of_persons(list(samples), persons, folder)
+    return [sample for _, group in islice(_by_image(samples), limit) for sample in group]
+
+
+def _of_persons(samples: Sequence[Sample], persons: Collection[str], folder: str | Path) -> list[Sample]:
+    known = {sample.facing.person for sample in samples if sample.facing is not None}
+    if unknown := sorted(set(persons) - known):
+        has = f"has {', '.join(sorted(known, key=lambda p: (len(p), p)))}" if known else "does not say who is who"
+        raise HpeError(f"there is no image of person {', '.join(unknown)}: {folder} {has}")
+    return [sample for sample in samples if sample.facing is not None and sample.facing.person in persons]
 
 
 def _by_image(samples: Iterable[Sample]) -> Iterator[tuple[str, Iterator[Sample]]]:
@@ -166,6 +180,9 @@ def scored(
         if unknown:
             raise HpeError(f"there is no image {', '.join(sorted(unknown))} to leave out")
         kept = [a for a in answers[name] if a.sample.name not in without]
+        if kept and all(a.reason == NO_LANDMARKS for a in kept):
+            results[name] = Absent(method.faces_from, NO_LANDMARKS)
+            continue
         result = score(kept, offsets.get(name))
         result.summary["faces_from"] = method.faces_from
         results[name] = result

@@ -15,10 +15,10 @@ PACKAGE = "hpe_core.evaluation.datasets"
 
 def _datasets() -> dict[str, Dataset]:
     found = {name: registry.load(PACKAGE, name).DATASET for name in registry.available(PACKAGE)}
-    return {name: found[name] for name in sorted(found, key=lambda name: (not found[name].ours, name))}
+    return {name: found[name] for name in sorted(found, key=lambda n: (not found[n].special, not found[n].ours, n))}
 
 
-DATASETS = _datasets()  # name of the file -> Dataset; our own formats come first
+DATASETS = _datasets()  # name of the file -> Dataset, in the order in which a folder is asked
 COMMANDS = {
     dataset.command: name for name, dataset in DATASETS.items() if dataset.command
 }  # `hpe convert` KIND -> file

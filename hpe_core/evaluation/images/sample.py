@@ -18,16 +18,29 @@ SELLION = 27  # of the 68 Multi-PIE landmarks
 ORTHOGRAPHIC_UNITS_PER_M = 1e6  # the Basel face model is in micrometres
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facing:
+    """A label that is a direction only: pan_deg (turned to the image's left is positive) and tilt_deg (up is) of the
+    marker that somebody was asked to face. Right in its order within a sequence, not in its size.
+    """
+
+    pan_deg: float
+    tilt_deg: float
+    person: str
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A labelled image. sequence: images of one sequence follow each other in time, "" for unrelated images.
+    """A labelled image. sequence: images of one sequence follow each other in time or are a series of one head, "" for
+    unrelated images.
 
     R (3, 3): R_local (see hpe_core.geometry.lookat) where `local`, else R_camera_head; box_px (4,) x0, y0, x1, y1 of
     the face or None; t_m (3,): R_camera_head's head in the camera, None when unknown; size_px, sellion_px (2,): of a
     scaled-orthographic fit, None elsewhere; camera: None when there is no calibration.
     image_id: what several faces of one image share, "" for an image of its own; encoded: bytes of the image where it is
     no file by itself; others_px (M, 4): boxes of everything else in the image that is a face or may be one, None when
-    that is not known.
+    that is not known; of_landmarks: whether box_px bounds the 68 landmarks, which crops of published networks are made
+    from, or is a face box of another kind; facing: of a label that is a direction only, R has no roll then.
     """
 
     name: str
@@ -44,6 +57,8 @@ class Sample:
     image_id: str = ""
     encoded: bytes | None = None
     others_px: np.ndarray | None = None
+    of_landmarks: bool = True
+    facing: Facing | None = None
 
     def image(self) -> np.ndarray:
         """The image (H, W, 3) uint8 BGR. Raises HpeError when it cannot be read."""

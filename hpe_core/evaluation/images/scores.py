@@ -15,6 +15,7 @@ from hpe_core.evaluation.errors.metrics import GEODESIC, columns_with_new
 from hpe_core.evaluation.errors.pairs import Heads, PosePairs
 from hpe_core.evaluation.errors.scores import Scores, scores_of
 from hpe_core.evaluation.images.answers import Answer
+from hpe_core.evaluation.images.facing import facing_summary
 from hpe_core.evaluation.images.sample import Sample
 
 COLUMNS = columns_with_new(
@@ -42,6 +43,10 @@ def score(answers: Sequence[Answer], offset: FrameOffset | None = None) -> Image
     found, missed = found_and_missed(answers)
     pairs, lost = pairs_of(found), heads_of([a.sample for a in missed])
     scores = scores_of(pairs=pairs, missed=lost)
+    if answers and all(a.sample.facing is not None for a in answers):
+        part, rows = facing_summary(answers, _is_found(answers))
+        summary = {"status": "measured", "detection": detection(answers) | _false(answers), **part}
+        return ImageResult(summary=summary, rows=rows, scores=scores)
     summary = {
         "status": "measured",
         "detection": detection(answers) | _false(answers),
@@ -96,6 +101,11 @@ def heads_of(samples: Sequence[Sample]) -> Heads:
     )
 
 
+def _is_found(answers: Sequence[Answer]) -> np.ndarray:
+    """(F,) bool: which Answers have a pose."""
+    return np.array([a.R is not None for a in answers], bool)
+
+
 def _stacked(values: Sequence[np.ndarray | float | None], shape: tuple[int, ...]) -> np.ndarray:
     """Array (N, *shape) of the values; NaN where one is None."""
     known = [np.full(shape, np.nan) if value is None else value for value in values]
@@ -126,7 +136,7 @@ def _false(answers: Sequence[Answer]) -> dict[str, Any]:
 def rows_of(answers: Sequence[Answer], known: dict[str, np.ndarray], columns: Sequence[str]) -> Rows:
     """A row for each of F Answers. known: column -> values of the found ones, in their order."""
     samples = [a.sample for a in answers]
-    heads, found = heads_of(samples), np.array([a.R is not None for a in answers], bool)
+    heads, found = heads_of(samples), _is_found(answers)
     rows = {
         "image": np.array([s.name for s in samples], str),
         "status": np.where(found, "matched", "missed"),

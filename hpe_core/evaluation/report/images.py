@@ -10,7 +10,7 @@ from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.evaluation.images.scores import ImageResult
 from hpe_core.evaluation.report.page import page_of_images, write_page
 from hpe_core.evaluation.report.results import results_json, with_schema, write_frames_csv
-from hpe_core.evaluation.report.tables import Results, markdown, method_table, yaw_table
+from hpe_core.evaluation.report.tables import Results, bin_tables, markdown, method_table
 from hpe_core.evaluation.report.thresholds import Check
 
 SCHEMA = "hpe-image-evaluation"
@@ -37,7 +37,8 @@ def write_tables(
     write_frames_csv(out / "frames.csv", {n: r.rows for n, r in first.items() if not isinstance(r, Absent)})
     parts = []
     for title, results in tables.items():
-        parts += [f"## {title}\n", markdown(*method_table(results)), markdown(*yaw_table(results))]
+        parts += [f"## {title}\n", markdown(*method_table(results))]
+        parts += [markdown(*table) for table in bin_tables(results).values()]
     (out / "tables.md").write_text("\n".join(parts), encoding="utf-8")
     write_page(out / "report.html", page_of_images(tables, checks))
 

@@ -24,7 +24,14 @@ from hpe_core.io.json_file import json_values
 PAGE = Path(__file__).with_name("page.html")
 MAX_BAGS, MAX_POINTS = 30, 3000
 GAP_S = 1.0
-BINS = (("yaw_deg", "true yaw (deg)"), ("distance_m", "distance (m)"), ("face_size_px", "face size (px)"))
+BINS = (
+    ("yaw_deg", "true yaw (deg)"),
+    ("pan_deg", "true pan (deg)"),
+    ("tilt_deg", "true tilt (deg)"),
+    ("distance_m", "distance (m)"),
+    ("face_size_px", "face size (px)"),
+)
+NOMINAL_BINS = (("nominal_pan_deg", "nominal pan (deg)"), ("nominal_tilt_deg", "nominal tilt (deg)"))
 
 
 def write_report(
@@ -197,7 +204,8 @@ def _plots(
     plots = []
     curves = []
     for label, one in evaluated.items():
-        errors = np.sort(one.rows["geodesic_deg"][np.isfinite(one.rows["geodesic_deg"])])
+        errors = one.rows.get("geodesic_deg", np.zeros(0))
+        errors = np.sort(errors[np.isfinite(errors)])
         if len(errors):
             share = np.linspace(0, 1, 101)
             curves.append({"label": label, "kind": "line", "x": _rounded(np.quantile(errors, share)), "y": 100 * share})
@@ -213,10 +221,12 @@ def _plots(
                 "series": curves,
             }
         )
-    for name, axis in BINS:
-        bins = {label: s["by"][name] for label, s in estimates.items() if s.get("by", {}).get(name)}
-        if bins:
-            plots.append(_bin_plot(f"Rotation error by {axis}", axis, "geodesic error (deg)", bins, "geodesic_deg"))
+    for kinds, error, key in ((BINS, "Rotation error", "geodesic_deg"), (NOMINAL_BINS, "Residual", "residual_deg")):
+        unit = "geodesic error (deg)" if key == "geodesic_deg" else "residual (nominal deg)"
+        for name, axis in kinds:
+            bins = {label: s["by"][name] for label, s in estimates.items() if s.get("by", {}).get(name)}
+            if bins:
+                plots.append(_bin_plot(f"{error} by {axis}", axis, unit, bins, key))
     if any(s.get("by") for s in estimates.values()):
         bins = {label: s["by"]["yaw_deg"] for label, s in estimates.items() if s.get("by", {}).get("yaw_deg")}
         if bins:

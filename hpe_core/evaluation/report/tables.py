@@ -40,6 +40,18 @@ ROWS = (
     ("  roll", "rotation.euler_mae_deg.roll"),
     ("  mean, misses penalised", "rotation.euler_mae_deg.mean_failures_as_mean_pose"),
     ("  after alignment on other images", "aligned.rotation.euler_mae_deg.mean"),
+    ("slope of estimated on true pan", "rotation.slope.pan.slope"),
+    ("  tilt", "rotation.slope.tilt.slope"),
+    ("  roll", "rotation.slope.roll.slope"),
+    ("residual to nominal labels, mean (deg)", "facing.residual_deg.mean"),
+    ("  95 % CI of the mean", "facing.residual_deg.ci95"),
+    ("  pan", "facing.residual_deg.pan"),
+    ("  tilt", "facing.residual_deg.tilt"),
+    ("  mean, misses penalised", "facing.residual_deg.mean_failures_as_mean_pose"),
+    ("slope of estimated on nominal pan", "facing.slope.pan"),
+    ("  tilt", "facing.slope.tilt"),
+    ("rank correlation of pan", "facing.rank_correlation.pan"),
+    ("  tilt", "facing.rank_correlation.tilt"),
     *_of_metrics("rotation"),
     ("position error, mean (mm)", "translation.error_mm.mean"),
     ("  depth (% of distance)", "translation.depth_percent.mean"),
@@ -54,6 +66,7 @@ ROWS = (
     ("  share of time at rest", "stability.static_jitter.share"),
     ("second difference, mean (deg)", "stability.second_difference_deg.mean"),
     ("rotation NEES / dof", "uncertainty.rotation.nees_over_dof"),
+    ("rotation wrong beyond three std (share)", "uncertainty.rotation.beyond_3_std"),
     ("looking at the camera, F1", "looking_at.camera.f1"),
     ("latency, median (ms)", "latency_ms.median"),
     ("rate (Hz)", "stream.rate_hz"),
@@ -78,12 +91,25 @@ COLUMNS = (
     ("mean", "rotation.geodesic_deg.mean"),
     ("p95", "rotation.geodesic_deg.p95"),
     ("mean aligned", "aligned.rotation.geodesic_deg.mean"),
+    ("slope pan", "rotation.slope.pan.slope"),
+    ("tilt", "rotation.slope.tilt.slope"),
+    ("roll", "rotation.slope.roll.slope"),
+    ("residual", "facing.residual_deg.mean"),
+    ("95 % CI", "facing.residual_deg.ci95"),
+    ("pan", "facing.residual_deg.pan"),
+    ("tilt", "facing.residual_deg.tilt"),
+    ("residual, misses penalised", "facing.residual_deg.mean_failures_as_mean_pose"),
+    ("slope on nominal pan", "facing.slope.pan"),
+    ("tilt", "facing.slope.tilt"),
+    ("rank correlation of pan", "facing.rank_correlation.pan"),
+    ("tilt", "facing.rank_correlation.tilt"),
     ("depth %", "translation.depth_percent.median"),
     ("lateral mm", "translation.lateral_mm.median"),
     *_of_metrics("translation"),
     ("NEES", "uncertainty.rotation.nees_over_dof"),
     ("in 68 %", "uncertainty.rotation.coverage.0.6827"),
     ("in 95 %", "uncertainty.rotation.coverage.0.95"),
+    ("beyond 3 std", "uncertainty.rotation.beyond_3_std"),
     ("t NEES", "uncertainty.translation.nees_over_dof"),
     ("t in 95 %", "uncertainty.translation.coverage.0.95"),
 )
@@ -130,24 +156,39 @@ def short(name: str, faces_from: str) -> str:
     return name.removesuffix(f", {faces_from}")
 
 
-def yaw_table(results: Results) -> Table:
-    """Header and rows of the mean geodesic error by |yaw|, before and after frame alignment."""
+# what bins are of, path below a method's summary, name of the error in them and of it in the table's first cell
+BIN_TABLES = (
+    ("|yaw|", "abs_yaw_deg", "geodesic_deg", "geodesic mean (faces)"),
+    ("tilt", "tilt_deg", "geodesic_deg", "geodesic mean (faces)"),
+    ("nominal pan", "nominal_pan_deg", "residual_deg", "residual (faces)"),
+    ("nominal tilt", "nominal_tilt_deg", "residual_deg", "residual (faces)"),
+)
+
+
+def bin_tables(results: Results) -> dict[str, Table]:
+    """dict what the bins are of -> header and rows of the mean error in each, before and after frame alignment where
+    there was one; without the tables that would be empty."""
     measured = _measured(results)
-    edges = sorted({(b["from"], b["to"]) for s in measured.values() for b in s["by"]["abs_yaw_deg"]})
+    tables = {what: _bin_table(measured, what, key, error, corner) for what, key, error, corner in BIN_TABLES}
+    return {what: (header, rows) for what, (header, rows) in tables.items() if rows}
+
+
+def _bin_table(measured: Mapping[str, dict[str, Any]], what: str, key: str, error: str, corner: str) -> Table:
+    edges = sorted({(b["from"], b["to"]) for s in measured.values() for b in s["by"].get(key, ())})
     rows = []
     for name, summary in measured.items():
-        for label, by in (("", summary["by"]), (" aligned", (summary["aligned"] or {}).get("by"))):
-            bins = {(b["from"], b["to"]): b for b in (by or {}).get("abs_yaw_deg", ())}
+        for label, by in (("", summary["by"]), (" aligned", (summary.get("aligned") or {}).get("by"))):
+            bins = {(b["from"], b["to"]): b for b in (by or {}).get(key, ())}
             if bins:
-                cells = [_bin_cell(bins.get(edge)) for edge in edges]
+                cells = [_bin_cell(bins.get(edge), error) for edge in edges]
                 rows.append([short(name, summary["faces_from"]) + label, summary["faces_from"], *cells])
-    return ["geodesic mean (faces)", "faces from", *(f"|yaw| {low:g} to {high:g}" for low, high in edges)], rows
+    return [corner, "faces from", *(f"{what} {low:.4g} to {high:.4g}" for low, high in edges)], rows
 
 
-def _bin_cell(part: Mapping[str, Any] | None) -> str:
+def _bin_cell(part: Mapping[str, Any] | None, error: str) -> str:
     if part is None:
         return ""
-    mean = part["geodesic_deg"]["mean"]
+    mean = part[error]["mean"]
     missed = round(part["true_heads"] * (1.0 - part["recall"]))
     text = "" if mean is None else f"{mean:.2f} "
     return f"{text}({part['true_heads']}{f', {missed} missed' if missed else ''})"
@@ -161,7 +202,7 @@ def _short_cell(summary: Mapping[str, Any], path: str) -> str:
         return ""
     if isinstance(value, list):
         return "-".join(f"{v:.2f}" for v in value) if len(value) == 2 else "/".join(f"{v:+.1f}" for v in value)
-    return f"{100 * value:.0f} %" if level else f"{value:.2f}"
+    return f"{100 * value:.0f} %" if level or path.endswith("_std") else f"{value:.2f}"
 
 
 def _number(summary: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hpe_core.io.bags import stamp_ns_of, typestore
-
-if TYPE_CHECKING:
-    from rosbags.typesys.store import Typestore
+from hpe_core.io.bags import stamp_ns_of
 
 Message = Any  # rosbags makes the classes of messages while it runs
 Found = tuple[tuple[float, ...], tuple[float, ...], str, Any]  # quaternion x y z w, position m, id, covariance or None
 
 TF = "tf2_msgs/msg/TFMessage"
-
-VISION_MSGS = {
-    "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score\n",
-    "vision_msgs/msg/ObjectHypothesisWithPose": (
-        "vision_msgs/ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n"
-    ),
-    "vision_msgs/msg/BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
-    "vision_msgs/msg/Detection3D": (
-        "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
-        "vision_msgs/BoundingBox3D bbox\nstring id\n"
-    ),
-    "vision_msgs/msg/Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
-}
-
-
-def store() -> Typestore:
-    """The type store of hpe_core.io.bags, with vision_msgs 4 (Humble and later) besides."""
-    types = typestore()
-    if "vision_msgs/msg/Detection3DArray" not in types.types:
-        from rosbags.typesys import get_types_from_msg
-
-        found = {}
-        for name, text in VISION_MSGS.items():
-            found.update(get_types_from_msg(text, name))
-        types.register(found)
-    return types
 
 
 def _numbers(position: Message, orientation: Message) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.evaluation.streams.messages import READERS, TF, header_of, store
+from hpe_core.evaluation.streams.messages import READERS, TF, header_of
 from hpe_core.evaluation.streams.pose_csv import read_pose_csv
 from hpe_core.evaluation.streams.series import PoseSeries, SeriesBuilder, head_rotation
 from hpe_core.evaluation.streams.tf_tree import TfTree
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.bags import CAMERA_INFO, Bag, image_topics
 from hpe_core.io.camera_info import camera_from_message
+from hpe_core.io.message_types import extended_typestore
 from hpe_core.io.sources.bag import BagSource
 
 MAX_TF_GAP_NS = 500_000_000
@@ -92,7 +93,7 @@ def _read_topic(bag: Bag, topic: str, frame: str) -> PoseSeries:
     builder = SeriesBuilder(has_ids)
     for _, kind, log_ns, data in bag.messages({topic}):
         try:
-            message = store().deserialize_cdr(data, kind)
+            message = extended_typestore().deserialize_cdr(data, kind)
             stamp_ns, frame_id = header_of(message)
             poses = list(poses_of(message))
         except Exception:  # generated code lets struct, index, key and unicode errors through

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpe_core.config import PipelineConfig
+from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.errors.metrics import geodesic_deg, summary
 from hpe_core.evaluation.streams.readers import header_stamps
@@ -47,7 +47,7 @@ def run_model(
     """
     from hpe_core.pipeline import Pipeline
 
-    config = config or PipelineConfig()
+    config = repeatable(config or PipelineConfig())
     options = replace(config.estimator, threads=1, **({"model": model} if model else {}))
     pipeline = Pipeline(replace(config, estimator=options))
     cameras = CameraChoice(camera, DEFAULT_HFOV_DEG if hfov_deg is None else hfov_deg)
@@ -74,7 +74,7 @@ def run_model(
             messages.append(frame.stamp_ns)
             found += [(frame.stamp_ns, face) for face in result.faces]
             if result.counts["untracked"]:
-                losses["face without a free id"] += result.counts["untracked"]
+                losses["face beyond max_faces"] += result.counts["untracked"]
             if result.counts["beyond_lens"]:
                 losses["face where the camera's distortion has no inverse"] += result.counts["beyond_lens"]
             if flips and frame.index % step == 0:

@@ -8,9 +8,10 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.errors.interpolation import interpolate
-from hpe_core.evaluation.streams.messages import TF, Message, store
+from hpe_core.evaluation.streams.messages import TF, Message
 from hpe_core.geometry import so3
 from hpe_core.io.bags import Bag, stamp_ns_of
+from hpe_core.io.message_types import extended_typestore
 
 Edge = tuple[str, str]  # parent, child
 Motion = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # stamp_ns, log_ns (N,), R (N, 3, 3), t_m (N, 3)
@@ -31,7 +32,7 @@ class TfTree:
         rows: dict[Edge, list[tuple]] = {}
         for topic, msgtype, log_ns, data in bag.messages(topics) if topics else ():
             try:
-                message: Message = store().deserialize_cdr(data, msgtype)
+                message: Message = extended_typestore().deserialize_cdr(data, msgtype)
             except Exception:  # generated code lets struct, index, key and unicode errors through
                 self.losses["damaged message"] += 1
                 continue

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from hpe_core.evaluation.streams.messages import store
 from hpe_core.geometry import euler, frames, so3
+from hpe_core.io.message_types import extended_typestore
 
 START_NS = 1_700_000_000_000_000_000
 RATE_HZ = 30
@@ -29,7 +29,7 @@ def head_at(stamps, centre=(0.0, 0.0, 1.0), phase=0.0):
 
 
 def make(name, *values):
-    return store().types[name](*values)
+    return extended_typestore().types[name](*values)
 
 
 def header(stamp_ns, frame_id="camera"):
@@ -109,8 +109,8 @@ def write_bag(tmp_path):
             for topic, time_ns, content in entries:
                 kind = content.__msgtype__
                 if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=store())
-                writer.write(connections[topic], int(time_ns), store().serialize_cdr(content, kind))
+                    connections[topic] = writer.add_connection(topic, kind, typestore=extended_typestore())
+                writer.write(connections[topic], int(time_ns), extended_typestore().serialize_cdr(content, kind))
         return tmp_path / name
 
     return write

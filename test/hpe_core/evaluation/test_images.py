@@ -22,7 +22,7 @@ from hpe_core.evaluation.images.answers import Answer, assigned, false_boxes
 from hpe_core.evaluation.images.evaluate import Absent, answers_of, labelled_images, our_methods, scored
 from hpe_core.evaluation.images.sample import Sample
 from hpe_core.evaluation.images.scores import fitted_offset, score
-from hpe_core.evaluation.report.tables import markdown, method_table, yaw_table
+from hpe_core.evaluation.report.tables import bin_tables, markdown, method_table
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 
@@ -149,7 +149,7 @@ def test_nobody_found_has_no_errors_and_breaks_nothing():
     assert found.summary["rotation"]["geodesic_deg"]["median"] is None
     header, rows = method_table({"m": _with_source(found)})
     assert rows[0][:3] == ["m", "x", "0/1"]
-    assert yaw_table({"m": found})[1][0][-1] == "(1, 1 missed)"
+    assert bin_tables({"m": found})["|yaw|"][1][0][-1] == "(1, 1 missed)"
     assert markdown(header, rows).count("\n") == 3
 
 

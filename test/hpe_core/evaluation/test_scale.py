@@ -12,9 +12,9 @@ from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.report.results import results_json
 from hpe_core.evaluation.streams.bag_evaluation import Job
-from hpe_core.evaluation.streams.messages import store
 from hpe_core.evaluation.streams.parallel import evaluate_bags
 from hpe_core.geometry import frames, so3
+from hpe_core.io.message_types import extended_typestore
 
 FRAMES, MAX_MB = 36_000, 500
 POSE = "geometry_msgs/msg/PoseStamped"
@@ -26,10 +26,10 @@ def long_bag(synthetic, tmp_path):
     stamps, R, t = synthetic.motion(FRAMES / 30)
     assert len(stamps) == FRAMES
     noise = so3.matrix_from_rotvec(np.radians(np.random.default_rng(0).normal(0, 1.0, (FRAMES, 3))))
-    template = bytearray(store().serialize_cdr(synthetic.pose_stamped(stamps[0], R[0], t[0]), POSE))
+    template = bytearray(extended_typestore().serialize_cdr(synthetic.pose_stamped(stamps[0], R[0], t[0]), POSE))
     with Writer(tmp_path / "long", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         for topic, rotations in (("/truth", R), ("/est", R @ noise)):
-            connection = writer.add_connection(topic, POSE, typestore=store())
+            connection = writer.add_connection(topic, POSE, typestore=extended_typestore())
             numbers = np.concatenate([t, so3.quat_from_matrix(frames.face_from_head(rotations))], -1)
             for stamp, row in zip(stamps.tolist(), numbers, strict=True):
                 template[4:8] = (stamp // 10**9).to_bytes(4, "little")

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry import so3
-from hpe_core.geometry.euler import EulerDeg, aflw2000, axis_turn, biwi, ros_rpy
+from hpe_core.geometry.euler import EulerDeg, aflw2000, axis_turn, biwi, pan_tilt, ros_rpy
 
-CONVENTIONS = pytest.mark.parametrize("convention", [aflw2000, biwi, ros_rpy])
+CONVENTIONS = pytest.mark.parametrize("convention", [aflw2000, biwi, pan_tilt, ros_rpy])
 FACE_DIRECTION = np.array([0.0, 0.0, -1.0])  # out of the face, in the head frame
 FOREHEAD = np.array([0.0, -1.0, 0.0])
 RANDOM = Rotation.from_quat(np.random.default_rng(6).normal(size=(300, 4))).as_matrix()
@@ -76,7 +76,8 @@ def test_matrices_come_back(convention):
 def test_matrices_come_back_at_and_near_gimbal_lock(convention, off_deg, sign):
     other = np.linspace(-170.0, 170.0, 9)
     middle = np.full(9, sign * (90.0 - off_deg))
-    angles = EulerDeg(other, middle, other[::-1]) if convention is ros_rpy else EulerDeg(middle, other, other[::-1])
+    yaw_between = convention not in (ros_rpy, pan_tilt)
+    angles = EulerDeg(middle, other, other[::-1]) if yaw_between else EulerDeg(other, middle, other[::-1])
     R = convention.to_matrix(angles)
     back = convention.to_matrix(convention.from_matrix(R))
     assert np.max(so3.geodesic_angle(R, back)) < 3e-6
@@ -85,6 +86,23 @@ def test_matrices_come_back_at_and_near_gimbal_lock(convention, off_deg, sign):
 def test_at_gimbal_lock_the_free_angle_is_zero():
     assert aflw2000.from_matrix(aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=10.0, roll=20.0))).roll == 0.0
     assert ros_rpy.from_matrix(ros_rpy.to_matrix(EulerDeg(yaw=20.0, pitch=90.0, roll=10.0))).roll == 0.0
+    assert pan_tilt.from_matrix(pan_tilt.to_matrix(EulerDeg(yaw=20.0, pitch=90.0, roll=10.0))).roll == 0.0
+
+
+@given(st.floats(-179, 179), st.floats(-89, 89), st.floats(-179, 179))
+def test_pan_tilt_angles_come_back(pan, tilt, roll):
+    back = pan_tilt.from_matrix(pan_tilt.to_matrix(EulerDeg(pan, tilt, roll)))
+    np.testing.assert_allclose([back.yaw, back.pitch, back.roll], [pan, tilt, roll], rtol=0, atol=1e-10)
+
+
+def test_the_back_of_a_head_that_looks_up_has_a_pan_beyond_90_and_its_tilt():
+    direction = pan_tilt.to_matrix(EulerDeg(yaw=180.0, pitch=30.0, roll=0.0)) @ FACE_DIRECTION
+    np.testing.assert_allclose(direction, [0.0, -0.5, np.sqrt(0.75)], atol=1e-12)
+
+
+@pytest.mark.parametrize("angles", [EulerDeg(40.0, 0.0, 20.0), EulerDeg(0.0, -30.0, 20.0)])
+def test_pan_and_tilt_are_yaw_and_pitch_where_the_other_is_zero(angles):
+    np.testing.assert_allclose(pan_tilt.to_matrix(angles), aflw2000.to_matrix(angles), atol=1e-12)
 
 
 def test_slightly_unorthogonal_matrices_do_not_give_nan():
@@ -106,3 +124,18 @@ def test_batches_keep_their_shape():
     angles = aflw2000.from_matrix(RANDOM.reshape(10, 30, 3, 3))
     assert angles.yaw.shape == angles.pitch.shape == angles.roll.shape == (10, 30)
     assert aflw2000.to_matrix(angles).shape == (10, 30, 3, 3)
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (50.0, -20.0, 30.0), (-70.0, 40.0, -15.0)])
+def test_standard_deviations_of_the_angles_are_those_of_turned_samples(angles):
+    R = aflw2000.to_matrix(EulerDeg(*angles))
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(3, 3)) * 0.002
+    samples = so3.matrix_from_rotvec(rng.normal(size=(20_000, 3)) @ root.T) @ R
+    expected = aflw2000.from_matrix(samples).stacked().std(0)
+    assert aflw2000.std_deg(R, root @ root.T).stacked() == pytest.approx(expected, rel=0.03)
+
+
+def test_at_a_yaw_of_90_degrees_the_angles_are_unknown():
+    R = aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=0.0, roll=0.0))
+    assert np.isinf(aflw2000.std_deg(R, np.eye(3) * 1e-4).stacked()).all()

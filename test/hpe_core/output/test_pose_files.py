@@ -3,16 +3,18 @@ import csv
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
 
 from hpe_core.geometry import euler, so3
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
+from hpe_core.io.message_types import extended_typestore
 from hpe_core.output.pose_bag import PoseBag
 from hpe_core.output.pose_csv import CSV_COLUMNS, PoseCsv
 from hpe_core.types import Face, FrameResult, HeadPose, primary_face
 
 FRONTAL = np.eye(3)
-STORE = get_typestore(Stores.ROS2_JAZZY)
+STORE = extended_typestore()
+CAMERA = CameraModel.from_hfov(640, 480, 60.0)
 
 
 def face(face_id="face_a", depth=1.0, R=FRONTAL, covariance=None):
@@ -31,7 +33,7 @@ def bag(tmp_path):
     def write_and_read(entries):
         writer = PoseBag(tmp_path / "poses")
         for f, faces in entries:
-            writer.write(f, FrameResult(f.stamp_ns, tuple(faces)))
+            writer.write(f, FrameResult(f.stamp_ns, tuple(faces)), CAMERA)
         writer.close()
         with Reader(tmp_path / "poses") as reader:
             read = {connection.topic: [] for connection in reader.connections}
@@ -127,10 +129,14 @@ def test_bag_holds_pose_poses_and_tf_with_the_images_stamp_and_frame(bag):
     assert gaze[:, 2] == pytest.approx([0, 0, -1])  # a frontal face gazes into the camera
 
 
-def test_frame_without_face_publishes_an_empty_array_and_nothing_else(bag):
+def test_frame_without_face_publishes_empty_lists_and_nothing_else(bag):
     read = bag([(frame(), [])])
-    assert [len(message.poses) for _, message in read["/head_poses"]] == [0]
-    assert read["/head_pose"] == [] and read["/tf"] == []
+    assert [len(message.poses) for _, message in read.pop("/head_poses")] == [0]
+    assert [len(message.detections) for _, message in read.pop("/heads")] == [0]
+    assert [message.width for _, message in read.pop("/landmarks")] == [0]
+    (annotations,) = [message for _, message in read.pop("/annotations")]
+    assert annotations.points == annotations.circles == annotations.texts == []
+    assert read == {"/head_pose": [], "/head_angles": [], "/tf": []}
 
 
 def test_covariance_is_row_major(bag):
@@ -153,4 +159,5 @@ def test_stamps_that_repeat_or_go_back_do_not_break_the_bag(bag, stamps):
 
 
 def test_bag_of_no_frames_can_be_opened(bag):
-    assert bag([]) == {"/head_pose": [], "/head_poses": [], "/tf": []}
+    topics = bag([])
+    assert {"/head_pose", "/head_poses", "/heads", "/tf"} <= set(topics) and not any(topics.values())

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import sqrtm
 from scipy.spatial.transform import Rotation
 
 from hpe_core.candidates import Candidates
@@ -17,10 +18,10 @@ from hpe_core.geometry.head import FACE_CENTRE_M, HEAD_SIZE_REL_STD, REFERENCE_L
 from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.network_card import card_of
 from hpe_core.networks.network import whole_image_network
-from hpe_core.pipeline.detect import merge
+from hpe_core.pipeline.detect import means_of, merge
 from hpe_core.pipeline.estimator import Estimator
 from hpe_core.pipeline.poses import faces_from_candidates, pose_covariance, with_systematic_spread
-from hpe_core.pipeline.roi_tracking import confirmed_first, each_once, expected_places, same_face
+from hpe_core.pipeline.roi_tracking import confirmed_first, each_once, expected_places, same_face, wanted_first
 from hpe_core.pipeline.roi_tracking import tracked as tracked_ones
 from hpe_core.pixels.canvas import SourceImage
 
@@ -211,7 +212,7 @@ def entry(score, x, y, size, yaw=0.0):
 
 
 def test_two_rows_of_one_face_are_averaged_by_squared_score():
-    merged = merge(stacked(entry(0.8, 100, 100, 60, yaw=10), entry(0.6, 106, 100, 66, yaw=20)), 8)
+    merged = merge(stacked(entry(0.8, 100, 100, 60, yaw=10), entry(0.6, 106, 100, 66, yaw=20)))
     # weights 0.64 and 0.36
     np.testing.assert_allclose(merged.score, [0.8])
     np.testing.assert_allclose(merged.centre_px, [[100 + 0.36 * 6, 100]])
@@ -222,32 +223,27 @@ def test_two_rows_of_one_face_are_averaged_by_squared_score():
 
 
 def test_far_faces_stay_apart_in_order_of_score():
-    merged = merge(stacked(entry(0.9, 300, 100, 60), entry(0.7, 100, 100, 60), entry(0.5, 200, 100, 60)), 8)
+    merged = merge(stacked(entry(0.9, 300, 100, 60), entry(0.7, 100, 100, 60), entry(0.5, 200, 100, 60)))
     np.testing.assert_allclose(merged.score, [0.9, 0.7, 0.5])
     np.testing.assert_allclose(merged.centre_px[:, 0], [300, 100, 200])
 
 
 def test_a_weak_row_or_one_of_another_size_is_swallowed_but_not_averaged():
-    merged = merge(stacked(entry(0.9, 100, 100, 60), entry(0.8, 105, 100, 100), entry(0.4, 108, 100, 60)), 8)
+    merged = merge(stacked(entry(0.9, 100, 100, 60), entry(0.8, 105, 100, 100), entry(0.4, 108, 100, 60)))
     np.testing.assert_allclose(merged.centre_px, [[100, 100]])
     np.testing.assert_allclose(merged.size_px, [60])
 
 
-def test_at_most_max_faces_are_kept_the_best_ones():
-    rows = stacked(*[entry(0.9 - 0.05 * i, 100 * i, 100, 60) for i in range(6)])
-    np.testing.assert_allclose(merge(rows, 3).score, [0.9, 0.85, 0.8])
-
-
 def test_a_single_row_is_returned_as_it_is():
     one = entry(0.6, 11, 22, 33, yaw=44)
-    merged = merge(one, 8)
+    merged = merge(one)
     for name in FIELDS:
         np.testing.assert_allclose(getattr(merged, name), getattr(one, name), atol=1e-15, err_msg=name)
 
 
 def test_nothing_found_merges_to_nothing():
     empty = entry(0.5, 0, 0, 1).where(slice(0))
-    merged = merge(empty, 8)
+    merged = merge(empty)
     assert [getattr(merged, name).shape for name in FIELDS] == [getattr(empty, name).shape for name in FIELDS]
 
 
@@ -257,10 +253,10 @@ def test_merge_equals_a_plain_loop_on_random_rows():
         entry(s, *rng.uniform(0, 300, 2), rng.uniform(20, 120), rng.uniform(-60, 60))
         for s in np.sort(rng.uniform(0.3, 1, 60))[::-1]
     ]
-    merged = merge(stacked(*rows), 8)
+    merged = merge(stacked(*rows))
     taken, k = [False] * 60, 0
     for i, best in enumerate(rows):
-        if taken[i] or k == 8:
+        if taken[i]:
             continue
         total, centre = 0.0, np.zeros(2)
         for j, row in enumerate(rows):
@@ -274,6 +270,52 @@ def test_merge_equals_a_plain_loop_on_random_rows():
         np.testing.assert_allclose(merged.centre_px[k], centre / total)
         k += 1
     assert len(merged.score) == k
+
+
+def test_means_of_groups_are_those_of_each_group_alone():
+    rng = np.random.default_rng(18)
+    rows = stacked(*[entry(s, *rng.uniform(0, 900, 2), rng.uniform(20, 90), 9 * s) for s in np.linspace(1, 0.5, 200)])
+    A = rng.normal(size=(200, 3, 3)) * 0.1
+    rows = replace(rows, rotation_covariance=A @ np.swapaxes(A, 1, 2) + 1e-4 * np.eye(3))
+    groups = [np.flatnonzero(np.arange(200) % 7 == rest) for rest in range(7)]
+    together = means_of(rows, groups)
+    for number, group in enumerate(groups):
+        one = rows.where(group)
+        like = np.abs(np.log(one.size_px / one.size_px[0])) < 0.4
+        one = one.where(np.flatnonzero(like & (one.score > 0.5 * one.score[0])))
+        weights = one.score**2 / np.sum(one.score**2)
+        root = np.einsum("n,nij->ij", weights, [sqrtm(P) for P in one.rotation_covariance])
+        np.testing.assert_allclose(together.score[number], one.score[0], rtol=1e-12)
+        np.testing.assert_allclose(together.centre_px[number], weights @ one.centre_px, rtol=1e-12)
+        np.testing.assert_allclose(together.size_rel_std[number], weights @ one.size_rel_std, rtol=1e-12)
+        np.testing.assert_allclose(together.R_local[number], so3.mean_rotation(one.R_local, weights), atol=1e-12)
+        np.testing.assert_allclose(together.rotation_covariance[number], root @ root, atol=1e-12)
+
+
+def test_each_face_once_equals_a_plain_loop_on_random_places():
+    rng = np.random.default_rng(19)
+    found = stacked(*[entry(0.9, *rng.uniform(0, 300, 2), rng.uniform(20, 90)) for _ in range(80)])
+    kept = []
+    for i in range(80):
+        centres, sizes = found.centre_px[kept], found.size_px[kept]
+        if not same_face(found.centre_px[i], found.size_px[i], centres, sizes).any():
+            kept.append(i)
+    assert 5 < len(kept) < 75
+    np.testing.assert_array_equal(each_once(found).centre_px, found.centre_px[kept])
+
+
+def test_of_too_many_faces_the_known_ones_are_kept_then_the_large_and_sure_ones_in_their_order():
+    found = stacked(
+        *[entry(s, x, 0, size) for s, x, size in [(0.9, 0, 40), (0.8, 100, 60), (0.7, 200, 50), (0.5, 300, 20)]]
+    )
+    nobody, last = found.where(slice(0)), found.where(slice(3, 4))
+    assert wanted_first(found, 4, nobody) is found
+    assert wanted_first(found, 3, nobody).centre_px[:, 0].tolist() == [0, 100, 200]
+    assert wanted_first(found, 1, nobody).centre_px[:, 0].tolist() == [100]  # 0.8 * 60 > 0.9 * 40
+    assert wanted_first(found, 2, last).centre_px[:, 0].tolist() == [100, 300]
+    known = found.where(np.array([3, 0]))  # the small one was seen last
+    assert wanted_first(found, 1, known).centre_px[:, 0].tolist() == [300]
+    assert wanted_first(found, 2, known).centre_px[:, 0].tolist() == [0, 300]
 
 
 def test_same_face_is_within_half_of_the_smaller_or_a_third_of_the_larger():
@@ -388,14 +430,14 @@ def test_depth_is_uncertain_by_the_size_of_heads_even_for_a_perfect_network():
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0]), SURE_SCORE)
     nothing = {"size_rel_std": np.zeros(1), "rotation_covariance": np.zeros((1, 3, 3)), "centre_rel_std": np.zeros(1)}
     found = replace(found, **nothing)
-    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
+    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE))[0]
     assert pose.depth_std_m == pytest.approx(HEAD_SIZE_REL_STD * 2.0, rel=1e-3)
 
 
 def test_a_rotation_is_never_surer_than_what_straight_ahead_means():
     found = candidate(PINHOLE, np.eye(3), np.array([0, 0, 2.0]), SURE_SCORE)
     found = replace(found, rotation_covariance=np.zeros((1, 3, 3)))
-    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE)[0])
+    pose = with_systematic_spread(faces_from_candidates(found, PINHOLE))[0]
     assert pose.rotation_std_deg == pytest.approx(2.0)
 
 

@@ -60,7 +60,7 @@ def test_the_back_of_a_head_is_counted_and_not_told_and_every_face_up_to_100_deg
 
 
 def test_a_face_that_turns_away_for_less_than_the_timeout_keeps_its_id():
-    assert {face.face_id for _, result in turned("fusion_int8") for face in result.faces} == {"face_a"}
+    assert len({face.face_id for _, result in turned("fusion_int8") for face in result.faces}) == 1
 
 
 @pytest.mark.parametrize("model", ["fusion_int8", "head6dof_int8"])

@@ -9,8 +9,9 @@ import pytest
 import hpe_core.rotations.nlml
 from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt.parity import FRAMES
-from hpe_core.config import PipelineConfig, overridden
+from hpe_core.config import PipelineConfig, overridden, repeatable
 from hpe_core.errors import HpeError
+from hpe_core.face_id import FaceIds
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.sources import open_source
@@ -19,6 +20,9 @@ from hpe_core.types import COUNTED
 
 CAMERA = CameraModel.from_hfov(64, 48, 60.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
+SEEDED = repeatable(PipelineConfig())
+_FROM_SEED = FaceIds(SEEDED.tracker.id_seed)
+A, B = _FROM_SEED.take(), _FROM_SEED.take()
 BAG = Path(__file__).parents[3] / "assets" / "sample_bag"
 
 
@@ -30,7 +34,7 @@ def row(score, x, y=24.0, size=12.0):
 def build(write_onnx, model_card):
     def build(rows, card=None, **settings):
         path = write_onnx(np.reshape(rows, (-1, 14)), model_card() if card is None else card)
-        return Pipeline(overridden(PipelineConfig(), {"estimator": {"model": str(path), "threads": 1}} | settings))
+        return Pipeline(overridden(SEEDED, {"estimator": {"model": str(path), "threads": 1}} | settings))
 
     return build
 
@@ -39,7 +43,7 @@ def test_an_image_becomes_tracked_faces_with_metric_poses(build):
     pipeline = build([row(0.9, 16), row(0.85, 48)])
     result = pipeline.process(IMAGE, CAMERA, stamp_ns=1_000)
     assert result.stamp_ns == 1_000
-    assert [face.face_id for face in result.faces] == ["face_a", "face_b"]
+    assert [face.face_id for face in result.faces] == [A, B]
     assert [face.pose.t_camera_head_m[0] < 0 for face in result.faces] == [True, False]
     f = 32 / np.tan(np.radians(30))
     np.testing.assert_allclose([face.pose.t_camera_head_m[2] for face in result.faces], f * 0.2 / 12, rtol=0.1)
@@ -48,9 +52,9 @@ def test_an_image_becomes_tracked_faces_with_metric_poses(build):
 
 def test_a_face_keeps_its_id_until_reset(build):
     pipeline = build([row(0.9, 16)])
-    assert [pipeline.process(IMAGE, CAMERA, i * 33_000_000).faces[0].face_id for i in range(3)] == ["face_a"] * 3
+    assert [pipeline.process(IMAGE, CAMERA, i * 33_000_000).faces[0].face_id for i in range(3)] == [A] * 3
     pipeline.reset()
-    assert pipeline.process(IMAGE, CAMERA, 0).faces[0].face_id == "face_a"
+    assert pipeline.process(IMAGE, CAMERA, 0).faces[0].face_id == B
 
 
 def test_an_image_without_a_face_has_an_empty_result(build):
@@ -85,10 +89,10 @@ def test_same_stamps_and_images_give_the_same_numbers(build):
 
 def test_thresholds_and_filter_change_on_a_running_pipeline_and_faces_keep_their_ids(build):
     pipeline = build([row(0.9, 16), row(0.85, 48)])
-    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 0).faces] == ["face_a", "face_b"]
+    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 0).faces] == [A, B]
     changes = {"estimator": {"score_threshold": 0.87}, "tracker": {"filter": False, "new_face_score": 0.95}}
     pipeline.reconfigure(overridden(pipeline.config, changes))
-    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 33_000_000).faces] == ["face_a"]
+    assert [face.face_id for face in pipeline.process(IMAGE, CAMERA, 33_000_000).faces] == [A]
     pipeline.reset()
     assert pipeline.process(IMAGE, CAMERA, 66_000_000).faces == ()
 
@@ -166,13 +170,17 @@ class Walk:
     def __init__(self, **settings):
         self.photo = cv2.imread(str(FRAMES / "0.jpg"))[:480, :640]
         self.camera = CameraModel.from_hfov(800, 600, 60.0)
-        self.pipeline, self.stamp_ns = Pipeline(overridden(PipelineConfig(), settings)), 0
+        self.pipeline, self.stamp_ns = Pipeline(overridden(SEEDED, settings)), 0
 
     def see(self, x=0, y=0, photo=True, after_s=1 / 30):
         """The FrameResult of the next image, and whether full-frame detection ran."""
         image = np.full((600, 800, 3), 110, np.uint8)
         if photo:
             image[y : y + self.photo.shape[0], x : x + self.photo.shape[1]] = self.photo
+        return self.show(image, after_s)
+
+    def show(self, image, after_s=1 / 30):
+        """As `see`, of any image."""
         self.stamp_ns += round(after_s * 1e9)
         result = self.pipeline.process(image, self.camera, self.stamp_ns)
         return result, "inference" in result.stage_s
@@ -182,7 +190,7 @@ def test_a_face_is_tracked_by_its_crop_and_full_frame_detection_is_due_after_the
     walk = Walk(estimator={"detection_interval_s": 0.12})
     seen = [walk.see(x=2 * i, y=i) for i in range(9)]
     assert [full_frame for _, full_frame in seen] == [True, False, False, False, True, False, False, False, True]
-    assert [[face.face_id for face in result.faces] for result, _ in seen] == [["face_a"]] * 9
+    assert [[face.face_id for face in result.faces] for result, _ in seen] == [[A]] * 9
     assert all(face.landmarks is not None and face.confirmed for result, _ in seen for face in result.faces)
 
 
@@ -202,7 +210,7 @@ def test_a_tracked_face_that_goes_is_missed_at_once_and_found_again_at_once():
     gone = [walk.see(photo=False) for _ in range(2)]
     assert [(len(result.faces), full_frame) for result, full_frame in gone] == [(0, True), (0, True)]
     result, full_frame = walk.see()
-    assert ([face.face_id for face in result.faces], full_frame) == (["face_a"], True)
+    assert ([face.face_id for face in result.faces], full_frame) == ([A], True)
 
 
 def test_nothing_is_tracked_over_a_pause_or_while_time_stands_still_or_goes_back():
@@ -217,3 +225,25 @@ def test_nothing_is_tracked_over_a_pause_or_while_time_stands_still_or_goes_back
 def test_without_a_crop_network_full_frame_detection_runs_in_every_image():
     walk = Walk(estimator={"model": "head6dof"})
     assert [walk.see()[1] for _ in range(3)] == [True, True, True]
+
+
+def test_what_exceeds_max_faces_is_counted_in_every_full_frame_detection(build):
+    pipeline = build([row(0.9, 8 + 16 * (i % 4), 8 + 16 * (i // 4), size=6) for i in range(12)])
+    for stamp_ns in (0, 33_000_000):
+        result = pipeline.process(IMAGE, CAMERA, stamp_ns)
+        assert (len(result.faces), result.counts["untracked"]) == (8, 4)
+
+
+def test_who_has_an_id_keeps_it_when_a_larger_face_comes_and_there_is_no_room():
+    walk = Walk(estimator={"max_faces": 1})
+    half, image = (
+        cv2.resize(walk.photo, (160, 120), interpolation=cv2.INTER_AREA),
+        np.full((600, 800, 3), 110, np.uint8),
+    )
+    image[:120, :160] = half
+    (known,) = walk.show(image)[0].faces
+    image[300:540, 400:720] = walk.photo  # twice as large
+    results = [walk.show(image)[0] for _ in range(20)]
+    assert {face.face_id for result in results for face in result.faces} == {known.face_id}
+    assert all(len(result.faces) == 1 for result in results)
+    assert sum(result.counts["untracked"] for result in results) >= 2  # once per full-frame detection

@@ -16,7 +16,7 @@ def published(yaw=0.0, pitch=0.0, roll=0.0, score=0.995, confirmed=None):
     R = aflw2000.to_matrix(EulerDeg(yaw, pitch, roll))
     covariance = np.diag([1e-6] * 3 + [np.radians(SURE_DEG) ** 2] * 3)
     pose = HeadPose(R, np.array([0.0, 0.0, RANGE_M]) - R @ FACE_CENTRE_M, covariance)
-    return with_systematic_spread(Face(pose, score, np.zeros(4), confirmed=confirmed))
+    return with_systematic_spread([Face(pose, score, np.zeros(4), confirmed=confirmed)])[0]
 
 
 @pytest.mark.parametrize("yaw, pitch, off", [(0, 30, 0.07), (0, -50, 0.07), (90, 0, 0.04), (-90, 0, 0.04)])
@@ -51,3 +51,21 @@ def test_a_head_that_may_look_anywhere_has_its_nose_root_anywhere_on_a_ball_arou
     lateral_std_m = np.sqrt(np.diag(pose.covariance)[:2])
     np.testing.assert_allclose(lateral_std_m, np.linalg.norm(FACE_CENTRE_M[[1, 2]]) * np.radians(60.0), rtol=0.2)
     assert np.linalg.eigvalsh(pose.covariance).min() > -1e-12
+
+
+def test_many_faces_are_published_as_each_alone_and_a_pose_without_covariance_as_it_is():
+    rng = np.random.default_rng(3)
+    faces = []
+    for number in range(40):
+        R = aflw2000.to_matrix(EulerDeg(*rng.uniform(-80, 80, 3)))
+        A = rng.normal(size=(6, 6)) * 0.05
+        pose = HeadPose(R, rng.uniform([-1, -1, 0.5], [1, 1, 4]), A @ A.T if number % 5 else None)
+        faces.append(Face(pose, rng.uniform(0.9, 1.0), np.zeros(4), confirmed=(None, True)[number % 2]))
+    for face, together in zip(faces, with_systematic_spread(faces), strict=True):
+        (alone,) = with_systematic_spread([face])
+        np.testing.assert_array_equal(together.R_camera_head, face.pose.R_camera_head)
+        np.testing.assert_array_equal(together.t_camera_head_m, face.pose.t_camera_head_m)
+        if face.pose.covariance is None:
+            assert together.covariance is None
+        else:
+            np.testing.assert_allclose(together.covariance, alone.covariance, rtol=1e-12, atol=1e-15)

@@ -15,10 +15,10 @@ def test_a_pairing_by_hand():
     assert cheapest_pairs([[4.0], [1.0], [3.0]]) == [(1, 0)]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 8), (8, 3), (8, 8), (12, 9)])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 8), (8, 3), (8, 8), (12, 9), (64, 64), (40, 64)])
 def test_the_sum_is_that_of_scipy(shape):
     rng = np.random.default_rng(0)
-    for number in range(200):
+    for number in range(200 if max(shape) < 20 else 20):
         cost = rng.random(shape)
         if number % 2:
             cost = np.where(rng.random(shape) < 0.5, 1e3, cost.round(1))  # forbidden pairs and ties

@@ -30,7 +30,7 @@ def started(pose, linear_std, angular_std):
 
 def test_starts_at_the_measurement():
     pose = HeadPose(*START, COVARIANCE)
-    ours = started(pose, 1.0, 10.0).pose(0)
+    ours = started(pose, 1.0, 10.0).poses([0])[0]
     np.testing.assert_allclose(ours.R_camera_head, START[0], atol=1e-15)
     np.testing.assert_array_equal(ours.t_camera_head_m, START[1])
     np.testing.assert_array_equal(ours.covariance, COVARIANCE)
@@ -40,25 +40,25 @@ def test_no_time_changes_nothing():
     pose_filter = started(HeadPose(*START, COVARIANCE), 1.0, 10.0)
     pose_filter.predict([0], [DT])
     pose_filter.update([0], [HeadPose(START[0], START[1] + 0.01, COVARIANCE)])
-    before = pose_filter.pose(0)
+    before = pose_filter.poses([0])[0]
     pose_filter.predict([0], [0.0])
-    np.testing.assert_allclose(pose_filter.pose(0).R_camera_head, before.R_camera_head, atol=1e-15)
-    np.testing.assert_array_equal(pose_filter.pose(0).t_camera_head_m, before.t_camera_head_m)
-    np.testing.assert_allclose(pose_filter.pose(0).covariance, before.covariance, rtol=1e-12, atol=1e-18)
+    np.testing.assert_allclose(pose_filter.poses([0])[0].R_camera_head, before.R_camera_head, atol=1e-15)
+    np.testing.assert_array_equal(pose_filter.poses([0])[0].t_camera_head_m, before.t_camera_head_m)
+    np.testing.assert_allclose(pose_filter.poses([0])[0].covariance, before.covariance, rtol=1e-12, atol=1e-18)
 
 
 def test_second_measurement_at_the_same_time_halves_the_variance():
     pose_filter = started(HeadPose(*START, COVARIANCE), 1.0, 10.0)
     pose_filter.predict([0], [0.0])
     pose_filter.update([0], [HeadPose(START[0], START[1] + [0.02, 0, 0], COVARIANCE)])
-    np.testing.assert_allclose(pose_filter.pose(0).t_camera_head_m - START[1], [0.01, 0, 0], atol=1e-15)
-    np.testing.assert_allclose(pose_filter.pose(0).covariance, COVARIANCE / 2, atol=1e-18)
+    np.testing.assert_allclose(pose_filter.poses([0])[0].t_camera_head_m - START[1], [0.01, 0, 0], atol=1e-15)
+    np.testing.assert_allclose(pose_filter.poses([0])[0].covariance, COVARIANCE / 2, atol=1e-18)
 
 
 def test_prediction_of_the_first_step_by_hand():
     pose_filter = started(HeadPose(np.eye(3), [0, 0, 1.0], COVARIANCE), 2.0, 15.0)
     pose_filter.predict([0], [0.1])
-    variance = np.diag(pose_filter.pose(0).covariance)
+    variance = np.diag(pose_filter.poses([0])[0].covariance)
     linear = (INITIAL_LINEAR_SPEED_STD * 0.1) ** 2 + (0.5 * 2.0 * 0.1**2) ** 2
     angular = (INITIAL_ANGULAR_SPEED_STD * 0.1) ** 2 + (0.5 * 15.0 * 0.1**2) ** 2
     np.testing.assert_allclose(variance, np.diag(COVARIANCE) + np.repeat([linear, angular], 3))
@@ -70,19 +70,19 @@ def test_a_quarter_turn_about_camera_z_takes_doubt_about_x_to_y():
     pose_filter._w[0] = [0.0, 0.0, np.pi]  # rad/s
     pose_filter._P[0, 9:, 9:] = 0.0  # and surely so
     pose_filter.predict([0], [0.5])
-    np.testing.assert_allclose(np.diag(pose_filter.pose(0).covariance)[3:], [1e-6, 0.04, 1e-6], rtol=1e-6)
-    np.testing.assert_allclose(pose_filter.pose(0).R_camera_head, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(np.diag(pose_filter.poses([0])[0].covariance)[3:], [1e-6, 0.04, 1e-6], rtol=1e-6)
+    np.testing.assert_allclose(pose_filter.poses([0])[0].R_camera_head, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
 
 
 def test_what_is_predicted_is_what_predict_makes_of_the_state():
     pose_filter = started(HeadPose(*START, COVARIANCE), 2.0, 15.0)
     pose_filter.predict([0], [DT])
     pose_filter.update([0], [HeadPose(so3.matrix_from_rotvec([0, 0.1, 0]) @ START[0], START[1] + 0.02, COVARIANCE)])
-    before = pose_filter.pose(0)
+    before = pose_filter.poses([0])[0]
     R, t, P = pose_filter.predicted([0], [0.4])
-    np.testing.assert_array_equal(pose_filter.pose(0).covariance, before.covariance)
+    np.testing.assert_array_equal(pose_filter.poses([0])[0].covariance, before.covariance)
     pose_filter.predict([0], [0.4])
-    after = pose_filter.pose(0)
+    after = pose_filter.poses([0])[0]
     for one, other in ((R[0], after.R_camera_head), (t[0], after.t_camera_head_m), (P[0], after.covariance)):
         np.testing.assert_array_equal(one, other)
 
@@ -107,7 +107,7 @@ def test_rotation_error_is_about_the_cameras_axes():
     pose_filter = started(HeadPose(R, [0, 0, 1.0], unsure), 1e-6, 1e-6)
     turned = so3.matrix_from_rotvec([0.1, 0.1, 0.1]) @ R
     pose_filter.update([0], [HeadPose(turned, [0, 0, 1.0], np.eye(6) * 1e-4)])
-    moved = so3.rotvec_from_matrix(pose_filter.pose(0).R_camera_head @ R.T)
+    moved = so3.rotvec_from_matrix(pose_filter.poses([0])[0].R_camera_head @ R.T)
     np.testing.assert_allclose(moved[:2], 0.0, atol=1e-5)
     assert moved[2] == pytest.approx(0.1, abs=5e-3)
 
@@ -119,11 +119,11 @@ def test_static_measurements_converge_and_the_covariance_shrinks_but_stays_posit
     for _ in range(120):
         pose_filter.predict([0], [DT])
         pose_filter.update([0], [measurement(rng, *START)])
-        covariance = pose_filter.pose(0).covariance
+        covariance = pose_filter.poses([0])[0].covariance
         np.testing.assert_allclose(covariance, covariance.T, atol=1e-18)
         assert np.linalg.eigvalsh(covariance).min() > 0
         traces.append(np.trace(covariance))
-        errors.append(pose_error(pose_filter.pose(0), *START))
+        errors.append(pose_error(pose_filter.poses([0])[0], *START))
     assert traces[-1] < 0.25 * np.trace(COVARIANCE)
     assert np.all(np.diff(traces) < 1e-6 * traces[0])
     late = np.sqrt(np.mean(np.square(errors[50:]), 0))
@@ -137,12 +137,12 @@ def test_constant_turning_is_followed_without_lag():
         pose_filter.predict([0], [DT])
         R, t = so3.matrix_from_rotvec(w * i * DT) @ START[0], START[1] + v * i * DT
         pose_filter.update([0], [HeadPose(R, t, COVARIANCE)])
-    error = pose_error(pose_filter.pose(0), R, t)
+    error = pose_error(pose_filter.poses([0])[0], R, t)
     assert np.linalg.norm(error[:3]) < 1e-4
     assert np.linalg.norm(error[3:]) < 1e-3
     pose_filter.predict([0], [0.1])  # knows the velocities
     R, t = so3.matrix_from_rotvec(w * 0.1) @ R, t + v * 0.1
-    assert np.linalg.norm(pose_error(pose_filter.pose(0), R, t)) < 5e-3
+    assert np.linalg.norm(pose_error(pose_filter.poses([0])[0], R, t)) < 5e-3
 
 
 def test_normalised_error_is_near_its_dimension():
@@ -160,8 +160,8 @@ def test_normalised_error_is_near_its_dimension():
             v, w = v + a * DT, w + b * DT
             pose_filter.predict([0], [DT])
             pose_filter.update([0], [measurement(rng, R, t)])
-            error = pose_error(pose_filter.pose(0), R, t)
-            nees.append(error @ np.linalg.solve(pose_filter.pose(0).covariance, error))
+            error = pose_error(pose_filter.poses([0])[0], R, t)
+            nees.append(error @ np.linalg.solve(pose_filter.poses([0])[0].covariance, error))
     assert 5.0 < np.mean(nees) < 7.0
     assert np.mean(np.array(nees) < 12.59) == pytest.approx(0.95, abs=0.03)  # chi-square, 6 degrees of freedom
 
@@ -171,7 +171,7 @@ def test_a_filter_whose_accelerations_were_set_goes_on_as_one_made_with_them():
     changed.set_accelerations(1.0, 10.0)
     for pose_filter in (made, changed):
         pose_filter.predict([0], [0.1])
-    np.testing.assert_array_equal(made.pose(0).covariance, changed.pose(0).covariance)
+    np.testing.assert_array_equal(made.poses([0])[0].covariance, changed.poses([0])[0].covariance)
 
 
 def test_rows_are_filtered_as_each_alone_and_keep_their_places():
@@ -190,6 +190,6 @@ def test_rows_are_filtered_as_each_alone_and_keep_their_places():
     together.keep([3, 0])
     for row, one in enumerate((alone[3], alone[0])):
         ahead, alone_ahead = together.predicted([row], [0.1]), one.predicted([0], [0.1])
-        np.testing.assert_allclose(together.pose(row).covariance, one.pose(0).covariance, rtol=1e-9)
+        np.testing.assert_allclose(together.poses([row])[0].covariance, one.poses([0])[0].covariance, rtol=1e-9)
         for ours, alones in zip(ahead, alone_ahead, strict=True):
             np.testing.assert_allclose(ours, alones, atol=1e-12)

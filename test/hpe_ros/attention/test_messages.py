@@ -1,5 +1,6 @@
 """Messages of the attention node on the real types; poses make the way there and back unchanged."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,6 +69,16 @@ def test_what_cannot_be_used_is_left_out_and_told_without_losing_the_others(made
     assert [head.face_id for head in heads] == ["face_b"]
     assert len(problems) == 4
     assert "two detections have the id 'face_b'" in problems
+
+
+@pytest.mark.parametrize("by_slot, focus", [(False, "focus_rkqsf"), (True, "focus_b")])
+def test_focus_is_named_as_the_frames_of_the_face_are(made, header, by_slot, focus):
+    from hpe_ros.pose import messages
+
+    faces = [replace(face("face_rkqsf"), slot=1)]
+    (detection,) = messages.detections(faces, messages.face_poses(faces), header, by_slot).detections
+    (transform,) = made.focus_transforms({made.tf_name(detection): np.zeros(3)}, header).transforms
+    assert (transform.child_frame_id, detection.id) == (focus, "face_rkqsf")
 
 
 def test_focus_is_a_frame_at_the_target_named_by_the_face(made, header):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hpe_core.face_id import FaceIds
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.types import Face, HeadPose, Landmarks
@@ -11,6 +12,7 @@ pytestmark = pytest.mark.ros
 
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)
 SIDE_PX = 128
+OF_SEED_3 = FaceIds(3).take().letters
 FRONTAL = np.eye(3)
 
 
@@ -136,13 +138,13 @@ def test_the_graph_lists_tracked_ids_and_gives_each_its_region(humans, start_nod
     from geometry_msgs.msg import PoseArray
     from hri_msgs.msg import IdsList, NormalizedRegionOfInterest2D
 
-    node = start_node("/humane", autostart=True)
+    node = start_node("/humane", autostart=True, id_seed=3)
     poses = graph.record(PoseArray, "/humane/head_poses")
     tracked = graph.record(IdsList, "/humans/faces/tracked")
-    regions = graph.record(NormalizedRegionOfInterest2D, "/humans/faces/a/roi")
+    regions = graph.record(NormalizedRegionOfInterest2D, f"/humans/faces/{OF_SEED_3}/roi")
     camera = graph.camera("/humane")
     graph.until(lambda: regions or (graph.show(camera, poses, sample_image) and None), what="region")
-    assert tracked[-1].ids == ["a"]
+    assert tracked[-1].ids == [OF_SEED_3]
     graph.show(camera, poses, np.full_like(sample_image, 90))
     graph.until(lambda: tracked[-1].ids == [], what="an empty list")
     region = regions[-1]
@@ -160,11 +162,11 @@ def test_the_graph_gives_pictures_of_a_face_to_who_subscribes_until_the_face_has
     from hri_msgs.msg import IdsList
     from sensor_msgs.msg import Image
 
-    node = start_node("/portrait", autostart=True)
+    node = start_node("/portrait", autostart=True, id_seed=3)
     poses, camera = graph.record(PoseArray, "/portrait/head_poses"), graph.camera("/portrait")
     tracked = graph.record(IdsList, "/humans/faces/tracked")
     graph.until(lambda: graph.show(camera, poses, sample_image).poses, what="a face")
-    topics = [f"/humans/faces/a/{kind}" for kind in ("cropped", "aligned")]
+    topics = [f"/humans/faces/{OF_SEED_3}/{kind}" for kind in ("cropped", "aligned")]
 
     def offered():
         return [len(graph.node.get_publishers_info_by_topic(topic)) for topic in topics]

@@ -156,3 +156,14 @@ def test_the_counts_of_a_long_run_take_no_more_memory_than_its_window(health):
     kept = [health._arrivals, *health._times_ms.values()]
     assert {len(values) for values in kept} == {diagnostics.WINDOW}
     assert len(health._dropped) == 1
+
+
+def test_more_faces_than_max_faces_are_counted_and_warned_about_while_they_are_there(health):
+    health.received()
+    health.processed(frame(untracked=4), now_ns=10_000_000, latency_s=0.006)
+    crowded = status(health, "input")
+    assert (crowded.level, crowded.values["faces beyond max_faces"]) == ("warn", 4)
+    assert crowded.message.endswith("faces beyond max_faces are left out")
+    health.processed(frame(untracked=0), now_ns=10_000_000, latency_s=0.006)
+    later = status(health, "input")
+    assert (later.level, later.values["faces beyond max_faces"]) == ("ok", 4)

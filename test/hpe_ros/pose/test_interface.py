@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hpe_core.face_id import FaceIds
+
 pytestmark = pytest.mark.ros
 
 FOCAL_PX = 500.0
@@ -176,7 +178,7 @@ def test_of_two_heads_the_nearer_is_head_pose_and_each_keeps_its_id(start_node, 
     graph.until(lambda: primary[-1].header.stamp == answer.header.stamp == heads[-1].header.stamp, what="all topics")
     assert primary[-1].pose.pose == nearest
     ids = [[detection.id for detection in message.detections] for message in heads[-4:]]
-    assert ids == [["face_a", "face_b"]] * 4
+    assert ids == [ids[0]] * 4 and len(set(ids[0])) == 2
     places = {d.id: d.results[0].pose.pose.position.x for d in heads[-1].detections}
     assert {d.id: d.results[0].pose.pose.position.x for d in heads[-3].detections} == pytest.approx(places, abs=0.02)
 
@@ -187,7 +189,7 @@ def test_two_cameras_two_nodes_each_answers_its_own_at_the_same_time(start_node,
     transforms = graph.record(TFMessage, "/tf")
     sides = ("left", "right")
     for side in sides:
-        start_node(f"/{side}", autostart=True, tf_prefix=f"{side}_")
+        start_node(f"/{side}", autostart=True, tf_prefix=f"{side}_", tf_names="slot")
     poses = {side: poses_of(f"/{side}") for side in sides}
     cameras = {side: graph.camera(f"/{side}") for side in sides}
     for number in range(12):
@@ -204,6 +206,32 @@ def test_two_cameras_two_nodes_each_answers_its_own_at_the_same_time(start_node,
     # the flipped image has the flipped head: seen from the other side of the middle
     (left,), (right,) = poses["left"][-1].poses, poses["right"][-1].poses
     assert left.position.x == pytest.approx(-right.position.x, abs=0.08)
+
+
+@pytest.mark.parametrize("names", ["id", "slot"])
+def test_frames_of_tf_are_named_by_id_or_by_slot_and_heads_say_which_is_whose(
+    names, start_node, graph, poses_of, sample_image
+):
+    from tf2_msgs.msg import TFMessage
+    from vision_msgs.msg import Detection3DArray
+
+    start_node(f"/by_{names}", autostart=True, tf_names=names, tf_prefix=f"{names}_", id_seed=3)
+    poses, camera = poses_of(f"/by_{names}"), graph.camera(f"/by_{names}")
+    sent, heads = graph.record(TFMessage, "/tf"), graph.record(Detection3DArray, f"/by_{names}/heads")
+    face_id = FaceIds(3).take()
+    frames = (face_id.face_frame, face_id.gaze_frame) if names == "id" else ("face_a", "gaze_a")
+
+    def seen():
+        graph.show(camera, poses, sample_image)
+        children = {t.child_frame_id for message in sent for t in message.transforms}
+        children = {child for child in children if child.startswith(f"{names}_")}
+        return children and heads and heads[-1].detections and children
+
+    assert graph.until(seen, what="a face on /tf") == {f"{names}_{frame}" for frame in frames}
+    (detection,) = heads[-1].detections
+    assert detection.id == face_id
+    classes = [result.hypothesis.class_id for result in detection.results]
+    assert classes == (["head"] if names == "id" else ["head", "face_a"])
 
 
 def test_simulated_time_ages_are_by_the_simulations_clock_which_may_stand_or_jump_back(

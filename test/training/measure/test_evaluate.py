@@ -159,7 +159,7 @@ def test_a_peer_behind_a_detector_misses_what_it_misses():
 def test_peers_without_weights_are_absent_and_named(tmp_path):
     found = peers(tmp_path)
     assert all(isinstance(method, Absent) for name, method in found.items() if name != "MediaPipe mesh")
-    assert {name.partition(",")[0] for name in found} == {*NETWORKS, "MediaPipe mesh"}
+    assert {name.partition(",")[0] for name in found} == {*NETWORKS, "OpNet", "MediaPipe mesh"}
 
 
 def test_a_peer_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
@@ -245,7 +245,7 @@ def test_every_frame_of_a_video_goes_through_every_method(tmp_path):
     assert found["gone"]["status"] == found["Q, YuNet"]["status"] == "absent" and "gone" in found["gone"]["reason"]
     # the detector sees half of 1280 pixels; the larger of its boxes comes back in the pixels of the frame
     assert sizes == {(360, 640)}
-    assert crops[0] == pytest.approx((299.5, 319.5, 240 * NETWORKS["FSA-Net"].of_yunet))
+    assert crops[0] == pytest.approx((299.5, 319.5, 240 * NETWORKS["FSA-Net"].of_detector))
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def results_of(error_deg, missed=0, R_true=None, **more):
 
 
 def measured(**more):
-    empty = {"dev_all": {}, "dev": {}, "rendered": {}, "conditions": {}, "video": {}, "cost": {}}
+    empty = {"dev_all": {}, "dev": {}, "rendered": {}, "pointing": {}, "conditions": {}, "video": {}, "cost": {}}
     return targets.Measurements(ours=("ours",), **(empty | more))
 
 
@@ -287,6 +287,16 @@ def test_targets_of_photographs_by_hand():
     ratio = found["the same against the best baseline of this run, any source of faces"]
     assert ratio.text.startswith("0.50 x peer (4.00 deg) (0.50 to 0.50)") and ratio.met
     assert found["the same against the best baseline of this run, crops from ground-truth landmarks"].met is None
+
+
+def test_slopes_of_rendered_people_are_targets_of_their_own():
+    at = np.array([0.0, 0.0, 1.0])
+    labels = [Sample(str(i), None, "", 0, turned(yaw=i), False, np.zeros(4), at) for i in range(-60, 61, 10)]
+    shrunk = score([Answer(s, turned(yaw=0.9 * i), at) for s, i in zip(labels, range(-60, 61, 10), strict=True)])
+    found = verdicts(measured(rendered={"ours": shrunk}))
+    pan = found["slope of estimated on true pan, rendered unseen people, within 85 deg"]
+    assert pan.text == "0.900 (0.90 to 0.90), 13 heads" and pan.met is False
+    assert found["slope of estimated on true tilt, rendered unseen people, within 50 deg"].met is None
 
 
 def test_targets_of_conditions_by_hand():
