@@ -10,7 +10,7 @@ RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/b
 
 demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the ground truth
 	@$(VENV)/bin/hpe run assets/sample_bag --out hpe_out/demo --overwrite
-	@$(VENV)/bin/hpe eval bag assets/sample_bag --estimate demo=hpe_out/demo/poses:/head_pose --truth /truth/head_pose --out hpe_out/demo/evaluation --overwrite
+	@$(VENV)/bin/hpe eval bag assets/sample_bag --estimate demo=hpe_out/demo/poses:/head_pose --ground-truth /truth/head_pose --out hpe_out/demo/evaluation --overwrite
 	@echo 'results: hpe_out/demo (poses.csv, poses/ bag, overlay.mp4, summary.json)'
 
 test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests too

@@ -118,8 +118,8 @@ setup(
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
         "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],
-        # `hpe eval images --peers` looks it up; in a wheel it leads nowhere, and it says so
-        "hpe.baselines": ["peers = training.measure.peers:peers"],
+        # `hpe eval images --baselines` looks it up; in a wheel it leads nowhere, and it says so
+        "hpe.baselines": ["baselines = training.measure.baselines:baselines"],
     },
     zip_safe=False,
 )

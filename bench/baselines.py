@@ -50,12 +50,12 @@ def square_crop(image, box, factor, size):
     return cv2.warpAffine(image, M, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-class Peer:
+class Baseline:
     def forget(self):
         """A baseline tracks nothing."""
 
 
-class YuNetFsa(Peer):
+class YuNetFsa(Baseline):
     def __init__(self, weights, threads, shrink):
         self.size = (WIDTH // shrink, HEIGHT // shrink)
         self.shrink = shrink
@@ -78,7 +78,7 @@ class YuNetFsa(Peer):
         return len(boxes), {"detection": detected - start, "pose": time.perf_counter() - detected}
 
 
-class Rfb3ddfa(Peer):
+class Rfb3ddfa(Baseline):
     def __init__(self, weights, threads):
         from training.label.teachers import Teachers
 
@@ -104,7 +104,7 @@ class Rfb3ddfa(Peer):
         return len(chosen), {"detection": detected - start, "pose": time.perf_counter() - detected}
 
 
-class OpNetLoop(Peer):
+class OpNetLoop(Baseline):
     """opentrack's tracker; one head only, so that it is measured on one face alone."""
 
     def __init__(self, weights: Path, threads: int, localizer_every_frame: bool) -> None:
@@ -125,7 +125,7 @@ class OpNetLoop(Peer):
         self._tracker.forget()
 
 
-class MediaPipe(Peer):
+class MediaPipe(Baseline):
     """The face mesh in its own process. `total` is the time that it took there: frames come in shared memory, which a
     program that embeds it does not need."""
 
@@ -141,9 +141,9 @@ class MediaPipe(Peer):
         return len(points), {"handing over": time.perf_counter() - start - own_s, "total": own_s}
 
 
-def makers(weights: Path, threads: int, faces: int) -> dict[str, Callable[[], Peer]]:
+def makers(weights: Path, threads: int, faces: int) -> dict[str, Callable[[], Baseline]]:
     """dict name -> function that makes the pipeline for frames of so many faces, or raises ImportError or HpeError."""
-    made: dict[str, Callable[[], Peer]] = {
+    made: dict[str, Callable[[], Baseline]] = {
         "YuNet 640 + FSA-Net": lambda: YuNetFsa(weights, threads, 1),
         "YuNet 320 + FSA-Net": lambda: YuNetFsa(weights, threads, 2),
         "RFB-320 + 3DDFA_V2": lambda: Rfb3ddfa(weights, threads),

@@ -1,6 +1,6 @@
 """Replays a bag through the real node and evaluates what it published:
 
-ros2 launch hpe_ros evaluate.launch.py bag:=/data/run1 truth:=/truth/head_pose out:=/tmp/evaluation
+ros2 launch hpe_ros evaluate.launch.py bag:=/data/run1 ground_truth:=/truth/head_pose out:=/tmp/evaluation
 """
 
 import json
@@ -26,7 +26,7 @@ from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
     "bag": (None, "rosbag2 with images, replayed once"),
-    "truth": ("", "ground truth: topic, tf:PARENT/CHILD or FILE.csv; empty: evaluate without"),
+    "ground_truth": ("", "ground truth: topic, tf:PARENT/CHILD or FILE.csv; empty: evaluate without"),
     "out": ("hpe_evaluation", "folder for the recorded poses and the results"),
     "image": ("", "image topic of the bag; empty: its only one, or the first"),
     "model": ("", "model name or .onnx file; empty: as in the node's parameters"),
@@ -85,6 +85,11 @@ def _python():
 
 def _evaluation(value, recorded):
     estimates = [part for topic in TOPICS for part in ("--estimate", f"{topic.lstrip('/')}={recorded}:{topic}")]
-    optional = [part for name in ("truth", "thresholds") if value[name] for part in (f"--{name}", value[name])]
+    optional = [
+        part
+        for name in ("ground_truth", "thresholds")
+        if value[name]
+        for part in (f"--{name.replace('_', '-')}", value[name])
+    ]
     command = [_python(), "-m", "hpe_core", "eval", "bag", value["bag"], *estimates, *optional]
     return [*command, "--out", os.path.join(value["out"], "results"), "--overwrite"]

@@ -14,7 +14,7 @@ from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.lookat import lookat_rotation
-from training.measure.peers import Peer
+from training.measure.baselines import Baseline
 
 BLUR, NOISE, JPEG_QUALITY = 0.02, 15.0, 30  # Gaussian sigma per box side; grey levels
 DARK_GAIN, DARK_NOISE = 0.15, 2.0
@@ -68,17 +68,19 @@ def centre(sample):
 
 
 def with_jitter(methods):
-    """Peers with shaken boxes; a method that takes no box is Absent."""
+    """Baselines with shaken boxes; a method that takes no box is Absent."""
     return {
-        name: method.variant(jitter=JITTER) if isinstance(method, Peer) else Absent(method.faces_from, "takes no box")
+        name: method.variant(jitter=JITTER)
+        if isinstance(method, Baseline)
+        else Absent(method.faces_from, "takes no box")
         for name, method in methods.items()
     }
 
 
 def without_lookat(methods):
-    """Peers whose crop's rotation is taken for the camera's, as their own demos do."""
+    """Baselines whose crop's rotation is taken for the camera's, as their own demos do."""
     return {
-        name: method.variant(as_published=True) if isinstance(method, Peer) else method
+        name: method.variant(as_published=True) if isinstance(method, Baseline) else method
         for name, method in methods.items()
     }
 

@@ -12,7 +12,7 @@ from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 
 
 def cost_of(ours: dict, data: Path) -> dict:
-    """dict weights_mb, cpu_ms, peers_cpu_ms (name -> number), fastest_peer_cpu_ms: one face in 640x480, one thread.
+    """dict weights_mb, cpu_ms, baselines_cpu_ms (name -> number), fastest_baseline_cpu_ms: 640x480, one face and thread.
 
     Processor time, so that other work on the machine does not count; frames and turns are those of bench.latency.
     """
@@ -34,12 +34,12 @@ def cost_of(ours: dict, data: Path) -> dict:
                 if number >= latency.WARM_UP:
                     times[name].append(1e3 * (time.process_time() - start))
     cpu_ms = {name: float(np.median(values)) for name, values in times.items()}
-    peers_ms = {name: ms for name, ms in cpu_ms.items() if name not in ours}
+    baselines_ms = {name: ms for name, ms in cpu_ms.items() if name not in ours}
     return {
         "weights_mb": {name: _weights_mb(pipeline) for name, pipeline in present.items()},
         "cpu_ms": {name: cpu_ms[name] for name in present},
-        "peers_cpu_ms": peers_ms,
-        "fastest_peer_cpu_ms": min(peers_ms.values(), default=None),
+        "baselines_cpu_ms": baselines_ms,
+        "fastest_baseline_cpu_ms": min(baselines_ms.values(), default=None),
     }
 
 

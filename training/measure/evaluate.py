@@ -30,10 +30,10 @@ from hpe_core.evaluation.report.tables import markdown
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from hpe_core.io.out_folder import OutFolder, check_new_file, new_file
 from training.measure import targets
+from training.measure.baselines import YUNET, baselines
 from training.measure.card import card_metrics
 from training.measure.conditions import conditions
 from training.measure.cost import cost_of
-from training.measure.peers import YUNET, peers
 from training.measure.sets import DEV, GIMBAL_LOCK, POINTING, POINTING_PERSONS, main_faces
 from training.measure.video import evaluate_video, video_methods
 
@@ -120,7 +120,7 @@ def main(argv=None):
     p.add_argument("--render-test", help="shard folder of rendered people that training never saw")
     p.add_argument("--shards", nargs="*", default=[], help="further shard folders to measure")
     p.add_argument("--limit", type=int, default=1000, help="images of each shard folder")
-    p.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure the baselines too")
+    p.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True, help="measure the baselines too")
     p.add_argument("--pointing04", action="store_true", help="persons 9 and 10 of Pointing'04, in DATA/pointing04")
     p.add_argument("--conditions", action="store_true", help="blur, noise, small faces, off-axis cameras, ...")
     p.add_argument("--condition-limit", type=int, default=200, help="images of the rendered set under each condition")
@@ -151,7 +151,7 @@ def _card(args):
 
 def _evaluate(args):
     ours = our_methods(args.model or ())
-    others = peers(args.data / "weights") if args.peers else {}
+    others = baselines(args.data / "weights") if args.baselines else {}
     run = Run(ours | others)
     dev = labelled_images(args.data / "real_labelled" / DEV)
     lfw = main_faces(labelled_images(args.lfw_test, args.limit)) if args.lfw_test else []

@@ -95,7 +95,7 @@ class Tracker:
 
     def __init__(self, net: OpNet, localizer_every_frame: bool = False) -> None:
         self._net, self._every_frame = net, localizer_every_frame
-        self.localized = False  # whether the localizer looked at the last frame
+        self.localized = False  # whether the localizer ran on the last frame
         self.forget()
 
     def forget(self) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from hpe_core.evaluation.errors.bootstrap import interval
 from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.evaluation.report.tables import markdown
-from training.measure.peers import LANDMARKS
+from training.measure.baselines import LANDMARKS
 
-MAE_DEG, SHARE_OF_BEST_PEER = 3.4, 0.9
+MAE_DEG, SHARE_OF_BEST_BASELINE = 3.4, 0.9
 RENDERED_YAW_DEG, RENDERED_GEODESIC_DEG = 60.0, 2.5
 DISTANCE_M, DEPTH_PERCENT, LATERAL_MM = (0.4, 2.0), 3.0, 10.0
 OFF_AXIS_GROWTH_DEG = 0.5
@@ -70,13 +70,13 @@ def targets(m):
         ),
         (
             "the same against the best baseline of this run, crops from ground-truth landmarks",
-            f"at most {SHARE_OF_BEST_PEER} x",
-            lambda n: against_peers(m.dev, n, m.ours, (LANDMARKS,)),
+            f"at most {SHARE_OF_BEST_BASELINE} x",
+            lambda n: against_baselines(m.dev, n, m.ours, (LANDMARKS,)),
         ),
         (
             "the same against the best baseline of this run, any source of faces",
-            f"at most {SHARE_OF_BEST_PEER} x",
-            lambda n: against_peers(m.dev, n, m.ours),
+            f"at most {SHARE_OF_BEST_BASELINE} x",
+            lambda n: against_baselines(m.dev, n, m.ours),
         ),
         (
             f"geodesic, rendered unseen people, |yaw| < {RENDERED_YAW_DEG:g}",
@@ -126,8 +126,8 @@ def targets(m):
     rows += [
         (
             "residual to nominal directions, pointing04 persons 9 and 10, misses penalised",
-            f"at most {SHARE_OF_BEST_PEER:g} x the best baseline",
-            lambda n: against_peers(m.pointing, n, m.ours, of=_residual),
+            f"at most {SHARE_OF_BEST_BASELINE:g} x the best baseline",
+            lambda n: against_baselines(m.pointing, n, m.ours, of=_residual),
         ),
         (
             "static jitter, head-move video, at equal lag",
@@ -179,20 +179,22 @@ def _residual(result):
     return result.summary["facing"]["residual_deg"]["mean_failures_as_mean_pose"]
 
 
-def against_peers(results, name, ours, sources=None, of=_mae):
+def against_baselines(results, name, ours, sources=None, of=_mae):
     """Ratio of our error, `of` a result, to that of the best baseline with faces from one of `sources` (None: any),
     missed faces counted as the mean pose by both. The interval is over the images that both found."""
-    peers = {n: r for n, r in results.items() if n not in ours and _measured(r)}
+    baselines = {n: r for n, r in results.items() if n not in ours and _measured(r)}
     if sources:
-        peers = {n: r for n, r in peers.items() if r.summary["faces_from"] in sources}
-    if not peers or not _measured(results.get(name)):
+        baselines = {n: r for n, r in baselines.items() if r.summary["faces_from"] in sources}
+    if not baselines or not _measured(results.get(name)):
         return NOT_MEASURED
-    best = min(peers, key=lambda n: of(peers[n]))
-    ratio = of(results[name]) / of(peers[best])
-    errors = [_mean_error(r) for r in (results[name], peers[best])]
+    best = min(baselines, key=lambda n: of(baselines[n]))
+    ratio = of(results[name]) / of(baselines[best])
+    errors = [_mean_error(r) for r in (results[name], baselines[best])]
     both = np.isfinite(errors[0]) & np.isfinite(errors[1])
     between = interval(lambda a, b, axis: a.mean(axis) / b.mean(axis), errors[0][both], errors[1][both])
-    return Got(f"{ratio:.2f} x {best} ({of(peers[best]):.2f} deg){_between(between)}", ratio <= SHARE_OF_BEST_PEER)
+    return Got(
+        f"{ratio:.2f} x {best} ({of(baselines[best]):.2f} deg){_between(between)}", ratio <= SHARE_OF_BEST_BASELINE
+    )
 
 
 def _mean_error(result):
@@ -276,13 +278,13 @@ def static_jitter(video, name, ours):
     methods = video.get("methods", {})
     mine = methods.get(name, {}).get("jitter_deg_per_axis")
     key = "jitter_at_shared_lag_deg_per_axis"
-    peers = {n: m[key] for n, m in methods.items() if n.partition(",")[0] not in ours and m.get(key) is not None}
-    if mine is None or not peers:
+    baselines = {n: m[key] for n, m in methods.items() if n.partition(",")[0] not in ours and m.get(key) is not None}
+    if mine is None or not baselines:
         return NOT_MEASURED
-    best = min(peers, key=peers.get)
-    ratio, lag = mine / peers[best], methods[name]["lag_s"]
+    best = min(baselines, key=baselines.get)
+    ratio, lag = mine / baselines[best], methods[name]["lag_s"]
     late = "lag unknown" if lag is None else f"lag {1e3 * lag:.0f} ms"
-    return Got(f"{mine:.3f} deg, {ratio:.2f} x {best} ({peers[best]:.3f} deg), {late}", ratio <= JITTER_SHARE)
+    return Got(f"{mine:.3f} deg, {ratio:.2f} x {best} ({baselines[best]:.3f} deg), {late}", ratio <= JITTER_SHARE)
 
 
 def weights(cost, name):
@@ -293,7 +295,7 @@ def weights(cost, name):
 
 def cost(cost, name):
     """Median processor time for a frame with one face, and the ratio to the fastest baseline."""
-    found, fastest = cost.get("cpu_ms", {}).get(name), cost.get("fastest_peer_cpu_ms")
+    found, fastest = cost.get("cpu_ms", {}).get(name), cost.get("fastest_baseline_cpu_ms")
     if found is None:
         return NOT_MEASURED
     ratio = "" if fastest is None else f", {found / fastest:.2f} x the fastest baseline"

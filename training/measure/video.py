@@ -18,7 +18,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.files import plain_path
 from hpe_core.types import primary_face
-from training.measure.peers import YUNET
+from training.measure.baselines import YUNET
 
 DETECTOR_WIDTH = 640
 
@@ -54,19 +54,19 @@ class Tracked:
 
 
 class PerFrame:
-    """A peer on the largest box of each frame."""
+    """A baseline on the largest box of each frame."""
 
     single_frames = True
 
-    def __init__(self, peer):
-        self._peer = peer
+    def __init__(self, baseline):
+        self._baseline = baseline
 
     def rotation(self, image, stamp_ns, boxes):
         """R_local (3, 3), or NaN."""
-        return self._peer.rotation(image, boxes[0]) if len(boxes) else np.full((3, 3), np.nan)
+        return self._baseline.rotation(image, boxes[0]) if len(boxes) else np.full((3, 3), np.nan)
 
 
-def video_methods(peers, models=()):
+def video_methods(baselines, models=()):
     """dict name -> method or Absent, each of our models with and without the filter; models: as in our_methods."""
     made = {}
     for model in models or OURS:
@@ -75,9 +75,9 @@ def video_methods(peers, models=()):
                 made[label] = Tracked(with_model(PipelineConfig(), model), filtered)
             except HpeError as error:
                 made[label] = Absent(OWN_DETECTION, str(error))
-    for name, peer in peers.items():
-        if peer.faces_from == YUNET:
-            made[name] = peer if isinstance(peer, Absent) else PerFrame(peer)
+    for name, baseline in baselines.items():
+        if baseline.faces_from == YUNET:
+            made[name] = baseline if isinstance(baseline, Absent) else PerFrame(baseline)
     return made
 
 

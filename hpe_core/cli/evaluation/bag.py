@@ -36,10 +36,10 @@ Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
 
 EXAMPLES = """\
 examples:
-  hpe eval bag assets/sample_bag --estimate run --truth /truth/head_pose --out report
-  hpe eval bag lab.mcap --estimate ours=/head_pose --estimate theirs=/other/pose --truth tf:camera/marker
+  hpe eval bag assets/sample_bag --estimate run --ground-truth /truth/head_pose --out report
+  hpe eval bag lab.mcap --estimate ours=/head_pose --estimate theirs=/other/pose --ground-truth tf:camera/marker
   hpe eval bag robot_run --estimate /head_pose                      without ground truth: jitter, rate, latency
-  hpe eval bag all_bags/ --estimate run --truth /truth --jobs 4 --thresholds limits.yaml"""
+  hpe eval bag all_bags/ --estimate run --ground-truth /truth --jobs 4 --thresholds limits.yaml"""
 SHOWN_BAGS = 20
 
 
@@ -55,7 +55,9 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
     p.set_defaults(command=eval_bag)
     p.add_argument("bag", metavar="BAG", help="bag, or folder of bags")
     p.add_argument("--estimate", action="append", metavar="E", help="what to measure; repeat to compare (default: run)")
-    p.add_argument("--truth", metavar="T", help="ground truth to measure against; none: what can be said without it")
+    p.add_argument(
+        "--ground-truth", metavar="T", help="ground truth to measure against; none: what can be said without it"
+    )
     add_output(p, "eval_<bag>")
     add_thresholds(p)
     p.add_argument("--report", action=argparse.BooleanOptionalAction, default=True, help="write report.html")
@@ -69,10 +71,14 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
     run.add_argument("--flip", action="store_true", help="measure consistency with mirrored images too")
     how = p.add_argument_group("how to compare")
     how.add_argument("--estimate-frame", choices=("face", "head", "gaze"), default="face", help="axes of estimates")
-    how.add_argument("--truth-frame", choices=("face", "head", "gaze"), default="face", help="axes of the ground truth")
+    how.add_argument(
+        "--ground-truth-frame", choices=("face", "head", "gaze"), default="face", help="axes of the ground truth"
+    )
     how.add_argument("--ignore-frame-ids", action="store_true", help="take all frame_ids as the same camera")
     how.add_argument("--gate", metavar="M", type=float, default=0.3, help="farthest an estimate may lie from its head")
-    how.add_argument("--max-truth-gap", metavar="S", type=float, default=0.2, help="longest gap that is interpolated")
+    how.add_argument(
+        "--max-ground-truth-gap", metavar="S", type=float, default=0.2, help="longest gap that is interpolated"
+    )
     how.add_argument(
         "--tolerance", metavar="S", type=float, help="farthest a stamp may lie from its frame (half of one)"
     )
@@ -138,7 +144,7 @@ def _job(args: argparse.Namespace) -> Job:
 
     targets = tuple(_target(text) for text in args.target or ()) or Options.targets
     options = Options(
-        match=MatchOptions(gate_m=args.gate, max_truth_gap_s=args.max_truth_gap, tolerance_s=args.tolerance),
+        match=MatchOptions(gate_m=args.gate, max_truth_gap_s=args.max_ground_truth_gap, tolerance_s=args.tolerance),
         calibration_part=args.calibration_part,
         apply_offset=args.apply_offset,
         max_offset_s=args.max_offset,
@@ -148,9 +154,9 @@ def _job(args: argparse.Namespace) -> Job:
     estimates = tuple(f"run=run:{args.model}" if e == "run" and args.model else e for e in args.estimate or ["run"])
     return Job(
         estimates=estimates,
-        truth=args.truth,
+        truth=args.ground_truth,
         estimate_frame=args.estimate_frame,
-        truth_frame=args.truth_frame,
+        truth_frame=args.ground_truth_frame,
         ignore_frame_ids=args.ignore_frame_ids,
         topic=args.topic,
         config=config_of(args.config),
@@ -177,6 +183,6 @@ def _estimate_files(args: argparse.Namespace) -> list[str | Path]:
     from hpe_core.evaluation.streams.readers import parse_spec
     from hpe_core.io.bags import bag_files
 
-    specs = [parse_spec(text) for text in (*(args.estimate or ()), *([args.truth] if args.truth else ()))]
+    specs = [parse_spec(text) for text in (*(args.estimate or ()), *([args.ground_truth] if args.ground_truth else ()))]
     tables = [spec.what for spec in specs if spec.kind == "csv"]
     return [*tables, *(file for spec in specs if spec.bag for file in bag_files(spec.bag))]

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from hpe_core.evaluation.report.thresholds import Check
 
 DESCRIPTION = """\
-Compare methods on labelled images: our models, and with --peers other people's networks, all on the same images in the
-same run. FOLDER holds labels.csv with images, shard_*.npz of this project, AFLW2000-3D, 300W-LP, BIWI or Pointing'04.
+Compare methods on labelled images: our models, and with --baselines other people's networks, all on the same images
+in the same run. FOLDER holds labels.csv with images, shard_*.npz of this project, AFLW2000-3D, 300W-LP, BIWI or
+Pointing'04.
 
 Every labelled face is found or missed for a stated reason, by every method; a method that cannot run here is listed as
 absent. results.json, frames.csv (a row per method and face), tables.md and report.html are written.
@@ -61,7 +62,7 @@ def add_parser(kinds: argparse._SubParsersAction) -> None:
         "--hfov", metavar="DEG", type=hfov_deg, default=60.0, help="assumed where images have no calibration"
     )
     p.add_argument(
-        "--peers", metavar="DIR", help="weights of the baselines (training/README.md); needs a checkout and torch"
+        "--baselines", metavar="DIR", help="weights of the baselines (training/README.md); needs a checkout and torch"
     )
     p.add_argument(
         "--align-on", metavar="FOLDER", help="other labelled images, which fit one constant rotation per method"
@@ -89,8 +90,8 @@ def eval_images(args: argparse.Namespace) -> int:
     methods: dict[str, Method | Absent] = dict(
         our_methods(args.model or (), config_of(args.config) or PipelineConfig())
     )
-    if args.peers:
-        methods |= baselines(args.peers)
+    if args.baselines:
+        methods |= baselines(args.baselines)
     read = [*given_files(args), *(sample.path for sample in samples + others)]
     with OutFolder(out, "eval images", NAMES, args.overwrite, read) as folder:
         with Progress() as progress:
@@ -114,7 +115,7 @@ def eval_images(args: argparse.Namespace) -> int:
 
 def baselines(weights: str) -> dict[str, Method | Absent]:
     """dict name -> method or Absent of other people's networks, which only a checkout can run."""
-    return checkout.call(BASELINES, "peers", "--peers", weights)
+    return checkout.call(BASELINES, "baselines", "--baselines", weights)
 
 
 def print_tables(tables: Mapping[str, Results], checks: Sequence[Check] = ()) -> None:

@@ -31,7 +31,18 @@ def hpe(*arguments):
 
 def both(bag, out, *more):
     return hpe(
-        "eval", "bag", bag, "--estimate", "/good", "--estimate", "b=/bad", "--truth", "/truth", "--out", out, *more
+        "eval",
+        "bag",
+        bag,
+        "--estimate",
+        "/good",
+        "--estimate",
+        "b=/bad",
+        "--ground-truth",
+        "/truth",
+        "--out",
+        out,
+        *more,
     )
 
 
@@ -111,7 +122,7 @@ def test_bad_thresholds_end_with_2_and_one_line(bag, tmp_path, capsys, limits, m
     [
         (["--estimate", "/none"], "no topic /none"),
         (["--estimate", "/good", "--estimate", "/good"], "two estimates are named /good"),
-        (["--estimate", "/good", "--truth", "run"], "the ground truth cannot be 'run'"),
+        (["--estimate", "/good", "--ground-truth", "run"], "the ground truth cannot be 'run'"),
         (["--estimate", "/good", "--target", "shelf=1,2"], "--target must be NAME=X,Y,Z"),
         (["--estimate", "/good", "--calibration-part", "1.5"], "calibration part must lie in (0, 1)"),
         (["--estimate", "/good", "--max-offset", "1e12"], "max offset must lie in (0, 60], got"),
@@ -139,7 +150,7 @@ def test_what_was_lost_and_why_nothing_matched_is_said(pose_bag, synthetic, tmp_
     far = t + [2.0, 0.0, 0.0]
     far[3] = np.nan
     bag = pose_bag({"/truth": (stamps, R, t), "/est": (stamps, R, far)})
-    assert hpe("eval", "bag", bag, "--estimate", "e=/est", "--truth", "/truth", "--out", tmp_path / "out") == 0
+    assert hpe("eval", "bag", bag, "--estimate", "e=/est", "--ground-truth", "/truth", "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert "lost      e: pose with a number that is not finite: 1" in printed
     assert "note      e: no pose was matched; too far from every ground-truth head (--gate): 59" in printed
@@ -186,7 +197,7 @@ def test_a_folder_of_bags_is_pooled_from_its_poses_and_a_broken_bag_is_named(pos
         wrong = R @ so3.matrix_from_rotvec(np.radians([0.0, degrees, 0.0]))
         (tmp_path / "bags").mkdir(exist_ok=True)
         pose_bag({"/truth": (stamps, R, t), "/est": (stamps, wrong, t)}, name=name)
-    arguments = ("--estimate", "e=/est", "--truth", "/truth")
+    arguments = ("--estimate", "e=/est", "--ground-truth", "/truth")
     assert hpe("eval", "bag", tmp_path / "bags", *arguments, "--out", tmp_path / "out") == 0
     values = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [b["bag"]["name"] for b in values["bags"]] == ["a", "b"]
@@ -230,7 +241,7 @@ def test_run_answers_every_image_in_stamp_order_with_the_same_bytes_each_time(
     model = write_onnx([FIXED_ROW], model_card(), gain=1e-4)
     texts = []
     for name in ("one", "two"):
-        arguments = ("--estimate", "run", "--model", model, "--truth", "/truth", "--flip")
+        arguments = ("--estimate", "run", "--model", model, "--ground-truth", "/truth", "--flip")
         assert hpe("eval", "bag", image_bag, *arguments, "--gate", "3", "--out", tmp_path / name) == 0
         texts.append((tmp_path / name / "results.json").read_bytes())
     assert texts[0] == texts[1]
@@ -247,7 +258,7 @@ def test_run_answers_every_image_in_stamp_order_with_the_same_bytes_each_time(
 def test_two_models_run_side_by_side_with_jobs(image_bag, write_onnx, model_card, tmp_path):
     one = write_onnx([FIXED_ROW], model_card(), name="one")
     two = write_onnx([FIXED_ROW], model_card(), name="two")
-    arguments = ("--estimate", f"run:{one}", "--estimate", f"run:{two}", "--truth", "/truth", "--gate", "3")
+    arguments = ("--estimate", f"run:{one}", "--estimate", f"run:{two}", "--ground-truth", "/truth", "--gate", "3")
     out = tmp_path / "out"
     assert hpe("eval", "bag", image_bag, *arguments, "--jobs", "2", "--out", out) == 0
     estimates = json.loads((out / "results.json").read_text())["bags"][0]["estimates"]

@@ -35,7 +35,7 @@ def test_every_option_that_the_launch_file_passes_exists():
         "--out",
         "--overwrite",
     }  # without those of the player
-    options = ["--estimate", "E", "--truth", "T", "--thresholds", "F", "--out", "O", "--overwrite"]
+    options = ["--estimate", "E", "--ground-truth", "T", "--thresholds", "F", "--out", "O", "--overwrite"]
     parser.parse_args(["eval", "bag", "B", *options])
 
 
@@ -57,7 +57,7 @@ def test_the_launch_file_makes_a_description_with_its_arguments():
     description = module.generate_launch_description()
     names = {argument.name for argument in description.get_launch_arguments()}
     assert names == set(module.ARGUMENTS)
-    value = dict.fromkeys(module.ARGUMENTS, "x") | {"truth": ""}
+    value = dict.fromkeys(module.ARGUMENTS, "x") | {"ground_truth": ""}
     command = module._evaluation(value, "rec")
-    assert command[1:6] == ["-m", "hpe_core", "eval", "bag", "x"] and "--truth" not in command
+    assert command[1:6] == ["-m", "hpe_core", "eval", "bag", "x"] and "--ground-truth" not in command
     assert "head_pose=rec:/head_pose" in command

@@ -367,7 +367,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, more, messag
     assert error.count("\n") == 1 and message in error and not (tmp_path / "out").exists()
 
 
-def test_the_command_without_peers_loads_neither_torch_nor_training():
+def test_the_command_without_baselines_loads_neither_torch_nor_training():
     code = (
         "import sys, hpe_core.cli.evaluation.images\n"
         "print([m for m in ('torch', 'training', 'onnx') if m in sys.modules])"
@@ -376,20 +376,20 @@ def test_the_command_without_peers_loads_neither_torch_nor_training():
     assert done.stdout.strip() == "[]"
 
 
-def test_peers_need_a_checkout(tmp_path, monkeypatch, entry_point, capsys):
+def test_baselines_need_a_checkout(tmp_path, monkeypatch, entry_point, capsys):
     folder = write_labels(tmp_path / "set", [("a.png", 0, 0, 0, 22, 14, 42, 34)])
-    entry_point(BASELINES, "peers = training.measure.peers:peers")
+    entry_point(BASELINES, "baselines = training.measure.baselines:baselines")
     for name in ["training", *(name for name in sys.modules if name.startswith("training."))]:
         monkeypatch.setitem(sys.modules, name, None)
-    arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--peers", str(tmp_path)]
+    arguments = ["eval", "images", str(folder), "--out", str(tmp_path / "out"), "--baselines", str(tmp_path)]
     assert main(arguments) == 2
-    assert "--peers is not part of this installation: it is in the source checkout" in capsys.readouterr().err
+    assert "--baselines is not part of this installation: it is in the source checkout" in capsys.readouterr().err
 
 
-def test_peers_come_from_the_checkout(tmp_path, entry_point):
-    pytest.importorskip("training.measure.peers")
-    (declared,) = re.findall(r'"hpe\.baselines": \["peers = (.*)"\]', (ROOT / "setup.py").read_text())
-    entry_point(BASELINES, f"peers = {declared}")
+def test_baselines_come_from_the_checkout(tmp_path, entry_point):
+    pytest.importorskip("training.measure.baselines")
+    (declared,) = re.findall(r'"hpe\.baselines": \["baselines = (.*)"\]', (ROOT / "setup.py").read_text())
+    entry_point(BASELINES, f"baselines = {declared}")
     assert baselines(str(tmp_path)) and all(isinstance(found, Absent) for found in baselines(str(tmp_path)).values())
 
 

@@ -175,12 +175,12 @@ def test_a_face_box_that_is_no_landmark_box_takes_the_face_around_its_middle():
 
 
 def test_a_method_that_is_given_landmarks_is_absent_where_there_are_none():
-    from training.measure.peers import LANDMARKS, NETWORKS, Peer
+    from training.measure.baselines import LANDMARKS, NETWORKS, Baseline
 
-    peer = Peer(NETWORKS["FSA-Net"], None)
+    baseline = Baseline(NETWORKS["FSA-Net"], None)
     samples = [a.sample for a in series(lambda pan, tilt: (pan, tilt))]
-    answers = peer.answers(np.zeros((48, 64, 3), np.uint8), CameraModel.from_hfov(64, 48, 60.0), samples)
-    assert scored({"p": peer}, {"p": answers})["p"] == Absent(LANDMARKS, "the labels have no landmarks")
+    answers = baseline.answers(np.zeros((48, 64, 3), np.uint8), CameraModel.from_hfov(64, 48, 60.0), samples)
+    assert scored({"p": baseline}, {"p": answers})["p"] == Absent(LANDMARKS, "the labels have no landmarks")
 
 
 def test_the_command_writes_residuals_for_chosen_persons(tmp_path, capsys):

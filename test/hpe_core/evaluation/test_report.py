@@ -63,7 +63,7 @@ def evaluate(bag, out, *more):
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(image_bag, tmp_path):
-    text = (evaluate(image_bag, tmp_path / "out", "--truth", "/truth") / "report.html").read_text("utf-8")
+    text = (evaluate(image_bag, tmp_path / "out", "--ground-truth", "/truth") / "report.html").read_text("utf-8")
     assert not re.search(r"<[a-z]+[^>]*\b(src|href)=", text)
     assert "http" not in text and "@import" not in text and "fetch(" not in text
     assert text.count("</script>") == 2  # what an estimate is called does not end the data
@@ -76,7 +76,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(image_bag, tmp_path):
 
 
 def test_the_report_runs_in_a_browser_without_network(image_bag, tmp_path):
-    out = evaluate(image_bag, tmp_path / "out", "--truth", "/truth")
+    out = evaluate(image_bag, tmp_path / "out", "--ground-truth", "/truth")
     click = """
       const before = plots[0].x[1] - plots[0].x[0];
       document.querySelector(".worst figure").click();
@@ -105,7 +105,7 @@ def test_a_folder_of_bags_has_an_overview_and_a_choice(pose_bag, synthetic, tmp_
     (tmp_path / "bags").mkdir()
     for name in ("bags/first", "bags/second"):
         pose_bag({"/est": synthetic.motion(3), "/truth": synthetic.motion(3)}, name=name)
-    out = evaluate(tmp_path / "bags", tmp_path / "out", "--truth", "/truth")
+    out = evaluate(tmp_path / "bags", tmp_path / "out", "--ground-truth", "/truth")
     change = """
       const choice = document.querySelector("select");
       choice.value = "1"; choice.onchange();
@@ -126,7 +126,7 @@ def test_a_thinned_line_keeps_its_peaks_and_breaks_at_gaps():
 
 
 def test_errors_mcap_holds_each_error_at_its_frames_time(image_bag, tmp_path):
-    out = evaluate(image_bag, tmp_path / "out", "--truth", "/truth")
+    out = evaluate(image_bag, tmp_path / "out", "--ground-truth", "/truth")
     found = {}
     with AnyReader([Path(out / "errors.mcap")], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
         last = 0

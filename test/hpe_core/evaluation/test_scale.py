@@ -52,7 +52,7 @@ sys.exit(code)
 
 
 def test_twenty_minutes_of_poses_are_evaluated_in_little_memory(long_bag, tmp_path):
-    arguments = ["eval", "bag", long_bag, "--estimate", "e=/est", "--truth", "/truth", "--out", tmp_path / "out"]
+    arguments = ["eval", "bag", long_bag, "--estimate", "e=/est", "--ground-truth", "/truth", "--out", tmp_path / "out"]
     command = [sys.executable, "-c", MEASURE, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

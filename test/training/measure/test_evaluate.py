@@ -1,4 +1,4 @@
-"""Comparing methods: conditions move labels exactly, peers are never left out, targets are read off by hand."""
+"""Comparing methods: conditions move labels exactly, baselines are never left out, targets are read off by hand."""
 
 import csv
 import json
@@ -19,8 +19,8 @@ from hpe_core.geometry.lookat import lookat_rotation
 from training.measure import conditions as evaluate_conditions
 from training.measure import cost, evaluate, sets, targets
 from training.measure import video as evaluate_video
+from training.measure.baselines import LANDMARKS, NETWORKS, YUNET, Baseline, baselines
 from training.measure.conditions import conditions, off_axis, shrunk, with_jitter, without_lookat
-from training.measure.peers import LANDMARKS, NETWORKS, YUNET, Peer, peers
 
 CAMERA = CameraModel.from_hfov(320, 240, 60.0)
 FIXED_ROW = [0.9, 32.0, 24.0, 20.0, 1, 0, 0, 0, 1, 0, 0.1, 0.1, 0.1, 8.0]
@@ -111,7 +111,7 @@ def test_every_condition_keeps_every_face_of_an_image():
     assert len(names) == len(conditions()) == len(conditions(calibrated=False)) + 2 > 15
 
 
-# --- peers -----------------------------------------------------------------------------------------------------------
+# --- baselines -------------------------------------------------------------------------------------------------------
 
 
 def frontal(images, centre, side):
@@ -120,65 +120,65 @@ def frontal(images, centre, side):
 
 def test_a_crop_is_a_share_of_the_larger_side_about_the_middle():
     network = NETWORKS["Lightweight b66"]
-    centre, side = Peer(network, frontal).crop(np.array([10.0, 20.0, 40.0, 70.0]))
+    centre, side = Baseline(network, frontal).crop(np.array([10.0, 20.0, 40.0, 70.0]))
     assert centre.tolist() == [25, 45] and side == pytest.approx(50 * network.of_landmarks)
-    shaken = Peer(network, frontal).variant(jitter=0.1)
+    shaken = Baseline(network, frontal).variant(jitter=0.1)
     crops = [shaken.crop(np.array([10.0, 20.0, 40.0, 70.0])) for _ in range(200)]
     shifts = np.array([c - [25, 45] for c, _ in crops])
     assert 4 < np.abs(shifts).max() <= 5
     assert np.max([s for _, s in crops]) <= 1.1 * side
 
 
-def test_a_peer_sees_the_crop_and_answers_for_the_camera():
+def test_a_baseline_sees_the_crop_and_answers_for_the_camera():
     # straight into the crop's camera: turned by the ray in the image's camera, unless taken as published
     t_m = np.array([0.4, 0.0, 0.8])
     at = CAMERA.project(t_m)
     label = Sample("a", None, "", 0, np.eye(3), False, np.concatenate([at - 10, at + 10]), t_m, camera=CAMERA)
     image = np.zeros((240, 320, 3), np.uint8)
-    peer = Peer(NETWORKS["FSA-Net"], frontal)
-    (corrected,) = peer.answers(image, CAMERA, [label])
-    (published,) = peer.variant(as_published=True).answers(image, CAMERA, [label])
+    baseline = Baseline(NETWORKS["FSA-Net"], frontal)
+    (corrected,) = baseline.answers(image, CAMERA, [label])
+    (published,) = baseline.variant(as_published=True).answers(image, CAMERA, [label])
     assert np.degrees(so3.geodesic_angle(corrected.R, published.R)) == pytest.approx(np.degrees(np.arctan(0.5)))
     assert np.array_equal(published.R, np.eye(3))
     # a label in the virtual camera: there the crop is right, and taken as published it is turned by the ray
     local = Sample("a", None, "", 0, np.eye(3), True, label.box_px)
-    (corrected,) = peer.answers(image, CAMERA, [local])
-    (published,) = peer.variant(as_published=True).answers(image, CAMERA, [local])
+    (corrected,) = baseline.answers(image, CAMERA, [local])
+    (published,) = baseline.variant(as_published=True).answers(image, CAMERA, [local])
     assert np.array_equal(corrected.R, np.eye(3))
     assert np.degrees(so3.geodesic_angle(published.R, np.eye(3))) == pytest.approx(np.degrees(np.arctan(0.5)))
 
 
-def test_a_peer_behind_a_detector_misses_what_it_misses():
+def test_a_baseline_behind_a_detector_misses_what_it_misses():
     labels = [sample(), sample((10.0, 150.0, 30.0, 180.0), name="b")]
-    peer = Peer(NETWORKS["FSA-Net"], frontal, lambda image: np.array([[98.0, 62.0, 141.0, 119.0]]))
-    first, second = peer.answers(np.zeros((240, 320, 3), np.uint8), CAMERA, labels)
+    baseline = Baseline(NETWORKS["FSA-Net"], frontal, lambda image: np.array([[98.0, 62.0, 141.0, 119.0]]))
+    first, second = baseline.answers(np.zeros((240, 320, 3), np.uint8), CAMERA, labels)
     assert first.R is not None and second.R is None and second.reason == "only other faces found"
-    assert peer.faces_from == YUNET and Peer(NETWORKS["FSA-Net"], frontal).faces_from == LANDMARKS
+    assert baseline.faces_from == YUNET and Baseline(NETWORKS["FSA-Net"], frontal).faces_from == LANDMARKS
 
 
-def test_peers_without_weights_are_absent_and_named(tmp_path):
-    found = peers(tmp_path)
+def test_baselines_without_weights_are_absent_and_named(tmp_path):
+    found = baselines(tmp_path)
     assert all(isinstance(method, Absent) for name, method in found.items() if name != "MediaPipe mesh")
     assert {name.partition(",")[0] for name in found} == {*NETWORKS, "OpNet", "MediaPipe mesh"}
 
 
-def test_a_peer_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
-    pytest.importorskip("torch", reason="the peers need torch")
+def test_a_baseline_whose_weights_are_broken_is_absent_and_says_so(tmp_path):
+    pytest.importorskip("torch", reason="the baselines need torch")
     for name in NETWORKS["Lightweight b66"].files:
         (tmp_path / name).write_bytes(b"no weights")
-    found = peers(tmp_path)[f"Lightweight b66, {LANDMARKS}"]
+    found = baselines(tmp_path)[f"Lightweight b66, {LANDMARKS}"]
     assert isinstance(found, Absent) and found.reason.startswith("cannot be loaded: ")
 
 
-def test_peers_without_torch_are_absent_and_say_so(tmp_path, monkeypatch):
+def test_baselines_without_torch_are_absent_and_say_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "training.label.teachers", None)
-    found = peers(tmp_path)
+    found = baselines(tmp_path)
     assert "not installed" in found[f"FSA-Net, {LANDMARKS}"].reason
     assert "Lightweight b66, true landmarks" in found
 
 
-def test_box_jitter_is_for_peers_and_as_published_leaves_ours():
-    methods = {"peer": Peer(NETWORKS["FSA-Net"], frontal), "ours": Absent("own detection", "x")}
+def test_box_jitter_is_for_baselines_and_as_published_leaves_ours():
+    methods = {"baseline": Baseline(NETWORKS["FSA-Net"], frontal), "ours": Absent("own detection", "x")}
     assert with_jitter(methods)["ours"].reason == "takes no box"
     assert without_lookat(methods)["ours"] is methods["ours"]
 
@@ -238,7 +238,7 @@ def test_every_frame_of_a_video_goes_through_every_method(tmp_path):
         return np.eye(3)[None]
 
     methods = evaluate_video.video_methods(
-        {"P, YuNet": Peer(NETWORKS["FSA-Net"], still, detect), "Q, YuNet": Absent(YUNET, "not here")}, ("gone",)
+        {"P, YuNet": Baseline(NETWORKS["FSA-Net"], still, detect), "Q, YuNet": Absent(YUNET, "not here")}, ("gone",)
     )
     found, video = evaluate_video.evaluate_video(tmp_path / "clip.avi", methods, detect, limit=35)
     assert found["P, YuNet"]["found"] == video["frames"] == 35 and found["P, YuNet"]["jitter_deg_per_axis"] < 1e-6
@@ -279,13 +279,13 @@ def test_a_target_that_was_not_measured_is_not_met():
 
 
 def test_targets_of_photographs_by_hand():
-    dev = {"ours": results_of(6.0), "peer": results_of(12.0), "gone": Absent("x", "y")}
+    dev = {"ours": results_of(6.0), "baseline": results_of(12.0), "gone": Absent("x", "y")}
     found = verdicts(measured(dev_all={"ours": results_of(6.0, missed=1)}, dev=dev))
     assert found["found faces, aflw2000_dev16"] == targets.Got("5 of 6", False)
     mae = found["Euler MAE, aflw2000_dev16 without image02773, own detection"]
     assert mae.text.startswith("2.00 deg") and mae.met  # 6 of yaw, 0, 0
     ratio = found["the same against the best baseline of this run, any source of faces"]
-    assert ratio.text.startswith("0.50 x peer (4.00 deg) (0.50 to 0.50)") and ratio.met
+    assert ratio.text.startswith("0.50 x baseline (4.00 deg) (0.50 to 0.50)") and ratio.met
     assert found["the same against the best baseline of this run, crops from ground-truth landmarks"].met is None
 
 
@@ -327,7 +327,7 @@ def test_targets_of_positions_by_hand():
     assert found["geodesic, rendered unseen people, |yaw| < 60"].met
 
 
-def test_jitter_is_compared_with_the_best_peer_that_is_as_late():
+def test_jitter_is_compared_with_the_best_baseline_that_is_as_late():
     methods = {
         "ours": {"jitter_deg_per_axis": 0.1, "lag_s": 0.05},
         "ours, no filter": {"jitter_at_shared_lag_deg_per_axis": 0.05},
@@ -391,7 +391,7 @@ def frontal_model(tmp_path):
 
 def test_one_command_measures_everything_that_is_there(data, frontal_model, tmp_path, capsys):
     out = tmp_path / "out"
-    arguments = ["--model", frontal_model, "--data", str(data), "--no-peers", "--out", str(out)]
+    arguments = ["--model", frontal_model, "--data", str(data), "--no-baselines", "--out", str(out)]
     assert evaluate.main(arguments) == 0
     found = json.loads((out / "results.json").read_text())
     assert list(found["tables"]) == ["aflw2000_dev16", "aflw2000_dev16 without image02773.jpg"]
@@ -414,28 +414,28 @@ def test_a_card_has_one_model_and_its_numbers(data, frontal_model, tmp_path, cap
 
 
 def test_what_is_not_there_is_one_line(tmp_path, capsys):
-    assert evaluate.main(["--no-peers", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert evaluate.main(["--no-baselines", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
-def test_cost_is_the_size_of_all_files_and_a_time_beside_the_peers(frontal_model, tmp_path, monkeypatch):
+def test_cost_is_the_size_of_all_files_and_a_time_beside_the_baselines(frontal_model, tmp_path, monkeypatch):
     from pathlib import Path
 
     from bench import latency
     from hpe_core.evaluation.images.evaluate import our_methods
 
-    class Peer:
+    class Baseline:
         def run(self, frame):
             return 1, {"pose": 0.0}
 
     monkeypatch.setattr(latency, "sample_frames", lambda count: [np.full((48, 64, 3), 90, np.uint8)] * 4)
     monkeypatch.setattr(latency, "with_faces", lambda frame, faces: frame)
-    monkeypatch.setattr(latency, "pipelines", lambda data, threads: {"hpe_ros": None, "some peer": Peer()})
+    monkeypatch.setattr(latency, "pipelines", lambda data, threads: {"hpe_ros": None, "some baseline": Baseline()})
     found = cost.cost_of(our_methods([frontal_model]) | {"gone": Absent("x", "y")}, tmp_path)
     assert found["weights_mb"] == {"fixed": Path(frontal_model).stat().st_size / 1e6}
-    assert found["cpu_ms"]["fixed"] > 0 and set(found["peers_cpu_ms"]) == {"some peer"}
-    assert found["fastest_peer_cpu_ms"] == found["peers_cpu_ms"]["some peer"]
+    assert found["cpu_ms"]["fixed"] > 0 and set(found["baselines_cpu_ms"]) == {"some baseline"}
+    assert found["fastest_baseline_cpu_ms"] == found["baselines_cpu_ms"]["some baseline"]
 
 
 def test_ours_on_an_image_is_the_pipeline(frontal_model):

@@ -9,8 +9,8 @@ import pytest
 from bench.latency import sample_frames, with_faces
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.images.evaluate import Absent
+from training.measure.baseline_mediapipe import mediapipe_baseline
 from training.measure.mediapipe_process import PYTHON, MediaPipeProcess
-from training.measure.peers_mediapipe import mediapipe_peer
 
 with_mediapipe = pytest.mark.skipif(
     PYTHON not in os.environ, reason=f"{PYTHON} names no environment: MediaPipe was NOT run"
@@ -27,7 +27,7 @@ def test_an_environment_without_mediapipe_is_an_absent_baseline_that_says_so(mon
     if "mediapipe" in sys.modules:
         pytest.skip("MediaPipe is in this environment")
     monkeypatch.delenv(PYTHON, raising=False)
-    found = mediapipe_peer()
+    found = mediapipe_baseline()
     assert isinstance(found, Absent) and PYTHON in found.reason and "mediapipe" in found.reason
 
 

@@ -18,7 +18,7 @@ from hpe_core.evaluation.images.answers import NO_FACE, NO_LANDMARKS, OTHER_FACE
 from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.geometry.lookat import global_from_local, lookat_rotation
 from training.measure import opnet
-from training.measure.peers_mediapipe import mediapipe_peer
+from training.measure.baseline_mediapipe import mediapipe_baseline
 
 LANDMARKS, YUNET, LOCALIZER = "true landmarks", "YuNet", "OpNet's localizer"
 
@@ -52,7 +52,7 @@ OPNET = {
 DETECTOR_FILES = ("yunet_n_dynamic.onnx", "version-RFB-320.onnx")
 
 
-class Peer:
+class Baseline:
     """A network on faces from one source.
 
     estimate(images, centre (N, 2), side (N,)) -> R_local (N, 3, 3); detect(image) -> boxes (B, 4) x0, y0, x1, y1, or
@@ -67,7 +67,7 @@ class Peer:
 
     def variant(self, **changes):
         """The same network and faces, `as_published` or with `jitter`."""
-        return Peer(self.network, self._estimate, self.detect, detector=self.faces_from, **changes)
+        return Baseline(self.network, self._estimate, self.detect, detector=self.faces_from, **changes)
 
     def answers(self, image, camera, samples):
         """List of Answer for the Samples of one image (H, W, 3) of `camera`."""
@@ -112,13 +112,13 @@ class Peer:
         return R if sample.local else global_from_local(R, ray, 1.0)[0]
 
 
-def peers(weights):
-    """dict name -> Peer or Absent of every network with faces from the labels and from a detector, and of MediaPipe."""
+def baselines(weights):
+    """dict name -> Baseline or Absent: every network with faces from the labels and from a detector, and MediaPipe."""
     nets, made = _Nets(Path(weights)), {}
     for source, networks in ((LANDMARKS, NETWORKS | OPNET), (YUNET, NETWORKS | OPNET), (LOCALIZER, OPNET)):
         for name, network in networks.items():
             try:
-                made[f"{name}, {source}"] = nets.peer(network, source)
+                made[f"{name}, {source}"] = nets.baseline(network, source)
             except ImportError as error:
                 made[f"{name}, {source}"] = Absent(source, f"{error.name} is not installed")
             except HpeError as error:
@@ -126,7 +126,7 @@ def peers(weights):
             except Exception as error:  # torch, onnx and pickle each have their own
                 reason = f"cannot be loaded: {' '.join(str(error).split())}"
                 made[f"{name}, {source}"] = Absent(source, reason)
-    return made | {"MediaPipe mesh": mediapipe_peer()}
+    return made | {"MediaPipe mesh": mediapipe_baseline()}
 
 
 class _Nets:
@@ -149,8 +149,8 @@ class _Nets:
     def _yunet(self):
         return _detector(self._weights)
 
-    def peer(self, network, source):
-        """Peer of a Network. Raises ImportError, HpeError for a file that is not here, or what a loader raises."""
+    def baseline(self, network, source):
+        """Baseline of a Network. Raises ImportError, HpeError for a file that is not here, or what a loader raises."""
         teachers = None if network in OPNET.values() else self._teachers
         needed = (*network.files, *(DETECTOR_FILES if source == YUNET else ()))
         missing = [file for file in needed if not (self._weights / file).is_file()]
@@ -158,7 +158,7 @@ class _Nets:
             raise HpeError(f"no {', '.join(missing)} in {self._weights}")
         detect = {LANDMARKS: lambda: None, YUNET: lambda: self._yunet, LOCALIZER: lambda: self._opnet.boxes}[source]()
         estimate = getattr(self._opnet, network.method) if teachers is None else _of_teachers(teachers, network)
-        return Peer(network, estimate, detect, detector=source)
+        return Baseline(network, estimate, detect, detector=source)
 
 
 def _of_teachers(teachers, network):
@@ -181,7 +181,7 @@ def _detector(weights):
 
 
 class _OnceAnImage:
-    """A function of an image that remembers its last answer: several peers share one detector."""
+    """A function of an image that remembers its last answer: several baselines share one detector."""
 
     def __init__(self, function):
         self._function, self._image, self._answer = function, None, None

@@ -1,7 +1,7 @@
 """MediaPipe's face mesh as a method: its own detection, 468 points, and the rotation that carries a mean head there.
 
 MediaPipe publishes a mesh, no rotation in our frame: the mean mesh in the head frame (training.label.landmarks), found
-from the consensus of the other peers on photographs, is laid onto it by least squares.
+from the consensus of the other baselines on photographs, is laid onto it by least squares.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ from training.measure.mediapipe_process import MediaPipeProcess
 MAX_FACES = 8
 
 
-def mediapipe_peer():
-    """MediaPipePeer, or an Absent where MediaPipe does not run."""
+def mediapipe_baseline():
+    """MediaPipeBaseline, or an Absent where MediaPipe does not run."""
     try:
-        return MediaPipePeer(MediaPipeProcess(video=False, faces=MAX_FACES))
+        return MediaPipeBaseline(MediaPipeProcess(video=False, faces=MAX_FACES))
     except HpeError as error:
         return Absent(OWN_DETECTION, str(error))
 
 
-class MediaPipePeer:
+class MediaPipeBaseline:
     """A face mesh (MediaPipeProcess) on whole images."""
 
     faces_from = OWN_DETECTION
