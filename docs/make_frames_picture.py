@@ -27,15 +27,20 @@ COLOURS = ((50, 50, 225), (60, 160, 40), (225, 110, 30))
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
-def rendered_head(data: Path):
-    """(image (SIDE_PX, SIDE_PX, 3) uint8 BGR on a plain ground, CameraModel, R_camera_head, t_camera_head_m)."""
+def rendered_heads(data: Path, turns):
+    """For each EulerDeg of turns: (image (SIDE_PX, SIDE_PX, 3) uint8 BGR on a plain ground, CameraModel, R_camera_head,
+    t_camera_head_m) of the same head, whose body stays upright and frontal."""
     from training.render.studio import Studio
 
     studio, rng = Studio(data), np.random.default_rng(2)
     look = replace(studio.model.sample(rng), extras=(), expression={}, hair="short01")
     loaded = studio.load(look)
+    for angles in turns:
+        yield _rendered(studio, look, loaded, aflw2000.to_matrix(angles))
+
+
+def _rendered(studio, look, loaded, R):
     K = sample.pinhole(HFOV_DEG, SIDE_PX, SIDE_PX)
-    R = aflw2000.to_matrix(ANGLES)
     label = sample.label(K, R, np.array([0.0, 0.01, RANGE_M]) - R @ head.FACE_CENTRE_M)
     environment = next(e for e in studio.environments if e.name.startswith("st_fagans"))
     scene, _ = sample.sample_scene(np.random.default_rng(0), label, SIDE_PX, environment, studio.model.pivot_m)
@@ -118,7 +123,7 @@ def main():
     p.add_argument("--data", type=Path, default=assets.DEFAULT_DATA, help="folder with heads/ and hdri/")
     p.add_argument("--out", type=Path, default=OUT)
     args = p.parse_args()
-    cv2.imwrite(str(args.out), picture(*rendered_head(args.data)), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(args.out), picture(*next(rendered_heads(args.data, [ANGLES]))), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     print(f"{args.out}: {args.out.stat().st_size // 1000} kB")
 
 

@@ -91,7 +91,7 @@ class NodeClass(Protocol):
 
 
 def run(node_class: NodeClass, args: list[str] | None = None) -> int:
-    """Spin a node until it is told to stop; exit status 2 when its parameters are wrong."""
+    """Spin a node until a signal stops it; exit status 2 when its parameters are wrong."""
     rclpy.init(args=args)
     try:
         node = node_class()

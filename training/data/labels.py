@@ -58,7 +58,7 @@ class FaceLabel:
 
     @classmethod
     def of_columns(cls, columns: dict[str, np.ndarray]) -> FaceLabel:
-        """The FaceLabel of `columns`; other keys are not looked at."""
+        """The FaceLabel of `columns`; other keys are ignored."""
         own = {key: columns[key] for key in (*LABEL, *EXACT) if key in columns}
         marks = {key.removeprefix(_MARK): columns[key] for key in LANDMARKS if key in columns}
         return cls(**own, landmarks=FaceLandmarks(**marks) if len(marks) == len(LANDMARKS) else None)

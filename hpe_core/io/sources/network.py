@@ -17,7 +17,7 @@ _USER = re.compile(r"(?<=://)[^/?#]*@")
 
 class NetworkSource(CameraSource):
     """A stream by its address; like a camera its stamps are the time of arrival. A user and a password in the address
-    are told to nobody but the camera.
+    go to nobody but the camera.
     """
 
     def __init__(self, address: str):
