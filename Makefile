@@ -6,7 +6,7 @@ ROS_SETUP := $(firstword $(wildcard /opt/ros/*/setup.bash))
 EXTRAS := test$(if $(ROS_SETUP),$(COMMA)colcon)$(if $(WITH),$(COMMA)$(WITH))
 RUN := bash -c 'set -e; $(if $(ROS_SETUP),source $(ROS_SETUP);) source $(VENV)/bin/activate; exec "$$@"' run
 
-.PHONY: demo test lint bench train-smoke clean
+.PHONY: demo test lint docs bench train-smoke clean
 
 demo: $(VENV)/.demo  ## run the main job on the sample bag: poses, overlay video, error against the ground truth
 	@$(VENV)/bin/hpe run assets/sample_bag --out hpe_out/demo --overwrite
@@ -21,6 +21,10 @@ test: $(VENV)/.test  ## all tests; with a ROS 2 under /opt/ros the node tests to
 lint: $(VENV)/.test $(VENV)/.lint  ## style, and types by pyright
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(RUN) pyright
+
+docs: $(VENV)/.docs  ## the documentation site in site/; dead links and anchors are errors
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo 'open site/index.html, or: $(VENV)/bin/python -m mkdocs serve'
 
 train-smoke: $(VENV)/.test  ## two training steps on synthetic scenes
 	@$(VENV)/bin/python -m pytest -m train_smoke
@@ -47,5 +51,9 @@ $(VENV)/.lint: setup.py | $(VENV)/bin/python
 	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[lint]'
 	@touch $@
 
+$(VENV)/.docs: setup.py | $(VENV)/bin/python
+	@$(VENV)/bin/pip install --disable-pip-version-check --progress-bar on -q -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) hpe_out .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) hpe_out site .pytest_cache .ruff_cache .hypothesis

@@ -86,6 +86,7 @@ setup(
         "view": ["rerun-sdk>=0.28"],
         "pandas": ["pandas"],
         "supervision": ["supervision"],
+        "docs": ["mkdocs-material>=9.5"],
         # small, and no torch
         "test": [
             *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"),
