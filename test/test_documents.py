@@ -38,5 +38,5 @@ def is_module(name):
 
 
 def test_the_documents_name_files_and_modules_at_all():
-    assert "bench/results.csv" in named(FILE, "README.md")
+    assert "bench/results.csv" in named(FILE, "docs/performance.md")
     assert {"training.train", "training.deploy.export"} <= named(MODULE, "training/README.md")

@@ -1,7 +1,8 @@
-"""Every snippet of docs/python.md and of the README, and every program in examples/, is run."""
+"""Every Python snippet of README and pages, every command in their `sh` blocks and every program in examples/ is run."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,17 +11,20 @@ from pathlib import Path
 import cv2
 import pytest
 
+from hpe_core.cli.main import main
+
 ID = "face_[a-z]{5}"
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 YUNET = ROOT.parent / "shared" / "data" / "weights" / "yunet_n_dynamic.onnx"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
 
 
-def snippets(name):
-    """(line, code) of every Python block of a document."""
+def snippets(name, kind="python"):
+    """(line, code) of every block of this kind in a document."""
     text = (ROOT / name).read_text("utf-8")
-    found = re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    found = re.finditer(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [(text.count("\n", 0, block.start()) + 2, block[1]) for block in found]
 
 
@@ -33,6 +37,7 @@ def here(est, tmp_path, folder, three, monkeypatch):
         path.unlink()
     (tmp_path / "talk.avi").rename(tmp_path / "talk.mp4")
     cv2.imwrite(str(tmp_path / "group.jpg"), three)
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,12 +55,21 @@ def test_every_snippet_of_the_python_document_runs_after_those_before_it(here, c
     assert re.search(ID, printed) and printed.endswith("missing.jpg does not exist\n")
 
 
-def test_the_snippets_of_the_readme_run(here, capsys):
-    blocks = snippets("README.md")
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/faq.md"])
+def test_the_snippets_of_a_page_run_after_those_before_them(name, here, capsys):
+    blocks, names = snippets(name), {}
     assert blocks
     for line, code in blocks:
-        exec(compile(code, f"README.md:{line}", "exec"), {})
-    assert re.match(r"-?\d+\.\d+ -?\d+\.\d+ -?\d+\.\d+\n", capsys.readouterr().out)
+        exec(compile(code, f"{name}:{line}", "exec"), names)
+    assert re.match(r"-?\d+\.\d+ -?\d+\.\d+ -?\d+\.\d+\s", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if snippets(name, "sh")])
+def test_the_commands_of_a_page_run(name, here):
+    for _, code in snippets(name, "sh"):
+        for line in code.replace("\\\n", " ").splitlines():
+            program, *arguments = shlex.split(line, comments=True)
+            assert program == "hpe" and main(arguments) == 0, line
 
 
 def run(name, *arguments):
