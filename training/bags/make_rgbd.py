@@ -6,7 +6,7 @@ One person after the other walks, turns the head and goes; two seconds lie betwe
 /camera/depth/image_raw (16UC1, registered, with the errors of a stereo camera; of the first S seconds of each person)
 have the same stamps and one /camera/camera_info; /truth/head_pose is the REP-155 face frame. To measure:
 
-hpe run DIR --out ours && hpe eval bag DIR --estimate ours/poses.csv --truth /truth/head_pose --gate 0.6
+hpe run DIR --out ours && hpe eval bag DIR --estimate ours/poses.csv --ground-truth /truth/head_pose --gate 0.6
 """
 
 from __future__ import annotations
