@@ -36,7 +36,7 @@ def turns():
 
 
 def panel(image, camera, R_camera_head, t_camera_head_m, tip_head_m, text):
-    """The head with an arrow from the nose root to a point of the head frame (metres), and what the sign means below."""
+    """The head with an arrow from the nose root to a point of the head frame (metres); what the sign means below."""
     canvas = image.copy()
     start, end = (
         tuple(np.round(camera.project(t_camera_head_m + R_camera_head @ np.array(tip))).astype(int).tolist())

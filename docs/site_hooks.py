@@ -1,7 +1,7 @@
 """For MkDocs: files beside docs/ that a page links to are copied into the site, below project/, with what they link to.
 
-So the same links work in the repository and in the site, and the strict build checks all of them. Markdown stays a page,
-text becomes a page with a block of code, anything else is copied.
+So the same links work in the repository and in the site, and the strict build checks all of them. Markdown stays a
+page, text becomes a page with a block of code, anything else is copied.
 """
 
 from __future__ import annotations

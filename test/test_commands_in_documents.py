@@ -140,6 +140,7 @@ def check_launch(arguments):
     assert {word.partition(":=")[0] for word in given} <= launch_arguments(file)
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # runpy runs what another test has imported
 @pytest.mark.parametrize("words", COMMANDS)
 def test_a_command_in_a_document_has_arguments_that_exist(words, monkeypatch, capsys):
     program = Path(words[0]).name

@@ -1,4 +1,4 @@
-"""The documentation site builds, with every link and anchor leading somewhere, and readers' browsers ask nobody else."""
+"""The documentation site builds, every link and anchor leads somewhere, and readers' browsers ask nobody else."""
 
 import os
 import re

@@ -12,7 +12,7 @@ from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 
 
 def cost_of(ours: dict, data: Path) -> dict:
-    """dict weights_mb, cpu_ms, baselines_cpu_ms (name -> number), fastest_baseline_cpu_ms: 640x480, one face and thread.
+    """dict weights_mb, cpu_ms, baselines_cpu_ms (name -> number), fastest_baseline_cpu_ms: 640x480, one face, thread.
 
     Processor time, so that other work on the machine does not count; frames and turns are those of bench.latency.
     """

@@ -1,8 +1,9 @@
 """The paper's feed-forward network: an encoder predicts the rows of the pose factors, three heads turn them to angles.
 
 First each head learns to invert its curves on points 0.1 degrees apart; then the encoder learns the rows from random
-faces of the model (identity, pose and noise drawn again each time), and at the end encoder and heads go on together. The epoch
-with the smallest validation error is kept, and everything becomes one ONNX graph from landmarks to a rotation.
+faces of the model (identity, pose and noise drawn again each time), and at the end encoder and heads go on together.
+The epoch with the smallest validation error is kept, and everything becomes one ONNX graph from landmarks to a
+rotation.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Every Python snippet of README and pages, every command in their `sh` blocks and every program in examples/ is run."""
+"""Python snippets of README and pages, every command in their `sh` blocks, and the programs in examples/ are run."""
 
 import os
 import re
