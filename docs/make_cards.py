@@ -19,12 +19,13 @@ SUBGROUPS = ROOT / "training" / "cards" / "subgroups.json"
 INT8 = "_int8"
 SAME = ("Intended use", "Not for", "Privacy", "What you may do with the weights")
 HEAD = """\
-# Models
+# Model cards
 
 <!-- written by python -m docs.make_cards -->
 
 The cards of the shipped models, as `hpe models NAME` prints them (`--json`: every number). The code is Apache-2.0;
-what the weights may be used for depends on what they were trained on. Which method to take: [README](../README.md).
+what the weights may be used for depends on what they were trained on. Which method to take:
+[Models and how to choose](choose.md).
 """
 GROUPS = """\
 ## Groups of people

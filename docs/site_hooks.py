@@ -13,8 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(\]\()(?![a-z]+:|/|#)([^)#\s]+)")  # a relative address in the brackets of a link or a picture
-COPIES, PAGES = "project/", ("CHANGELOG.md",)  # PAGES: in the navigation without a link to them
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json", ".xml": "xml"}
+COPIES, PAGES = "project/", ("CHANGELOG.rst",)  # PAGES: in the navigation without a link to them
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json", ".xml": "xml", ".rst": "rst"}
 
 
 def repository_path(uri: str) -> str:

@@ -112,7 +112,7 @@ def check_pip(arguments):
 
 def setup_extras():
     (extras,) = (
-        ast.literal_eval(keyword.value)
+        [ast.literal_eval(key) for key in keyword.value.keys]
         for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
         if isinstance(node, ast.Call)
         for keyword in node.keywords

@@ -71,8 +71,8 @@ def test_the_metadata_of_the_wheel_says_what_a_registry_shows(built):
     assert metadata["Description-Content-Type"] == "text/markdown"
     links = re.findall(r"\]\(([^)]*)\)", metadata.get_payload())
     assert links and all(link.startswith(("https://", "#")) for link in links)
-    picture = f"{URL}/raw/v{hpe_core.__version__}/docs/results.jpg"
-    assert picture in links and (ROOT / "docs" / "results.jpg").is_file()
+    picture = f"{URL}/raw/v{hpe_core.__version__}/docs/moving.webp"
+    assert picture in links and (ROOT / "docs" / "moving.webp").is_file()
 
 
 def test_the_version_is_the_same_everywhere():
