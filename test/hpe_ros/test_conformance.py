@@ -119,7 +119,7 @@ def found(request, start_node, graph, tf, bag):
             """(head_pose, child frames on /tf) of this stamp, once both are there."""
             pose = next((m for m in poses if m.header.stamp == stamp), None)
             children = {t.child_frame_id for m in sent for t in m.transforms if t.header.stamp == stamp}
-            children = sorted(child for child in children if child.startswith(prefix))
+            children = sorted(child for child in children if f"_{prefix}" in child)
             return (pose, children) if pose and children else None
 
         attempts = 0
