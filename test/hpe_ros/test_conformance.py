@@ -198,4 +198,4 @@ def test_head_pose_is_the_face_frame_in_the_cameras_optical_frame(found, name):
     np.testing.assert_allclose(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), R, atol=1e-9)
     assert message.pose.covariance[0] > 0.0
     face, gaze = found[name]["names"]
-    assert face.partition("_")[2].startswith("face_") and gaze == face.replace("face_", "gaze_")
+    assert face.startswith("face_") and gaze == face.replace("face_", "gaze_")
