@@ -43,16 +43,21 @@ def photos(data: Path, count: int) -> list[np.ndarray]:
     path = data / "photos" / "lfw.zip"
     if not path.exists():
         print(f"no {path}: the frames of the parity check instead")
-        images = [_decoded(one.read_bytes()) for one in sorted(parity.FRAMES.glob("*.jpg"))]
+        images = [decoded(one.read_bytes()) for one in sorted(parity.FRAMES.glob("*.jpg"))]
         return [cv2.resize(images[i % len(images)], CELL, interpolation=cv2.INTER_AREA) for i in range(count)]
     with zipfile.ZipFile(path) as file:
-        names = sorted(name for name in file.namelist() if name.endswith(".jpg"))
-        chosen = np.random.default_rng(0).choice(names, count, replace=False)
-        images = [_decoded(file.read(str(name))) for name in chosen]
+        images = [decoded(file.read(name)) for name in photo_names(file, count)]
     return [cv2.resize(image[32:218, 1:249], CELL, interpolation=cv2.INTER_AREA) for image in images]
 
 
-def _decoded(jpeg: bytes) -> np.ndarray:
+def photo_names(file: zipfile.ZipFile, count: int) -> list[str]:
+    """So many photos of an open lfw.zip, always the same ones."""
+    names = sorted(name for name in file.namelist() if name.endswith(".jpg"))
+    return np.random.default_rng(0).choice(names, count, replace=False).tolist()
+
+
+def decoded(jpeg: bytes) -> np.ndarray:
+    """The image (H, W, 3) uint8 BGR of a JPEG."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None, "a photo cannot be decoded"
     return image

@@ -40,6 +40,19 @@ def scene(image_bgr, width, height, faces):
     return np.ascontiguousarray(np.tile(scaled[y : y + cell_h, x : x + cell_w], (rows, columns, 1)))
 
 
+def process(pid: int) -> dict[str, float]:
+    """Memory (MB), threads, open files and CPU time (s) of a process, dict."""
+    proc = Path("/proc") / str(pid)
+    status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+    ticks = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
+    return {
+        "rss_mb": round(int(status["VmRSS"].split()[0]) / 1024, 2),
+        "threads": int(status["Threads"]),
+        "files": len(list((proc / "fd").iterdir())),
+        "cpu_s": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+    }
+
+
 class Rig:
     """Use as a context: the node is active when the body starts, and both processes are gone after it.
 
@@ -144,16 +157,8 @@ class Rig:
         return self.health
 
     def process(self):
-        """Memory (MB), threads, open files and CPU time (s) of the node, dict."""
-        proc = Path("/proc") / str(self.node.pid)
-        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
-        ticks = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
-        return {
-            "rss_mb": round(int(status["VmRSS"].split()[0]) / 1024, 2),
-            "threads": int(status["Threads"]),
-            "files": len(list((proc / "fd").iterdir())),
-            "cpu_s": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
-        }
+        """`process` of the node."""
+        return process(self.node.pid)
 
     def __exit__(self, *_):
         import rclpy

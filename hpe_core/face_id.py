@@ -56,15 +56,13 @@ class FaceId(str):
         """What REP-155 calls the id: `a` of `face_a`."""
         return self[len(_PREFIX) :]
 
-    @property
-    def face_frame(self) -> str:
-        """TF name of the face frame."""
-        return str(self)
+    def face_frame(self, prefix: str = "") -> str:
+        """TF name of the face frame; prefix: before the id, as REP-155 wants ids of several cameras to differ."""
+        return _PREFIX + prefix + self.letters
 
-    @property
-    def gaze_frame(self) -> str:
-        """TF name of the gaze frame."""
-        return "gaze_" + self.letters
+    def gaze_frame(self, prefix: str = "") -> str:
+        """TF name of the gaze frame; prefix: as of `face_frame`."""
+        return "gaze_" + prefix + self.letters
 
     @property
     def number(self) -> int:
@@ -95,6 +93,9 @@ class FaceIds:
         return FaceId.of_number(_SHORTER + self._next)
 
 
-def focus_frame(face_id: str) -> str:
-    """TF name (REP-155) of what a head looks at; the id of another detector's head, without `face_`, counts whole."""
-    return "focus_" + face_id.removeprefix(_PREFIX)
+def focus_frame(face_id: str, prefix: str = "") -> str:
+    """TF name (REP-155) of what a head looks at; the id of another detector's head, without `face_`, counts whole.
+
+    prefix: as of `FaceId.face_frame`.
+    """
+    return "focus_" + prefix + face_id.removeprefix(_PREFIX)

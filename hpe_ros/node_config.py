@@ -52,7 +52,7 @@ class NodeConfig(Checked):
         "face_a the first, so that tf2 remembers few; auto: id where hri_msgs is installed, else slot",
         choices=("auto", "id", "slot"),
     )
-    tf_prefix: str = option("", "put before the TF names, so that several cameras can share one tree")
+    tf_prefix: str = option("", "put before the ids in names of TF and REP-155 (face_<prefix><id>), so that several cameras can share them")
     publish_humans: bool = option(True, "publish REP-155 topics below /humans/faces where hri_msgs is installed")
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class AttentionNodeConfig(Checked):
         2.0, "without `heads` for so long (by a steady clock) all looking stops, seconds", 0.1, 60.0
     )
     publish_tf: bool = option(True, "publish focus_<id> on /tf")
-    tf_prefix: str = option("", "put before the TF names, as in the pose node")
+    tf_prefix: str = option("", "put before the ids in names of TF, as in the pose node")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +93,9 @@ class AttentionNodeConfig(Checked):
 class PeopleNodeConfig(Checked):
     """What only the people node needs."""
 
-    autostart: bool = option(False, "configure and activate at start, without waiting for a lifecycle manager")
+    autostart: bool = option(
+        False, "configure and activate at start, without waiting for a lifecycle manager", read_only=True
+    )
     cameras_file: str = option("", "YAML list of the cameras (docs/cameras.md)")
     tf_tolerance_s: float = option(
         0.5, "a transform further than this from the stamp of the heads does not count, seconds", 0.0, 60.0
@@ -102,7 +104,7 @@ class PeopleNodeConfig(Checked):
         2.0, "without `heads` of any camera for so long (by a steady clock) nobody is there, seconds", 0.1, 60.0
     )
     publish_tf: bool = option(True, "publish person_<id> on /tf")
-    tf_prefix: str = option("", "put before the TF names")
+    tf_prefix: str = option("", "put before the ids in names of TF")
     publish_humans: bool = option(True, "publish REP-155 topics below /humans/persons where hri_msgs is installed")
 
 
@@ -110,9 +112,11 @@ class PeopleNodeConfig(Checked):
 class CamerasNodeConfig(Checked):
     """The process of several cameras: what is common to its pose nodes."""
 
-    autostart: bool = option(False, "configure and activate every pose node at start")
-    cameras_file: str = option("", "YAML list of the cameras (docs/cameras.md)")
-    pose_params_file: str = option("", "YAML file with the parameters of every pose node; empty: defaults")
+    autostart: bool = option(False, "configure and activate every pose node at start", read_only=True)
+    cameras_file: str = option("", "YAML list of the cameras (docs/cameras.md)", read_only=True)
+    pose_params_file: str = option(
+        "", "YAML file with the parameters of every pose node; empty: defaults", read_only=True
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ Rgb = tuple[float, float, float]  # each channel 0 to 1
 AXIS_LENGTH_M = 0.10
 # of the REP-155 face frame: x out of the face red, y to the subject's left green, z to the scalp blue
 _AXIS_COLOURS: tuple[Rgb, ...] = ((1.0, 0.24, 0.24), (0.31, 0.86, 0.31), (0.24, 0.55, 1.0))
+PLATE_OPACITY = 0.6  # of the black plate behind a text
 _NO_ID: Rgb = (1.0, 1.0, 1.0)
 _SEEN: Rgb = (1.0, 1.0, 1.0)
 _HIDDEN: Rgb = (0.5, 0.5, 0.5)
@@ -84,6 +85,7 @@ def image_annotations(camera: CameraModel, faces: Sequence[Face]) -> Annotations
 def face_text(face: Face) -> str:
     """Id, distance and the three angles (AFLW2000) in one line."""
     angles = face.pose.euler_aflw2000
+    # rounded first: there is no -0 among integers
     numbers = f"yaw {round(angles.yaw):+d} pitch {round(angles.pitch):+d} roll {round(angles.roll):+d}"
     return f"{face.face_id or 'face'} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m, {numbers}"
 

@@ -12,7 +12,7 @@ from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.io.message_types import Message
-from hpe_core.output.annotations import Annotations, Rgb
+from hpe_core.output.annotations import PLATE_OPACITY, Annotations, Rgb
 from hpe_core.types import Face
 
 JPEG_QUALITY = 90
@@ -62,7 +62,7 @@ class Messages:
         made = []
         for face, pose, gaze in zip(faces, poses, self._quaternions(frames.gaze_from_head, faces), strict=True):
             translation, face_id = self._vector(face.pose.t_camera_head_m), FaceId(face.face_id)
-            for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
+            for name, rotation in ((face_id.face_frame(), pose.orientation), (face_id.gaze_frame(), gaze)):
                 transform = self._make("geometry_msgs/Transform", translation, rotation)
                 made.append(self._make("geometry_msgs/TransformStamped", header, name, transform))
         return self._make("tf2_msgs/TFMessage", made)
@@ -125,7 +125,7 @@ class Messages:
             )
             for one in annotations.points
         ]
-        plate = self._make("foxglove_msgs/Color", 0.0, 0.0, 0.0, 0.6)
+        plate = self._make("foxglove_msgs/Color", 0.0, 0.0, 0.0, PLATE_OPACITY)
         texts = [
             self._make(
                 *("foxglove_msgs/TextAnnotation", header.stamp, point2(*text.position_px), text.text),

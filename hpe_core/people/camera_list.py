@@ -15,21 +15,21 @@ from hpe_core.people.poses import CameraPlace
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
-_KEYS = ("name", "namespace", "image", "camera_info", "frame_id", "extrinsics", "parameters")
+_TOPICS = ("image", "camera_info", "depth", "depth_camera_info")  # of a pose node, with their keys in the list
+_KEYS = ("name", "namespace", *_TOPICS, "frame_id", "extrinsics", "parameters")
 _PLACE_KEYS = ("parent", "translation_m", "rpy_deg", "quaternion_xyzw")
 
 
 @dataclass(frozen=True, eq=False)
 class CameraEntry:
-    """One camera. namespace: of its pose node, below that of the list unless it begins with a slash; image and
-    camera_info: topics below the namespace, unless they begin with one; place: of its frame_id in parent, None where TF
-    has it; parameters: of its pose node, name -> value.
+    """One camera. namespace: of its pose node, below that of the list unless it begins with a slash; topics: names of
+    the pose node's own -> topics below the namespace, unless they begin with a slash; place: of its frame_id in parent,
+    None where TF has it; parameters: of its pose node, name -> value; `use_depth` is among them where depth is named.
     """
 
     name: str
     namespace: str
-    image: str
-    camera_info: str
+    topics: Mapping[str, str]
     parameters: Mapping[str, Any]
     frame_id: str = ""
     parent: str = ""
@@ -76,7 +76,7 @@ def camera_list(values: Mapping[str, Any], where: str) -> CameraList:
 
 
 def _image(camera: CameraEntry) -> str:
-    return camera.topic(camera.image)
+    return camera.topic(camera.topics["image"])
 
 
 def _entry(values: Any, fixed_frame: str, where: str) -> CameraEntry:
@@ -88,9 +88,9 @@ def _entry(values: Any, fixed_frame: str, where: str) -> CameraEntry:
     parameters = values.get("parameters", {})
     if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
         raise HpeError(f"{where}: parameters must be a mapping of names to values, got {parameters!r}")
-    tf_prefix = parameters.get("tf_prefix", f"{name}_")
-    if not isinstance(tf_prefix, str):
-        raise HpeError(f"{where}: tf_prefix must be a text, got {tf_prefix!r}")
+    parameters = {"tf_prefix": f"{name}_"} | ({"use_depth": True} if "depth" in values else {}) | parameters
+    if not isinstance(parameters["tf_prefix"], str):
+        raise HpeError(f"{where}: tf_prefix must be a text, got {parameters['tf_prefix']!r}")
     frame_id, parent, place = _text(values, "frame_id", "", where), "", None
     if "extrinsics" in values:
         if not frame_id:
@@ -99,9 +99,8 @@ def _entry(values: Any, fixed_frame: str, where: str) -> CameraEntry:
     return CameraEntry(
         name,
         _text(values, "namespace", name, where, _TOPIC),
-        _text(values, "image", "image", where, _TOPIC),
-        _text(values, "camera_info", "camera_info", where, _TOPIC),
-        parameters | {"tf_prefix": tf_prefix},
+        {topic: _text(values, topic, topic, where, _TOPIC) for topic in _TOPICS},
+        parameters,
         frame_id,
         parent,
         place,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hpe_core.face_id import FaceIds
 from hpe_core.people.association import JOIN_DISTANCE2, LEAVE_DISTANCE2, costs, joined
 from hpe_core.people.config import PeopleConfig
 from hpe_core.people.fusion import fused
 from hpe_core.people.motion import Motion, moved_on
-from hpe_core.people.person_ids import PersonIds
 from hpe_core.people.poses import FixedPose, distance2
 from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 
@@ -95,7 +95,7 @@ class People:
 
     def __init__(self, config: PeopleConfig):
         self.config = config  # may be replaced between messages
-        self._ids = PersonIds(config.id_seed)
+        self._ids = FaceIds(config.id_seed)
         self._count = 0
         self._forget_all()
 
@@ -174,7 +174,7 @@ class People:
 
     def _start(self, camera: str, stamp_ns: int, head: SeenHead):
         self._count += 1
-        someone = _Someone(self._ids.new(), self._count, {}, head.pose, np.zeros(6), stamp_ns)
+        someone = _Someone(self._ids.take().letters, self._count, {}, head.pose, np.zeros(6), stamp_ns)
         self._people.append(someone)
         self._join(camera, stamp_ns, head, someone)
 

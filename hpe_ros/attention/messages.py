@@ -108,7 +108,7 @@ def focus_transforms(points_m: Mapping[str, np.ndarray], header: Header, prefix:
     made = [
         TransformStamped(
             header=header,
-            child_frame_id=prefix + focus_frame(name),
+            child_frame_id=focus_frame(name, prefix),
             transform=Transform(translation=vector3(points_m[name])),
         )
         for name in sorted(points_m)

@@ -45,7 +45,7 @@ class PoseThread:
         self, camera: CameraEntry, namespace: str, params_file: str, values: Mapping[str, Any], models: SharedModels
     ):
         self.camera, self.failures = camera, 0
-        remapped = {"image": camera.image, "camera_info": camera.camera_info} | OWN_TOPICS
+        remapped = {**camera.topics, **OWN_TOPICS}
         arguments = ["--ros-args"]
         arguments += [part for name, topic in remapped.items() for part in ("-r", f"{name}:={topic}")]
         arguments += ["--params-file", params_file] if params_file else []

@@ -19,7 +19,7 @@ def as_head(person: Person) -> Face:
 
 
 def person_transform(person_id: str, pose: Pose, header: Header, prefix: str = "") -> TransformStamped:
-    """geometry_msgs/TransformStamped of person_<id> (REP-155) at the pose of the face frame."""
+    """geometry_msgs/TransformStamped of person_<prefix><id> (REP-155) at the pose of the face frame."""
     p = pose.position
     transform = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z), rotation=pose.orientation)
-    return TransformStamped(header=header, child_frame_id=f"{prefix}person_{person_id}", transform=transform)
+    return TransformStamped(header=header, child_frame_id=f"person_{prefix}{person_id}", transform=transform)

@@ -35,10 +35,11 @@ class PeopleOutputs:
         }
         if config.publish_tf:
             topics["/tf"] = TFMessage
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, topic, DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS)
-            for topic, kind in topics.items()
-        }
+        options = {"event_callbacks": qos.NO_PUBLISHER_EVENTS, "qos_overriding_options": qos.OVERRIDABLE}
+        with qos.overrides():
+            self._publishers = {
+                topic: node.create_lifecycle_publisher(kind, topic, DEPTH, **options) for topic, kind in topics.items()
+            }
         self._persons = PersonsOutputs(node, cameras) if config.publish_humans and HAS_HRI_MSGS else None
         self._newest: PeopleNow | None = None
 

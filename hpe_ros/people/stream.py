@@ -14,6 +14,7 @@ from hpe_core.people.clocks import CameraClocks
 from hpe_core.people.config import PeopleConfig
 from hpe_core.people.people import People, SeenHead
 from hpe_core.people.poses import CameraPlace, in_fixed_frame
+from hpe_ros import qos
 from hpe_ros.attention.messages import heads_from_detections
 from hpe_ros.health_topic import steady_clock
 from hpe_ros.messages import ns_from_time
@@ -21,7 +22,7 @@ from hpe_ros.node_config import PeopleNodeConfig
 from hpe_ros.optional import HAS_VISION_MSGS
 from hpe_ros.people import health as reasons
 from hpe_ros.people.health import PeopleHealth
-from hpe_ros.people.outputs import PeopleOutputs
+from hpe_ros.people.outputs import DEPTH, PeopleOutputs
 from hpe_ros.transforms import Transforms
 
 if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node refuses to be configured
@@ -46,12 +47,17 @@ class PeopleStream:
         self._clocks = CameraClocks()
         self._transforms = Transforms(node, config.tf_tolerance_s)
         self._watchdog = node.create_timer(config.input_timeout_s, self._on_silence, clock=steady_clock())
-        self._subscriptions = [
-            node.create_subscription(
-                Detection3DArray, camera.topic("heads"), functools.partial(self._on_heads, camera), 10
-            )
-            for camera in cameras.cameras
-        ]
+        with qos.overrides():
+            self._subscriptions = [
+                node.create_subscription(
+                    Detection3DArray,
+                    camera.topic("heads"),
+                    functools.partial(self._on_heads, camera),
+                    DEPTH,
+                    qos_overriding_options=qos.OVERRIDABLE,
+                )
+                for camera in cameras.cameras
+            ]
 
     def reconfigure(self, config: PeopleConfig) -> None:
         """Go on with these from the next message on."""

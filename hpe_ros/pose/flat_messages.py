@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from std_msgs.msg import Header
 
-from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.output.annotations import PLATE_OPACITY, Rgb, image_annotations
 from hpe_core.types import Face
 from hpe_ros.optional import HAS_FOXGLOVE_MSGS, HAS_VISION_MSGS
 
@@ -23,9 +23,20 @@ if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `faces_2d`
     )
 
 if TYPE_CHECKING or HAS_FOXGLOVE_MSGS:  # without it the node has no `annotations`
-    from foxglove_msgs.msg import Color, ImageAnnotations, Point2, PointsAnnotation, TextAnnotation
+    from foxglove_msgs.msg import (
+        CircleAnnotation,
+        Color,
+        ImageAnnotations,
+        Point2,
+        PointsAnnotation,
+        TextAnnotation,
+    )
 
-_LINE_PX, _DOT_PX, _FONT_PX = 2.0, 3.0, 16.0
+    _KINDS = {
+        "points": PointsAnnotation.POINTS,
+        "line_loop": PointsAnnotation.LINE_LOOP,
+        "line_list": PointsAnnotation.LINE_LIST,
+    }
 
 
 def detections(faces: Sequence[Face], header: Header) -> "Detection2DArray":
@@ -34,22 +45,44 @@ def detections(faces: Sequence[Face], header: Header) -> "Detection2DArray":
 
 
 def annotations(faces: Sequence[Face], camera: CameraModel, header: Header) -> "ImageAnnotations":
-    """foxglove_msgs/ImageAnnotations: per Face its box, its id with the score, and its landmarks if it has them.
+    """foxglove_msgs/ImageAnnotations of `image_annotations`: what the bag of `hpe run` has, too.
 
     All have the stamp of the image, by which Foxglove pairs them; without a face nothing is drawn.
     """
-    points, texts = [], []
-    for face in faces:
-        red, green, blue = (channel / 255.0 for channel in FaceId(face.face_id).colour_rgb)
-        colour = Color(r=red, g=green, b=blue, a=1.0)
-        x0, y0, x1, y1 = face.box_px.tolist()
-        corners = [Point2(x=x, y=y) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-        kind = PointsAnnotation.LINE_LOOP
-        points.append(_points(header, kind, corners, colour, _LINE_PX))
-        points += _landmarks(face, camera, header, colour)
-        words = {"text": f"{face.face_id} {face.score:.2f}", "font_size": _FONT_PX, "text_color": colour}
-        texts.append(TextAnnotation(timestamp=header.stamp, position=corners[0], **words))
-    return ImageAnnotations(points=points, texts=texts)
+    drawn, stamp = image_annotations(camera, faces), header.stamp
+    circles = [
+        CircleAnnotation(
+            timestamp=stamp,
+            position=Point2(x=one.centre_px[0], y=one.centre_px[1]),
+            diameter=one.diameter_px,
+            thickness=one.thickness_px,
+            outline_color=_colour(one.colour),
+        )
+        for one in drawn.circles
+    ]
+    points = [
+        PointsAnnotation(
+            timestamp=stamp,
+            type=_KINDS[one.kind],
+            points=[Point2(x=x, y=y) for x, y in one.points_px],
+            outline_color=_colour(one.colours[0]),
+            outline_colors=[_colour(colour) for colour in one.colours] if len(one.colours) > 1 else [],
+            thickness=one.thickness_px,
+        )
+        for one in drawn.points
+    ]
+    texts = [
+        TextAnnotation(
+            timestamp=stamp,
+            position=Point2(x=one.position_px[0], y=one.position_px[1]),
+            text=one.text,
+            font_size=one.size_px,
+            text_color=_colour(one.colour),
+            background_color=Color(a=PLATE_OPACITY),
+        )
+        for one in drawn.texts
+    ]
+    return ImageAnnotations(circles=circles, points=points, texts=texts)
 
 
 def _detection(face: Face, header: Header) -> "Detection2D":
@@ -60,17 +93,6 @@ def _detection(face: Face, header: Header) -> "Detection2D":
     return Detection2D(header=header, results=results, bbox=box, id=face.face_id)
 
 
-def _landmarks(face: Face, camera: CameraModel, header: Header, colour: "Color") -> "list[PointsAnnotation]":
-    points_camera_m = face.landmarks_camera_m
-    if points_camera_m is None:
-        return []
-    dots = [Point2(x=x, y=y) for x, y in camera.project(points_camera_m).tolist()]
-    return [_points(header, PointsAnnotation.POINTS, dots, colour, _DOT_PX)]
-
-
-def _points(
-    header: Header, kind: int, points: "list[Point2]", colour: "Color", thickness_px: float
-) -> "PointsAnnotation":
-    return PointsAnnotation(
-        timestamp=header.stamp, type=kind, points=points, outline_color=colour, thickness=thickness_px
-    )
+def _colour(rgb: Rgb) -> "Color":
+    red, green, blue = rgb
+    return Color(r=red, g=green, b=blue, a=1.0)

@@ -20,7 +20,7 @@ class Subscriptions:
 
     def __init__(self, node: Node, reliability: str, on_qos_mismatch: Callable[[str], object]):
         self._node, self._on_qos_mismatch = node, on_qos_mismatch
-        self._qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
+        self._reliability = ReliabilityPolicy[reliability.upper()]
         self._subscriptions: list[Subscription] = []
 
     def _subscribe(self, kind, topic, callback):
@@ -35,7 +35,7 @@ class Subscriptions:
                 kind,
                 topic,
                 callback,
-                self._qos,
+                QoSProfile(depth=1, reliability=self._reliability),  # each its own: an override is written into it
                 event_callbacks=qos.SubscriptionEventCallbacks(incompatible_qos=on_incompatible),
                 qos_overriding_options=qos.OVERRIDABLE_BUT_RELIABILITY,
             )

@@ -72,15 +72,15 @@ def tf_name(face: Face, by_slot: bool) -> FaceId:
 def transforms(
     faces: Sequence[Face], poses: list[Pose], header: Header, prefix: str = "", by_slot: bool = False
 ) -> TFMessage:
-    """tf2_msgs/TFMessage with face_<id> and gaze_<id> (REP-155) under the header's frame; by_slot: with the name of the
-    slot for the id."""
+    """tf2_msgs/TFMessage with face_<prefix><id> and gaze_<prefix><id> (REP-155) under the header's frame; by_slot: with
+    the name of the slot for the id."""
     made = []
     for face, pose, gaze in zip(faces, poses, _quaternions(frames.gaze_from_head, faces), strict=True):
         translation = vector3(face.pose.t_camera_head_m)
         face_id = tf_name(face, by_slot)
-        for name, rotation in ((face_id.face_frame, pose.orientation), (face_id.gaze_frame, gaze)):
+        for name, rotation in ((face_id.face_frame(prefix), pose.orientation), (face_id.gaze_frame(prefix), gaze)):
             transform = Transform(translation=translation, rotation=rotation)
-            made.append(TransformStamped(header=header, child_frame_id=prefix + name, transform=transform))
+            made.append(TransformStamped(header=header, child_frame_id=name, transform=transform))
     return TFMessage(transforms=made)
 
 

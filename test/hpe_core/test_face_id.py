@@ -15,12 +15,18 @@ IDS = st.from_regex("face_[a-z]{1,6}", fullmatch=True).map(FaceId)
 def test_an_id_is_its_text_and_names_the_frames_of_rep_155():
     face_id = FaceId("face_b")
     assert (face_id, str(face_id), face_id.letters) == ("face_b", "face_b", "b")
-    assert (face_id.face_frame, face_id.gaze_frame, focus_frame(face_id)) == ("face_b", "gaze_b", "focus_b")
+    assert (face_id.face_frame(), face_id.gaze_frame(), focus_frame(face_id)) == ("face_b", "gaze_b", "focus_b")
 
 
 def test_an_id_of_five_letters_has_its_frames_too():
     face_id = FaceId("face_rkqsf")
-    assert (face_id.gaze_frame, focus_frame(face_id)) == ("gaze_rkqsf", "focus_rkqsf")
+    assert (face_id.gaze_frame(), focus_frame(face_id)) == ("gaze_rkqsf", "focus_rkqsf")
+
+
+def test_a_prefix_stands_before_the_id_as_it_does_in_humans_faces():
+    face_id = FaceId("face_rkqsf")
+    assert face_id.face_frame("left_") == "face_left_rkqsf"
+    assert (face_id.gaze_frame("left_"), focus_frame(face_id, "left_")) == ("gaze_left_rkqsf", "focus_left_rkqsf")
 
 
 def test_the_head_of_another_detector_has_a_focus_frame_by_its_whole_id():

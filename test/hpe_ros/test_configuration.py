@@ -167,10 +167,16 @@ def test_the_launch_file_in_yaml_starts_a_node_that_answers_images(start, graph,
 def statuses():
     """Every status that our nodes publish, by the names of the nodes: dict node -> list of names."""
     from hpe_ros.attention.health import AttentionHealth
+    from hpe_ros.people.health import PeopleHealth
     from hpe_ros.pose.diagnostics import Diagnostics
 
+    people = PeopleHealth()
+    people.restart(("left",))
     parts = {"pose_node": Diagnostics().statuses(), "attention_node": AttentionHealth().statuses()}
-    return {node: [status.name for status in of] for node, of in parts.items()} | {"camera_node": ["source"]}
+    parts["people_node"] = people.statuses()
+    names = {node: [status.name for status in of] for node, of in parts.items()}
+    names["pose_node"].append("depth")
+    return names | {"camera_node": ["source"], "cameras_node": ["cameras"]}
 
 
 def test_every_status_of_our_nodes_has_exactly_one_place_in_the_aggregator_file():

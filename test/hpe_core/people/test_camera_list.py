@@ -22,9 +22,20 @@ def test_a_camera_has_its_name_as_namespace_and_prefix_unless_it_says_otherwise(
     left, right = of(
         {"name": "left"}, {"name": "right", "namespace": "/head/r", "parameters": {"tf_prefix": ""}}
     ).cameras
-    assert (left.namespace, left.image, left.tf_prefix, left.topic("heads")) == ("left", "image", "left_", "left/heads")
-    assert (right.tf_prefix, right.topic("heads"), right.topic("/x")) == ("", "/head/r/heads", "/x")
+    assert (left.namespace, left.topics["image"], left.topic("heads")) == ("left", "image", "left/heads")
+    assert (left.tf_prefix, right.tf_prefix, right.topic("heads"), right.topic("/x")) == ("left_", "", "/head/r/heads", "/x")
     assert left.place is None
+
+
+def test_a_topic_of_depth_images_is_used_unless_the_parameters_say_otherwise():
+    plain, deep, idle = of(
+        {"name": "plain"},
+        {"name": "deep", "depth": "aligned/image", "depth_camera_info": "/lens/camera_info"},
+        {"name": "idle", "depth": "depth", "parameters": {"use_depth": False}},
+    ).cameras
+    assert "use_depth" not in plain.parameters
+    assert (deep.parameters["use_depth"], idle.parameters["use_depth"]) == (True, False)
+    assert (deep.topics["depth"], deep.topics["depth_camera_info"]) == ("aligned/image", "/lens/camera_info")
 
 
 def test_the_angles_of_the_example_look_along_x_of_the_parent():
@@ -62,6 +73,7 @@ def test_a_quaternion_says_the_same_as_its_angles():
         ([{}], "camera 1: name must be"),
         (["left"], "camera 1 must be a mapping with a name, got 'left'"),
         ([{"name": "a", "image": "a b"}], "camera 1 'a': image must be a ROS name, got 'a b'"),
+        ([{"name": "a", "depth": True}], "camera 1 'a': depth must be a ROS name, got True"),
         ([{"name": "a", "parameters": [1]}], "camera 1 'a': parameters must be a mapping"),
         ([{"name": "a", "parameters": {"tf_prefix": 1}}], "tf_prefix must be a text, got 1"),
         ([{"name": "a", "extrinsics": PLACE}], "camera 1 'a': extrinsics need frame_id"),
@@ -107,7 +119,7 @@ _ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-_KEYS = ("name", "namespace", "image", "camera_info", "frame_id", "extrinsics", "parameters")
+_KEYS = ("name", "namespace", "image", "camera_info", "depth", "depth_camera_info", "frame_id", "extrinsics", "parameters")
 _PLACES = st.dictionaries(st.sampled_from(["parent", "translation_m", "rpy_deg", "quaternion_xyzw"]), _ANY)
 _CAMERAS = st.dictionaries(st.sampled_from(_KEYS), _ANY | _PLACES | st.just("a"))
 

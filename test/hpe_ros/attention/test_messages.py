@@ -83,7 +83,7 @@ def test_focus_is_named_as_the_frames_of_the_face_are(made, header, by_slot, foc
 
 def test_focus_is_a_frame_at_the_target_named_by_the_face(made, header):
     (transform,) = made.focus_transforms({"face_b": np.array([1.0, 2.0, 3.0])}, header, "left_").transforms
-    assert (transform.child_frame_id, transform.header) == ("left_focus_b", header)
+    assert (transform.child_frame_id, transform.header) == ("focus_left_b", header)
     p = transform.transform.translation
     assert (p.x, p.y, p.z) == (1.0, 2.0, 3.0)
 

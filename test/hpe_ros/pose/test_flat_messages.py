@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.output.annotations import image_annotations
 from hpe_core.types import Face, HeadPose, Landmarks
 
 pytestmark = pytest.mark.ros
@@ -41,21 +42,27 @@ def test_without_a_face_there_is_an_empty_array(made, header):
     assert made.detections([], header).detections == []
 
 
-def test_foxglove_gets_box_id_and_landmarks_with_the_stamp_of_the_image(made, header):
+def test_foxglove_gets_what_the_bag_of_a_run_has_with_the_stamp_of_the_image(made, header):
     pytest.importorskip("foxglove_msgs", reason="foxglove_msgs is not installed: annotations were NOT tested")
-    message = made.annotations([face("face_b", LANDMARKS)], CAMERA, header)
-    box, dots = message.points
-    assert (box.type, dots.type) == (box.LINE_LOOP, dots.POINTS)
-    assert [(p.x, p.y) for p in box.points] == [(100.0, 50.0), (180.0, 50.0), (180.0, 170.0), (100.0, 170.0)]
-    expected_px = CAMERA.project(face("face_b", LANDMARKS).landmarks_camera_m)
-    np.testing.assert_allclose([(p.x, p.y) for p in dots.points], expected_px)
-    (text,) = message.texts
-    assert (text.text, text.position.x, text.position.y) == ("face_b 0.75", 100.0, 50.0)
-    assert {text.timestamp.sec, box.timestamp.sec, dots.timestamp.sec} == {header.stamp.sec}
+    faces = [face("face_b", LANDMARKS), face("face_a")]
+    message, expected = made.annotations(faces, CAMERA, header), image_annotations(CAMERA, faces)
+    kinds = {"points": 1, "line_loop": 2, "line_list": 4}  # constants of foxglove_msgs/PointsAnnotation
+    assert [p.type for p in message.points] == [kinds[one.kind] for one in expected.points]
+    for sent, one in zip(message.points, expected.points, strict=True):
+        assert [(p.x, p.y) for p in sent.points] == one.points_px
+        colours = [(c.r, c.g, c.b) for c in sent.outline_colors] or [
+            (sent.outline_color.r, sent.outline_color.g, sent.outline_color.b)
+        ]
+        assert colours == one.colours
+    assert [t.text for t in message.texts] == [one.text for one in expected.texts]
+    assert [(t.position.x, t.position.y) for t in message.texts] == [one.position_px for one in expected.texts]
+    (ring, _), (centre_px, _) = message.circles, [one.centre_px for one in expected.circles]
+    assert (ring.position.x, ring.position.y, ring.outline_color.a, ring.fill_color.a) == (*centre_px, 1.0, 0.0)
+    parts = [*message.points, *message.texts, *message.circles]
+    assert all(part.timestamp == header.stamp for part in parts)
 
 
-def test_foxglove_gets_no_landmarks_of_a_method_without_and_nothing_without_a_face(made, header):
+def test_foxglove_gets_nothing_without_a_face(made, header):
     pytest.importorskip("foxglove_msgs", reason="foxglove_msgs is not installed: annotations were NOT tested")
-    assert len(made.annotations([face()], CAMERA, header).points) == 1
     empty = made.annotations([], CAMERA, header)
-    assert (list(empty.points), list(empty.texts)) == ([], [])
+    assert (list(empty.points), list(empty.circles), list(empty.texts)) == ([], [], [])

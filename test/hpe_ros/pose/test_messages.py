@@ -46,8 +46,8 @@ def test_a_head_that_faces_the_camera_has_face_x_against_the_optical_axis_and_z_
 
 def test_tf_names_take_the_prefix(messages, header):
     assert [t.child_frame_id for t in tf(messages, [head(0, "face_h")], header, "left_")] == [
-        "left_face_h",
-        "left_gaze_h",
+        "face_left_h",
+        "gaze_left_h",
     ]
 
 
@@ -55,7 +55,7 @@ def test_by_slot_the_frames_have_the_name_of_the_slot_and_heads_say_so(messages,
     faces = [replace(head(0.0, "face_rkqsf"), slot=0), replace(head(0.0, "face_qwert"), slot=27)]
     poses = messages.face_poses(faces)
     names = [t.child_frame_id for t in messages.transforms(faces, poses, header, "left_", by_slot=True).transforms]
-    assert names == ["left_face_a", "left_gaze_a", "left_face_ab", "left_gaze_ab"]
+    assert names == ["face_left_a", "gaze_left_a", "face_left_ab", "gaze_left_ab"]
     for by_slot, frame in ((True, ["face_ab"]), (False, [])):
         _, detection = messages.detections(faces, poses, header, by_slot).detections
         assert detection.id == "face_qwert"

@@ -100,12 +100,12 @@ def test_nearly_every_image_is_answered_in_order_with_its_own_stamp_and_frame(re
 def test_the_one_head_is_found_in_nearly_every_frame_and_keeps_its_id(replay):
     assert np.mean([len(m.poses) == 1 for m in replay.poses]) > 0.95
     ids = {t.child_frame_id for m in replay.tf for t in m.transforms}
-    assert ids == {frame_of(replay).face_frame, frame_of(replay).gaze_frame}
+    assert ids == {frame_of(replay).face_frame(), frame_of(replay).gaze_frame()}
     assert len(the_id(replay).letters) == 5
 
 
 def test_tf_of_the_face_agrees_with_the_truth(replay, bag):
-    true, found = truth(bag), {stamp_ns(t): t.transform for t in transforms(replay, frame_of(replay).face_frame)}
+    true, found = truth(bag), {stamp_ns(t): t.transform for t in transforms(replay, frame_of(replay).face_frame())}
     true = true.where(np.isin(true.stamp_ns, list(found)))
     found = [found[stamp] for stamp in true.stamp_ns.tolist()]
     R = frames.head_from_face(so3.matrix_from_quat(np.array([xyzw(t.rotation) for t in found])))
@@ -122,7 +122,7 @@ def test_tf2_accepts_the_frames_and_finds_them_at_the_images_stamp(replay):
     from tf2_ros import Buffer
 
     buffer = Buffer()
-    face, gaze = transforms(replay, frame_of(replay).face_frame)[0], transforms(replay, frame_of(replay).gaze_frame)[0]
+    face, gaze = transforms(replay, frame_of(replay).face_frame())[0], transforms(replay, frame_of(replay).gaze_frame())[0]
     buffer.set_transform(face, "test")
     buffer.set_transform(gaze, "test")
     found = buffer.lookup_transform(face.child_frame_id, gaze.child_frame_id, Time.from_msg(face.header.stamp))
@@ -133,7 +133,7 @@ def test_tf2_accepts_the_frames_and_finds_them_at_the_images_stamp(replay):
 
 
 def test_primary_pose_is_the_face_of_tf_with_a_usable_covariance(replay):
-    by_stamp = {stamp_ns(t): t.transform for t in transforms(replay, frame_of(replay).face_frame)}
+    by_stamp = {stamp_ns(t): t.transform for t in transforms(replay, frame_of(replay).face_frame())}
     assert len(replay.primary) > 0.95 * len(replay.poses)
     for message in replay.primary:
         pose, transform = message.pose.pose, by_stamp[stamp_ns(message)]
