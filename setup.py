@@ -85,10 +85,12 @@ setup(
         "cluster": ["distributed"],
         "view": ["rerun-sdk>=0.28"],
         "pandas": ["pandas"],
+        "parquet": ["pyarrow"],
         "supervision": ["supervision"],
         # small, and no torch
         "test": [
-            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"),
+            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"),
+            *("pillow", "pandas", "pyarrow", "supervision"),
             *("build", "setuptools>=70.1", "catkin-pkg"),  # the wheel, and what bloom reads
         ],
         # pyright runs on node, which comes with it
