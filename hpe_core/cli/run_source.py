@@ -233,7 +233,7 @@ class Run:
             return
         # a camera ends by an interruption; of anything else there may be earlier results that go further
         in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
-        arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
+        arguments = {name: value for name, value in vars(self._args).items() if name not in ("command", "typed")}
         arguments["source"] = without_password(self._args.source)
         self._out.keep = True
         try:
