@@ -100,11 +100,13 @@ def cards(summaries: Summaries) -> list[dict[str, str]]:
         if not known or (with_truth and path in _ONLY_ALONE):
             continue
         labels = [*known]
-        best = labels[(best_of(path, [known[label] for label in labels]) or [0])[0]]
+        ranks = best_of(path, [known[label] for label in labels]) or [0]
+        best = labels[ranks[0]]
         note = [text for form, where in _NOTES.get(path, ()) if (text := _filled(form, summaries[best], where))]
         number = factor * known[best]
         value = f"{number:.0f}" if abs(number) >= 100 or factor != 1.0 else f"{number:.3g}"
         of = f"{best}, best of {len(known)}" if len(known) > 1 else best
+        of = f"all {len(known)} alike" if len(ranks) == len(known) > 1 else of
         shown.append({"title": title, "value": value + unit, "of": of, "note": "; ".join(note)})
     return shown[:MAX_CARDS]
 
