@@ -16,8 +16,8 @@ from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.output import overlay
 from hpe_core.output.blur import blurred, head_regions
-from hpe_core.output.choices import DEFAULT_PARTS
-from hpe_core.output.pose_columns import checked_extras, face_columns, face_values
+from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, PARTS, checked
+from hpe_core.output.pose_columns import face_columns, face_values
 from hpe_core.safe_files import write_whole
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Faces(Sequence[FacePose]):
             raise HpeError(
                 f"the image is {width}x{height}, but the faces are of one of {self.camera.width}x{self.camera.height}"
             )
-        parts, faces = overlay.checked_parts(parts), [face.detection for face in self]
+        parts, faces = checked(parts, PARTS, "parts"), [face.detection for face in self]
         if blur_faces:
             image_bgr = blurred(image_bgr, head_regions(self.camera, faces, self._candidate_boxes_px))
         return Picture(overlay.draw(image_bgr, self.camera, faces, parts=parts))
@@ -95,7 +95,7 @@ class Faces(Sequence[FacePose]):
 
         columns: further ones, of "covariance", "landmarks" (pixels) and "landmarks_m" (metres, in the camera frame).
         """
-        extras = checked_extras(columns)
+        extras = checked(columns, EXTRAS, "columns")
         try:
             import pandas
         except ImportError as error:

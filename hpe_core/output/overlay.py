@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 
-from hpe_core.errors import HpeError
 from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import head_cuboid
@@ -18,7 +17,6 @@ from hpe_core.output.choices import (
     DEFAULT_PARTS,
     LABEL,
     LEGEND,
-    PARTS,
     POINTS,
     UNCERTAINTY,
 )
@@ -53,15 +51,6 @@ _CONTOURS = np.array(
 )
 _CUBOID_FRONT, _CUBOID_BACK = [(0, 1), (1, 2), (2, 3), (3, 0)], [(4, 5), (5, 6), (6, 7), (7, 4)]
 _CUBOID_SIDES = [(0, 4), (1, 5), (2, 6), (3, 7)]
-
-
-def checked_parts(names: Collection[str]) -> tuple[str, ...]:
-    """The parts of a picture in these names, in the order of drawing. Raises HpeError when one is unknown."""
-    unknown = [name for name in names if name not in PARTS]
-    if isinstance(names, str) or unknown:
-        got = repr(names) if isinstance(names, str) else ", ".join(map(repr, unknown))
-        raise HpeError(f"what to draw is a list of {', '.join(PARTS)}, got {got}")
-    return tuple(name for name in PARTS if name in names)
 
 
 def draw(
@@ -101,7 +90,8 @@ class _DrawnFace:
         if face.face_id:
             red, green, blue = FaceId(face.face_id).colour_rgb
             self.colour = (blue, green, red)
-        self._text_colour: Bgr = tuple(255 - round(0.6 * (255 - value)) for value in self.colour)  # lighter, to be read
+        blue, green, red = (255 - round(0.6 * (255 - value)) for value in self.colour)  # lighter, to be read
+        self._text_colour: Bgr = (blue, green, red)
         self._limit = 4.0 * max(canvas.shape[:2])  # a face at the edge may reach far outside
         self.box = np.clip(box_px, -self._limit, self._limit)
         self.side_px = float(np.sqrt(max(1.0, np.prod(self.box[2:] - self.box[:2]))))

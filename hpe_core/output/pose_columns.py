@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import numpy as np
 
-from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.output.choices import COVARIANCE, EXTRAS, LANDMARKS, LANDMARKS_M
 from hpe_core.types import Face
@@ -34,15 +33,6 @@ _OF_EXTRAS = {
     },
     LANDMARKS_M: {f"landmark_{i}_{axis}_m": 5 for i in range(N_LANDMARKS) for axis in "xyz"},
 }
-
-
-def checked_extras(names: Collection[str]) -> tuple[str, ...]:
-    """The groups of columns in these names, in the order of EXTRAS. Raises HpeError when one is unknown."""
-    unknown = [name for name in names if name not in EXTRAS]
-    if isinstance(names, str) or unknown:
-        got = repr(names) if isinstance(names, str) else ", ".join(map(repr, unknown))
-        raise HpeError(f"further columns are a list of {', '.join(EXTRAS)}, got {got}")
-    return tuple(name for name in EXTRAS if name in names)
 
 
 def face_columns(extras: Collection[str] = ()) -> tuple[str, ...]:

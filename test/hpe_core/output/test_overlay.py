@@ -10,9 +10,9 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import box_from_pose, head_cuboid
 from hpe_core.io.frame import Frame
 from hpe_core.output.bands import tip_region_95
-from hpe_core.output.choices import PARTS
+from hpe_core.output.choices import PARTS, checked
 from hpe_core.output.labels import place_beside
-from hpe_core.output.overlay import checked_parts, draw
+from hpe_core.output.overlay import draw
 from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.types import Face, HeadPose
 
@@ -147,10 +147,13 @@ def test_a_large_face_has_thicker_lines_than_a_small_one():
 
 
 def test_unknown_parts_are_refused():
-    assert checked_parts(["label", "box"]) == ("box", "label")
+    assert checked(["label", "box"], PARTS, "parts") == ("box", "label")
     for wrong in (["boxes"], "box", [""]):
-        with pytest.raises(HpeError, match="box, cuboid, contours, points, uncertainty, axes, label, legend, got"):
-            checked_parts(wrong)
+        with pytest.raises(
+            HpeError,
+            match="parts must be a list of some of box, cuboid, contours, points, uncertainty, axes, label, legend, got",
+        ):
+            checked(wrong, PARTS, "parts")
 
 
 @pytest.mark.parametrize("size", [(64, 48), (65, 49), (1, 1), (3, 200)])

@@ -13,8 +13,8 @@ from hpe_core.geometry.head import FACE_CENTRE_M, box_from_pose
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.io.frame import Frame
 from hpe_core.io.text import csv_value
-from hpe_core.output.choices import EXTRAS
-from hpe_core.output.pose_columns import checked_extras, decimals, face_columns, face_values
+from hpe_core.output.choices import EXTRAS, checked
+from hpe_core.output.pose_columns import decimals, face_columns, face_values
 from hpe_core.output.pose_csv import PoseCsv
 from hpe_core.output.pose_parquet import ROWS, PoseParquet
 from hpe_core.types import Face, FrameResult, HeadPose, Landmarks
@@ -75,10 +75,10 @@ def test_what_is_unknown_is_none():
 
 
 def test_unknown_groups_of_columns_are_refused():
-    assert checked_extras(["landmarks", "covariance"]) == ("covariance", "landmarks")
+    assert checked(["landmarks", "covariance"], EXTRAS, "columns") == ("covariance", "landmarks")
     for wrong in (["landmark"], "landmarks", [""]):
         with pytest.raises(HpeError, match="covariance, landmarks, landmarks_m, got"):
-            checked_extras(wrong)
+            checked(wrong, EXTRAS, "columns")
 
 
 def test_parquet_has_the_rows_and_numbers_of_the_csv(tmp_path):
