@@ -38,9 +38,14 @@ class Plate:
         return max(8, round(1.65 * _CAP_PX * self.size))
 
     @cached_property
+    def _runs(self) -> list[list[tuple[str, float]]]:
+        """Of every line its parts that are drawn in one go, with their widths."""
+        return [[(part, self._advance(part)) for part in _SIGNS.split(text) if part] for text, _ in self.lines]
+
+    @cached_property
     def extent(self) -> tuple[int, int]:
         """Width and height of the plate, pixels."""
-        width = max(sum(self._advance(part) for part in _SIGNS.split(text)) for text, _ in self.lines)
+        width = max(sum(advance for _, advance in runs) for runs in self._runs)
         return round(width) + 2 * self._pad, self._row * len(self.lines) + self._pad
 
     def draw(self, canvas: np.ndarray, left: int, top: int) -> None:
@@ -48,17 +53,17 @@ class Plate:
         width, height = self.extent
         ground = canvas[top : top + height, left : left + width]
         cv2.convertScaleAbs(ground, ground, _DARK)
-        for i, (text, colour) in enumerate(self.lines):
+        for i, (runs, (_, colour)) in enumerate(zip(self._runs, self.lines, strict=True)):
             x, y = float(left + self._pad), top + self._row * (i + 1) - max(1, self._pad // 4)
-            for part in _SIGNS.split(text):
+            for part, advance in runs:
                 self._put(canvas, part, x, y, colour)
-                x += self._advance(part)
+                x += advance
 
     def _advance(self, part: str) -> float:
         if part == "°":
             return 0.45 * _CAP_PX * self.size
         text = "+" if part == "±" else part
-        return cv2.getTextSize(text, _FONT, self.size, self.weight)[0][0] if text else 0
+        return cv2.getTextSize(text, _FONT, self.size, self.weight)[0][0]
 
     def _put(self, canvas: np.ndarray, part: str, x: float, y: int, colour: Bgr) -> None:
         cap, left = _CAP_PX * self.size, round(x)
@@ -69,7 +74,7 @@ class Plate:
             cv2.putText(canvas, "+", (left, round(y - 0.1 * cap)), _FONT, self.size, colour, self.weight, cv2.LINE_AA)
             ends = (round(x + 0.2 * cap), y), (round(x + self._advance(part) - 0.2 * cap), y)
             cv2.line(canvas, *ends, colour, self.weight, cv2.LINE_AA)
-        elif part:
+        else:
             cv2.putText(canvas, part, (left, y), _FONT, self.size, colour, self.weight, cv2.LINE_AA)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.output.choices import COVARIANCE, EXTRAS, LANDMARKS, LANDMARKS_M
+from hpe_core.output.choices import COVARIANCE, LANDMARKS, LANDMARKS_M
 from hpe_core.types import Face
 
 N_LANDMARKS = 68

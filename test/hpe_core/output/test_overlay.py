@@ -149,10 +149,7 @@ def test_a_large_face_has_thicker_lines_than_a_small_one():
 def test_unknown_parts_are_refused():
     assert checked(["label", "box"], PARTS, "parts") == ("box", "label")
     for wrong in (["boxes"], "box", [""]):
-        with pytest.raises(
-            HpeError,
-            match="parts must be a list of some of box, cuboid, contours, points, uncertainty, axes, label, legend, got",
-        ):
+        with pytest.raises(HpeError, match=r"parts must be a list of some of box, cuboid, .*, legend, got"):
             checked(wrong, PARTS, "parts")
 
 
