@@ -85,11 +85,13 @@ setup(
         "cluster": ["distributed"],
         "view": ["rerun-sdk>=0.28"],
         "pandas": ["pandas"],
+        "parquet": ["pyarrow"],
         "supervision": ["supervision"],
         "docs": ["mkdocs-material>=9.5"],
         # small, and no torch
         "test": [
-            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"),
+            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"),
+            *("pillow", "pandas", "pyarrow", "supervision"),
             *("build", "setuptools>=70.1", "catkin-pkg"),  # the wheel, and what bloom reads
         ],
         # pyright runs on node, which comes with it

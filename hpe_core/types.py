@@ -8,7 +8,7 @@ import numpy as np
 from hpe_core.errors import HpeError
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import euler, frames, so3
-from hpe_core.geometry.head import FACE_CENTRE_M
+from hpe_core.geometry.head import FACE_CENTRE_M, relative_to_line_of_sight
 from hpe_core.geometry.lookat import lookat_rotation
 
 _I3 = np.eye(3)
@@ -74,6 +74,11 @@ class HeadPose:
     def euler_aflw2000(self) -> euler.EulerDeg:
         """EulerDeg in the AFLW2000 native convention."""
         return euler.aflw2000.from_matrix(self.R_camera_head)
+
+    @property
+    def euler_line_of_sight(self) -> euler.EulerDeg:
+        """EulerDeg, AFLW2000, relative to the line of sight: all 0 for somebody who faces the camera."""
+        return relative_to_line_of_sight(self.R_camera_head, self.t_camera_head_m)
 
     @property
     def quat_camera_face(self) -> np.ndarray:
@@ -198,9 +203,12 @@ class FrameResult:
     max_faces (with those hidden for the moment), dropped; `beyond_lens`: faces found where the lens's distortion has no
     inverse (CameraModel.rays), which have no pose; `unconfirmed`: what the whole-image network took for a face and the
     crop network did not, such as the back of a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
+    candidate_boxes_px: (M, 4) x0, y0, x1, y1 of everything that was taken for a face in this image, or was expected to
+    be one, published or not: squares of REFERENCE_LENGTH_M around the face's centre.
     """
 
     stamp_ns: int
     faces: tuple[Face, ...]
     stage_s: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    candidate_boxes_px: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))

@@ -45,6 +45,12 @@ class NodeConfig(Checked):
         0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, at_run_time=True
     )
     overlay: bool = option(True, "draw `overlay` while somebody subscribes", at_run_time=True)
+    blur_faces: bool = option(
+        False,
+        "make heads unrecognisable in `overlay` and publish no face pictures; a new face is found up to "
+        "detection_interval_s late",
+        at_run_time=True,
+    )
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")
     tf_names: str = option(
         "auto",

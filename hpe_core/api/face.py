@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from hpe_core.errors import HpeError
-from hpe_core.geometry import euler, so3
+from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg
-from hpe_core.geometry.head import FACE_CENTRE_M
-from hpe_core.geometry.lookat import local_from_global
 from hpe_core.types import Face
 
 MIN_PROBABILITY = 0.5  # that the head points so near, for looks_at_camera to say yes
@@ -131,9 +129,7 @@ class FacePose:
     def relative_to_line_of_sight(self) -> EulerDeg:
         """yaw, pitch, roll in degrees relative to the ray from the camera to the face: all 0 for somebody who faces the
         camera, wherever in the image. Signs as those of `yaw`, `pitch` and `roll`."""
-        pose = self.detection.pose
-        centre = pose.t_camera_head_m + pose.R_camera_head @ FACE_CENTRE_M
-        angles = euler.aflw2000.from_matrix(local_from_global(pose.R_camera_head, centre)[0])
+        angles = self.detection.pose.euler_line_of_sight
         return EulerDeg(float(angles.yaw), float(angles.pitch), float(angles.roll))
 
     def looks_at_camera(self, within_deg: float = 10.0) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,30 +15,33 @@ from hpe_core.errors import HpeError
 from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.output import overlay
+from hpe_core.output.blur import blurred, head_regions
+from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, PARTS, checked
+from hpe_core.output.pose_columns import face_columns, face_values
 from hpe_core.safe_files import write_whole
 
 if TYPE_CHECKING:
     import pandas
     import supervision
 
-# as in poses.csv, which has them in the same frames and units
-COLUMNS = (
-    *("face_id", "score", "yaw_deg", "pitch_deg", "roll_deg"),
-    *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m"),
-    *("x0", "y0", "x1", "y1"),
-    *("rotation_std_deg", "depth_std_m"),
-)
-
 
 class Faces(Sequence[FacePose]):
     """The faces of one image.
 
     camera: the CameraModel they are in; its `assumed` says that the focal length is a guess. counts: what gave no face,
-    by reason (hpe_core.types.FrameResult), such as `unconfirmed`.
+    by reason (hpe_core.types.FrameResult), such as `unconfirmed`. candidate_boxes_px: as there.
     """
 
-    def __init__(self, faces: Sequence[FacePose], camera: CameraModel, counts: Mapping[str, int], rgb: bool = False):
+    def __init__(
+        self,
+        faces: Sequence[FacePose],
+        camera: CameraModel,
+        counts: Mapping[str, int],
+        rgb: bool = False,
+        candidate_boxes_px: np.ndarray | None = None,
+    ):
         self._faces, self.camera, self.counts, self._rgb = tuple(faces), camera, dict(counts), rgb
+        self._candidate_boxes_px = np.zeros((0, 4)) if candidate_boxes_px is None else candidate_boxes_px
 
     def __len__(self) -> int:
         return len(self._faces)
@@ -51,16 +54,18 @@ class Faces(Sequence[FacePose]):
 
     def __getitem__(self, index: int | slice) -> FacePose | Faces:
         if isinstance(index, slice):
-            return Faces(self._faces[index], self.camera, self.counts, self._rgb)
+            return Faces(self._faces[index], self.camera, self.counts, self._rgb, self._candidate_boxes_px)
         return self._faces[index]
 
     def __repr__(self) -> str:
         return f"<{len(self)} face{'' if len(self) == 1 else 's'}{''.join(f'{chr(10)} {face}' for face in self)}>"
 
-    def draw(self, image: ImageLike) -> Picture:
-        """The image with boxes, axes, landmarks and numbers; a large one is reduced to 1280 pixels.
+    def draw(self, image: ImageLike, parts: Collection[str] = DEFAULT_PARTS, blur_faces: bool = False) -> Picture:
+        """The image with contours, axes, uncertainty and numbers; a large one is reduced to 1280 pixels.
 
-        image: as for `HeadPose.predict`, the one that the faces are of. It stays as it is.
+        image: as for `HeadPose.predict`, the one that the faces are of. It stays as it is. parts: what to draw, of
+        "box", "cuboid", "contours", "points", "uncertainty", "axes", "label" and "legend". blur_faces: make the heads
+        unrecognisable first, also those that were found and are not among these faces.
         """
         image_bgr = bgr_of(image, self._rgb)
         height, width = image_bgr.shape[:2]
@@ -68,7 +73,10 @@ class Faces(Sequence[FacePose]):
             raise HpeError(
                 f"the image is {width}x{height}, but the faces are of one of {self.camera.width}x{self.camera.height}"
             )
-        return Picture(overlay.draw(image_bgr, self.camera, [face.detection for face in self]))
+        parts, faces = checked(parts, PARTS, "parts"), [face.detection for face in self]
+        if blur_faces:
+            image_bgr = blurred(image_bgr, head_regions(self.camera, faces, self._candidate_boxes_px))
+        return Picture(overlay.draw(image_bgr, self.camera, faces, parts=parts))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, texts, lists and None, ready for JSON: image, camera, counts, faces."""
@@ -81,15 +89,20 @@ class Faces(Sequence[FacePose]):
             "faces": [face.to_dict() for face in self],
         }
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self, columns: Collection[str] = ()) -> pandas.DataFrame:
         """A DataFrame with a row per face and the columns of poses.csv: quaternion (x, y, z, w) and translation are of
-        the REP-155 face frame in the camera frame. Needs pandas."""
+        the REP-155 face frame in the camera frame, `sight_yaw_deg` ... are relative to the line of sight. Needs pandas.
+
+        columns: further ones, of "covariance", "landmarks" (pixels) and "landmarks_m" (metres, in the camera frame).
+        """
+        extras = checked(columns, EXTRAS, "columns")
         try:
             import pandas
         except ImportError as error:
             raise HpeError("to_pandas needs pandas: pip install pandas") from error
-        rows = [dict(zip(COLUMNS, _row(face), strict=True)) for face in self]
-        return pandas.DataFrame(rows, columns=list(COLUMNS))
+        names = face_columns(extras)
+        rows = [dict(zip(names, face_values(face.detection, face.camera, extras), strict=True)) for face in self]
+        return pandas.DataFrame(rows, columns=list(names))
 
     def to_supervision(self) -> supervision.Detections:
         """supervision.Detections: boxes, scores, track ids (numbers from 0) and, under `data`, the angles in degrees
@@ -113,11 +126,6 @@ class Faces(Sequence[FacePose]):
                 "position_m": np.array([face.position_m for face in self], float).reshape(-1, 3),
             },
         )
-
-
-def _row(face: FacePose) -> list[Any]:
-    numbers = (*face.quaternion_ros.tolist(), *face.position_m.tolist(), *face.box)
-    return [face.id, face.score, face.yaw, face.pitch, face.roll, *numbers, face.std_deg, face.depth_std_m]
 
 
 class Picture:

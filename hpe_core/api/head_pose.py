@@ -134,7 +134,7 @@ class HeadPose:
                 result = self._pipeline.process(image_bgr, camera, 0)
                 best_first = sorted(result.faces, key=lambda face: -face.score)
                 faces = [FacePose(replace(face, face_id=None), camera) for face in best_first]
-        return Faces(faces, camera, result.counts, self._rgb)
+        return Faces(faces, camera, result.counts, self._rgb, result.candidate_boxes_px)
 
     def _check_size(self, width: int, height: int) -> None:
         """Raises HpeError when a given camera cannot be that of an image of width x height."""

@@ -135,6 +135,7 @@ class Stream:
         with self.lock:
             result = self.pipeline.process(image_bgr, camera, frame.stamp_ns)
         seen = result.faces if self.related else [replace(face, face_id=None) for face in result.faces]
-        faces = Faces([FacePose(face, camera) for face in seen], camera, result.counts, self.rgb)
+        poses = [FacePose(face, camera) for face in seen]
+        faces = Faces(poses, camera, result.counts, self.rgb, result.candidate_boxes_px)
         image = np.ascontiguousarray(image_bgr[:, :, ::-1]) if self.rgb else image_bgr
         return TrackedFrame(faces, frame.stamp_ns, dropped, frame.index, image, frame.source)

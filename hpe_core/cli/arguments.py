@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hpe_core.errors import HpeError
 
@@ -37,6 +37,18 @@ def number(low: float, high: float) -> Callable[[str], float]:
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}, got {text!r}")
         return value
+
+    return value_of
+
+
+def some_of(allowed: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """A type for argparse: names of these with commas between them, each once, in their order."""
+
+    def value_of(text: str) -> tuple[str, ...]:
+        names = {name.strip() for name in text.split(",")}
+        if not names <= set(allowed):
+            raise argparse.ArgumentTypeError(f"must be some of {','.join(allowed)}, got {text!r}")
+        return tuple(name for name in allowed if name in names)
 
     return value_of
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import shlex
 import sys
 from typing import NoReturn
 
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = _parser().parse_args(argv)
         check_texts(args)
+        args.typed = shlex.join(["hpe", *(sys.argv[1:] if argv is None else argv)])
         return args.command(args)
     except HpeError as error:
         print_error(error)

@@ -3,14 +3,16 @@
 import argparse
 
 from hpe_core.catalogue import AUTO_TEXT
-from hpe_core.cli.arguments import hfov_deg, whole
+from hpe_core.cli.arguments import hfov_deg, some_of, whole
+from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, FORMATS, PARTS
 
 DESCRIPTION = """\
 Find every face in every image of SOURCE and write its pose to the output folder:
 
   poses.csv       one row per face and frame; yaw, pitch, roll in degrees (AFLW2000 convention: yaw > 0 turns to the
-                  image's left, pitch > 0 up, roll > 0 clockwise), quaternion and translation of the REP-155 face frame
-                  (x out of the face, z to the scalp) in the camera optical frame, metres, box in pixels
+                  image's left, pitch > 0 up, roll > 0 clockwise), in the camera's axes and (sight_yaw_deg ...) relative
+                  to the line of sight; quaternion and translation of the REP-155 face frame (x out of the face, z to
+                  the scalp) in the camera optical frame, metres; box in pixels
   poses/          rosbag2 (MCAP) in the input's stamps: /head_pose and /head_angles of the nearest face, /head_poses,
                   /heads, /landmarks, /annotations (for Foxglove) and /tf
   overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
@@ -69,7 +71,29 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         help="turn the image clockwise by 90, 180 or 270 degrees to find people upright in it, for a camera mounted "
         "turned; poses and boxes stay those of the image as delivered (default: 0)",
     )
+    run.add_argument("--format", choices=FORMATS, default="csv", help="poses.csv, or poses.parquet (extra `parquet`)")
+    run.add_argument(
+        "--columns",
+        metavar="NAMES",
+        type=some_of(EXTRAS),
+        default=(),
+        help="further columns of it: covariance (the pose's, 21 numbers), landmarks (68, pixels and visibility), "
+        "landmarks_m (in the camera frame), with commas between them",
+    )
     run.add_argument("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw the result")
+    run.add_argument(
+        "--draw",
+        metavar="PARTS",
+        type=some_of(PARTS),
+        default=DEFAULT_PARTS,
+        help=f"what to draw, of {','.join(PARTS)} (default: {','.join(DEFAULT_PARTS)})",
+    )
+    run.add_argument(
+        "--blur-faces",
+        action="store_true",
+        help="make heads unrecognisable in every image that is written or shown, for publishing; finds faces in the "
+        "whole of every image (detection_interval_s 0), which is slower",
+    )
     run.add_argument("--bag-image", action="store_true", help="put the images, as JPEG, and CameraInfo into poses/ too")
     run.add_argument("--show", action="store_true", help="show the result in a window (q, or closing it, ends the run)")
     run.add_argument(

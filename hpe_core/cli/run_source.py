@@ -27,6 +27,7 @@ from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.io.yaml_file import load_mapping
+from hpe_core.output.blur import HeadBlur
 from hpe_core.output.live.rerun_view import RerunView
 from hpe_core.output.live.window import Window
 from hpe_core.output.overlay import draw
@@ -86,6 +87,8 @@ def _config(args: argparse.Namespace) -> PipelineConfig:
             raise HpeError(f"config file {args.config}: {error}") from error
     names = ("model", "backend", "threads", "image_rotation")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.blur_faces:
+        given["detection_interval_s"] = 0.0  # nobody is in the picture before being found
     return repeatable(replace(config, estimator=replace(config.estimator, **given)))
 
 
@@ -113,6 +116,7 @@ class Run:
         self._outputs: Outputs | None = None
         self._window = window
         self._view = view
+        self._blur = HeadBlur() if args.blur_faces else None
         self._closed = False  # the window, by the user
         self._written: Sequence[Path] = ()
         self._unreadable: list[Frame] = []  # before the first image
@@ -176,13 +180,19 @@ class Run:
         camera = self._cameras.of(frame)
         if self._source.kind == "images" or self._cameras.changed:
             self._pipeline.reset()
+            if self._blur:
+                self._blur.reset()
         start = time.perf_counter()
         depth = self._depth and functools.partial(self._depth.of, frame.stamp_ns, View(camera, frame.frame_id))
         result = self._pipeline.process(image_bgr, camera, frame.stamp_ns, depth)
         posed = time.perf_counter()
         outputs = self._outputs or self._open_outputs()
         opened = time.perf_counter()
-        picture = draw(image_bgr, camera, result.faces) if self._args.overlay or self._window else None
+        if self._blur:
+            image_bgr = self._blur.hide(image_bgr, camera, result)
+            frame = replace(frame, image_bgr=image_bgr)
+        wanted = self._args.overlay or self._window
+        picture = draw(image_bgr, camera, result.faces, parts=self._args.draw) if wanted else None
         if picture is not None and self._args.overlay:
             outputs.write_picture(picture, frame)
         drawn = time.perf_counter()
@@ -206,7 +216,8 @@ class Run:
     def _open_outputs(self) -> Outputs:
         """Only once a first image has gone through: a failed start leaves nothing behind."""
         images = self._source.kind == "images"
-        self._outputs = Outputs(self._out.staged, images, self._args.overlay, self._args.bag_image)
+        args = self._args
+        self._outputs = Outputs(self._out.staged, images, args.overlay, args.bag_image, args.format, args.columns)
         for frame in self._unreadable:
             self._outputs.write_unreadable(frame)
         return self._outputs
@@ -222,7 +233,7 @@ class Run:
             return
         # a camera ends by an interruption; of anything else there may be earlier results that go further
         in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
-        arguments = {name: value for name, value in vars(self._args).items() if name != "command"}
+        arguments = {name: value for name, value in vars(self._args).items() if name not in ("command", "typed")}
         arguments["source"] = without_password(self._args.source)
         self._out.keep = True
         try:

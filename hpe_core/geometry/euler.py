@@ -83,21 +83,21 @@ class Aflw2000:
 
     @staticmethod
     def std_deg(R_camera_head: ArrayLike, covariance_rad2: ArrayLike) -> EulerDeg:
-        """Standard deviations as EulerDeg of a rotation (3, 3) with covariance (3, 3) rad^2 about the camera's axes.
+        """Standard deviations as EulerDeg of rotations (..., 3, 3) with covariances (..., 3, 3) rad^2 about the
+        camera's axes; NaN where those are.
 
         To first order, where the true rotation is exp(error) @ R_camera_head. They grow beyond all bounds towards a yaw
         of +-90 degrees, where roll and pitch cannot be told apart; infinite there.
         """
         a, b, _ = _angles_xyz(np.asarray(R_camera_head, float))
-        if abs(np.cos(b)) < 1e-6:
-            return EulerDeg(np.inf, np.inf, np.inf)
+        locked = (np.abs(np.cos(b)) < 1e-6)[..., None]
         first = axis_turn(0, a)
         # columns: the axis in the camera about which each angle turns
-        axes = np.stack([np.eye(3)[0], first[:, 1], (first @ axis_turn(1, b))[:, 2]], 1)
-        inverse = np.linalg.inv(axes)
-        pitch, yaw, roll = np.degrees(
-            np.sqrt(np.diag(inverse @ np.asarray(covariance_rad2, float) @ inverse.T))
-        ).tolist()
+        second, third = first[..., :, 1], (first @ axis_turn(1, b))[..., :, 2]
+        axes = np.stack([np.broadcast_to(np.eye(3)[0], second.shape), second, third], -1)
+        inverse = np.linalg.inv(np.where(locked[..., None], np.eye(3), axes))
+        variance = np.einsum("...ij,...jk,...ik->...i", inverse, np.asarray(covariance_rad2, float), inverse)
+        pitch, yaw, roll = np.moveaxis(np.where(locked, np.inf, np.degrees(np.sqrt(np.maximum(variance, 0.0)))), -1, 0)
         return EulerDeg(yaw=yaw, pitch=pitch, roll=roll)
 
 

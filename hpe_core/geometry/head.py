@@ -10,9 +10,9 @@ rotation includes that.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpe_core.geometry import frames, so3
+from hpe_core.geometry import euler, frames, so3
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.lookat import lookat_rotation
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 
 REFERENCE_LENGTH_M = 0.2
 HEAD_SIZE_REL_STD = 0.05
@@ -99,6 +99,24 @@ def direction_covariance(R_camera_head: np.ndarray, std_rad: ArrayLike) -> np.nd
     J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
     turned, one = np.swapaxes(J, -1, -2), np.broadcast_to(np.eye(3), J.shape)
     return np.asarray(std_rad)[..., None, None] ** 2 * np.block([[J @ turned, J], [turned, one]])
+
+
+def relative_to_line_of_sight(R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> euler.EulerDeg:
+    """EulerDeg (AFLW2000) of heads (..., 3, 3), (..., 3) m relative to the ray from the camera to the face's centre:
+    all 0 for somebody who faces the camera, wherever in the image."""
+    R = np.asarray(R_camera_head, float)
+    return euler.aflw2000.from_matrix(local_from_global(R, np.asarray(t_camera_head_m, float) + R @ FACE_CENTRE_M)[0])
+
+
+def head_cuboid(R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:
+    """Corners (8, 3) m in the camera frame of the box around the reference points of a head (3, 3), (3,).
+
+    The first four are the side in front of the face, from the subject's right at the hairline round to the right at the
+    chin; the last four lie behind them in the same order.
+    """
+    signs = np.array([[x, y, z] for x in (1, -1) for y, z in ((-1, 1), (1, 1), (1, -1), (-1, -1))])
+    corners_face = HEAD_BOX_CENTRE_FACE_M + 0.5 * HEAD_BOX_SIZE_M * signs
+    return corners_face @ frames.face_from_head(R_camera_head).T + np.asarray(t_camera_head_m, float)
 
 
 def box_from_pose(camera: CameraModel, R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:

@@ -1,57 +1,48 @@
 """Poses as a CSV with one row per face."""
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.text import csv_text, one_line
+from hpe_core.output.pose_columns import Value, decimals, face_columns, face_values
 from hpe_core.types import FrameResult
 
-CSV_COLUMNS = (
-    *("source", "frame", "stamp_ns", "face_id", "score"),
-    *("yaw_deg", "pitch_deg", "roll_deg"),
-    *("qx", "qy", "qz", "qw", "tx_m", "ty_m", "tz_m"),
-    *("x0", "y0", "x1", "y1"),
-    *("rotation_std_deg", "depth_std_m"),
-    "error",
-)
-_NO_FACE = [""] * (len(CSV_COLUMNS) - len(("source", "frame", "stamp_ns", "error")))
+FRAME_COLUMNS = ("source", "frame", "stamp_ns")
+CSV_COLUMNS = (*FRAME_COLUMNS, *face_columns(), "error")
 
 
 class PoseCsv:
-    """poses.csv: yaw, pitch, roll as AFLW2000; quaternion and translation of the REP-155 face frame in the camera.
+    """poses.csv: the columns of a frame, of a face (hpe_core.output.pose_columns) and `error`; unknown is empty.
 
     A frame without a face is one row with an empty face_id; an image that could not be read too, with its `error`.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, extras: Collection[str] = ()):
+        """extras: further columns, some of choices.EXTRAS."""
         # by the line: whatever ends the process, every row that was written is in the file, and whole
         self._file = open(path, "w", buffering=1, newline="", encoding="utf-8")
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(CSV_COLUMNS)
+        self._extras, columns = extras, face_columns(extras)
+        self._formats = [".9g" if digits is None else f".{digits}f" for digits in decimals(extras).values()]
+        self._no_face = [""] * len(columns)
+        self._rows.writerow([*FRAME_COLUMNS, *columns, "error"])
 
-    def write(self, frame: Frame, result: FrameResult) -> None:
-        """Rows of one Frame and its FrameResult."""
+    def write(self, frame: Frame, result: FrameResult, camera: CameraModel) -> None:
+        """Rows of one Frame, its FrameResult and CameraModel."""
         start = _start(frame)
         if not result.faces:
-            self._rows.writerow([*start, *_NO_FACE, ""])
+            self._rows.writerow([*start, *self._no_face, ""])
         for face in result.faces:
-            numbers = [
-                _text(face.score, 4),
-                *(_text(angle, 4) for angle in face.pose.euler_aflw2000.stacked()),
-                *(_text(value, 7) for value in face.pose.quat_camera_face),
-                *(_text(value, 5) for value in face.pose.t_camera_head_m),
-                *(_text(value, 2) for value in face.box_px),
-                _text(face.pose.rotation_std_deg, 3),
-                _text(face.pose.depth_std_m, 5),
-            ]
-            self._rows.writerow([*start, face.face_id, *numbers, ""])
+            face_id, *numbers = face_values(face, camera, self._extras)
+            texts = [_text(number, form) for number, form in zip(numbers, self._formats, strict=True)]
+            self._rows.writerow([*start, face_id, *texts, ""])
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""
-        self._rows.writerow([*_start(frame), *_NO_FACE, csv_text(one_line(frame.error))])
+        self._rows.writerow([*_start(frame), *self._no_face, csv_text(one_line(frame.error))])
 
     def close(self) -> None:
         self._file.close()
@@ -61,6 +52,5 @@ def _start(frame: Frame) -> list[str | int]:
     return [csv_text(frame.source), frame.index, frame.stamp_ns]
 
 
-def _text(value: float, digits: int) -> str:
-    """A number with so many decimals; empty when it is not known."""
-    return f"{value:.{digits}f}" if np.isfinite(value) else ""
+def _text(value: Value, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,5 +1,6 @@
-"""The output folder of one run: poses.csv, poses/, overlay.mp4 or overlay/, summary.json."""
+"""The output folder of one run: poses.csv or .parquet, poses/, overlay.mp4 or overlay/, summary.json."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,9 +13,10 @@ from hpe_core.io.out_folder import not_writable
 from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.output.pose_bag import PoseBag
 from hpe_core.output.pose_csv import PoseCsv
+from hpe_core.output.pose_parquet import PoseParquet
 from hpe_core.types import FrameResult
 
-NAMES = ("poses.csv", "poses", "overlay.mp4", "overlay", "summary.json")
+NAMES = ("poses.csv", "poses.parquet", "poses", "overlay.mp4", "overlay", "summary.json")
 
 
 class Writer(Protocol):
@@ -24,15 +26,24 @@ class Writer(Protocol):
         """Make it complete."""
 
 
+TABLES = {"csv": PoseCsv, "parquet": PoseParquet}  # --format -> what writes it
 _WriterT = TypeVar("_WriterT", bound=Writer)
 
 
 class Outputs:
     """All files of one run; `close` makes every one of them complete and readable, also after an interruption."""
 
-    def __init__(self, folder: Path, images: bool, overlay: bool, bag_image: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        images: bool,
+        overlay: bool,
+        bag_image: bool = False,
+        table: str = "csv",
+        extras: Collection[str] = (),
+    ):
         """folder: an empty one; images: the source is images, so the overlay is too; overlay: whether there is one;
-        bag_image: whether poses/ holds the images too."""
+        bag_image: whether poses/ holds the images too; table: of TABLES; extras: its further columns."""
         self.folder = folder
         self._writers: list[Writer] = []
         try:
@@ -41,7 +52,7 @@ class Outputs:
                 self._overlay = self._opened(OverlayImages(self.folder / "overlay"))
             elif overlay:
                 self._overlay = self._opened(OverlayVideo(self.folder / "overlay.mp4"))
-            self._csv = self._opened(PoseCsv(self.folder / "poses.csv"))
+            self._table = self._opened(TABLES[table](self.folder / f"poses.{table}", extras))
             self._bag = self._opened(PoseBag(self.folder / "poses", bag_image))
         except OSError as error:
             self.close()
@@ -56,12 +67,12 @@ class Outputs:
 
     def write(self, frame: Frame, result: FrameResult, camera: CameraModel) -> None:
         """Poses of one Frame, its FrameResult and CameraModel."""
-        self._csv.write(frame, result)
+        self._table.write(frame, result, camera)
         self._bag.write(frame, result, camera)
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""
-        self._csv.write_unreadable(frame)
+        self._table.write_unreadable(frame)
 
     def write_picture(self, picture_bgr: np.ndarray, frame: Frame) -> None:
         """The drawn image (H, W, 3) uint8 of one Frame."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,14 +36,15 @@ BOX_SIDE_M = float(np.sqrt(np.prod(np.ptp(REFERENCE_POINTS_M[:, :2], axis=0))))
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Estimate:
-    """Faces of one image. full_frame: whether full-frame detection ran; stage_s: seconds per stage; counts: as in
-    FrameResult.
+    """Faces of one image. full_frame: whether full-frame detection ran; stage_s: seconds per stage; counts and
+    candidate_boxes_px: as in FrameResult.
     """
 
     faces: list[Face]
     full_frame: bool
     stage_s: dict[str, float]
     counts: dict[str, int]
+    candidate_boxes_px: np.ndarray
 
 
 class Estimator:
@@ -100,7 +101,13 @@ class Estimator:
         faces = faces_from_candidates(found, camera)
         counts = {"untracked": beyond, "beyond_lens": image.beyond_lens} | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
-        return Estimate(faces=faces, full_frame=full_frame, stage_s=image.watch.stage_s, counts=counts)
+        return Estimate(
+            faces=faces,
+            full_frame=full_frame,
+            stage_s=image.watch.stage_s,
+            counts=counts,
+            candidate_boxes_px=image.candidate_boxes_px(),
+        )
 
     def estimate_at(
         self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray
@@ -116,6 +123,7 @@ class Estimator:
         check_image(image_bgr, camera)
         image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
         places = places_in_boxes(boxes_px)
+        image.places.append(places)
         rows = np.flatnonzero(image.with_ray(places))
         with image.watch("refinement"):
             seen = self._refiner.refine(places.where(rows), image.source, camera, passes=PASSES_OF_A_BOX)
@@ -123,30 +131,47 @@ class Estimator:
         faces = faces_from_candidates(seen.where(kept), camera)
         counts = {"beyond_lens": image.beyond_lens} | self._refiner.take_counts()
         image.watch.rest("postprocess")
-        estimate = Estimate(faces=faces, full_frame=False, stage_s=image.watch.stage_s, counts=counts)
+        estimate = Estimate(
+            faces=faces,
+            full_frame=False,
+            stage_s=image.watch.stage_s,
+            counts=counts,
+            candidate_boxes_px=image.candidate_boxes_px(),
+        )
         return estimate, rows[kept].tolist()
 
     def _detected(self, image):
         """Candidates of full-frame detection."""
         found = self._detector.detect(image.source, self._config.score_threshold, image.watch)
+        image.places.append(found)
         found = found.where(on_image(found, image.camera))
         return found.where(image.with_ray(found))
 
 
 @dataclass(eq=False)
 class _OneImage:
-    """What is at hand while one image is worked on; beyond_lens: candidates without a pose, for want of a ray."""
+    """What is at hand while one image is worked on; beyond_lens: candidates without a pose, for want of a ray;
+    places: where a face was expected or detected."""
 
     source: SourceImage
     camera: CameraModel
     watch: Stopwatch
     beyond_lens: int = 0
+    places: list[Places] = field(default_factory=list)
 
     def with_ray(self, found: Places) -> np.ndarray:
         """Mask (N,) of those whose centre has a ray; the others are counted."""
         has = np.all(np.isfinite(self.camera.rays(found.centre_px)), -1)
         self.beyond_lens += int(np.sum(~has))
         return has
+
+    def candidate_boxes_px(self) -> np.ndarray:
+        """As in FrameResult."""
+        boxes = [np.zeros((0, 4))]
+        for found in self.places:
+            half = 0.5 * found.size_px[:, None]
+            boxes.append(np.concatenate([found.centre_px - half, found.centre_px + half], 1))
+        return np.concatenate(boxes)
 
 
 def places_in_boxes(boxes_px: np.ndarray) -> Places:
@@ -169,6 +194,7 @@ def on_image(found: Places, camera: CameraModel) -> np.ndarray:
 def _tracked(refiner, faces, image):
     """Candidates of the faces that their crops show again."""
     expected = expected_places(faces, image.camera)
+    image.places.append(expected)
     expected = expected.where(on_image(expected, image.camera))
     with image.watch("refinement"):
         found = refiner.refine(expected, image.source, image.camera)

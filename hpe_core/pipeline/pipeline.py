@@ -21,6 +21,7 @@ from hpe_core.networks.network import crop_network, whole_image_network
 from hpe_core.pipeline.depth_range import with_depth
 from hpe_core.pipeline.estimator import Estimator
 from hpe_core.pipeline.image_rotation import (
+    delivered_box,
     delivered_face,
     upright_boxes,
     upright_camera,
@@ -160,7 +161,8 @@ class Pipeline:
         published = self._published(tracked, delivered)
         counts["untracked"] += untracked
         watch.rest("tracking")
-        return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts)
+        boxes = self._delivered_boxes(estimate, delivered)
+        return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts, boxes)
 
     def process_boxes(
         self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray
@@ -180,7 +182,8 @@ class Pipeline:
         faces = self._published([face for face, _ in seen], delivered)
         without = len(boxes_px) - len(seen) - estimate.counts["beyond_lens"]
         counts = {"untracked": 0, "unconfirmed": without} | estimate.counts
-        return FrameResult(0, faces, estimate.stage_s, counts), [row for _, row in seen]
+        boxes = self._delivered_boxes(estimate, delivered)
+        return FrameResult(0, faces, estimate.stage_s, counts, boxes), [row for _, row in seen]
 
     def _published(self, faces, delivered):
         """The faces of the upright image in the delivered one, with what no filter may average away."""
@@ -195,6 +198,12 @@ class Pipeline:
         if not rotation:
             return depth
         return replace(depth, R_depth_camera=depth.R_depth_camera @ upright_from_delivered(rotation).T)
+
+    def _delivered_boxes(self, estimate, delivered):
+        """The boxes (M, 4) of all candidates in the delivered image."""
+        rotation = self.config.estimator.image_rotation
+        boxes = estimate.candidate_boxes_px
+        return delivered_box(boxes.T, delivered, rotation).T if rotation else boxes
 
     def _upright_camera(self, camera):
         """The CameraModel of the upright image, made again only when the camera changes."""

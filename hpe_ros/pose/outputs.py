@@ -9,6 +9,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.output.blur import HeadBlur
 from hpe_core.output.overlay import draw
 from hpe_core.types import FrameResult
 from hpe_ros import images, qos
@@ -26,6 +27,7 @@ class PoseOutputs:
     def __init__(self, node: LifecycleNode, config: NodeConfig):
         self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
         self._by_slot = config.tf_names == "slot" or (config.tf_names == "auto" and not HAS_HRI_MSGS)
+        self._blur_faces, self._blur = config.blur_faces, HeadBlur()
         topics: dict[str, type] = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
         topics |= {"markers": MarkerArray, "landmarks": MarkerArray, "overlay": Image}
         if config.publish_tf:
@@ -43,7 +45,7 @@ class PoseOutputs:
 
     def reconfigure(self, config: NodeConfig) -> None:
         """Take over the options of a NodeConfig that change at run time."""
-        self._overlay = config.overlay
+        self._overlay, self._blur_faces = config.overlay, config.blur_faces
 
     def publish(self, result: FrameResult, camera: CameraModel, header: Header) -> None:
         """Poses of one FrameResult of a camera under the image's header; without a face, empty arrays.
@@ -73,9 +75,10 @@ class PoseOutputs:
     def publish_pictures(self, image_bgr: np.ndarray, camera: CameraModel, result: FrameResult, header: Header) -> None:
         """The image (H, W, 3) uint8 with the faces drawn on it, and each face cut out, only while somebody looks."""
         if self._overlay and self._wanted("overlay"):
-            picture = draw(image_bgr, camera, result.faces)
+            shown = self._blur.hide(image_bgr, camera, result) if self._blur_faces else image_bgr
+            picture = draw(shown, camera, result.faces)
             self._publishers["overlay"].publish(images.image_from_bgr(picture, header))
-        if self._humans is not None:
+        if self._humans is not None and not self._blur_faces:
             self._humans.publish_pictures(image_bgr, result.faces, camera, header)
 
     def _wanted(self, topic: str) -> bool:

@@ -63,7 +63,7 @@ def _shard_metrics(summary):
         "images": counts["images"],
         "found": counts["matched"],
         "found_percent": _two(100.0 * counts["recall"]),
-        "false_faces_per_image_percent": _two(100.0 * counts["false_per_image"]),
+        "false_faces_per_image_percent": _two(100.0 * counts["false_positives_per_image"]),
         "geodesic_to_label_median_deg": _two(geodesic["median"]),
         "geodesic_to_label_p95_deg": _two(geodesic["p95"]),
         "rms_error_over_published_std": None if nees is None else _two(np.sqrt(nees)),

@@ -160,7 +160,7 @@ def found_all(result):
     if not _measured(result):
         return NOT_MEASURED
     counts = result.summary["detection"]
-    return Got(f"{counts['matched']} of {counts['true_heads']}", counts["missed"] == 0)
+    return Got(f"{counts['matched']} of {counts['ground_truth_heads']}", counts["missed"] == 0)
 
 
 def _mae(result):
@@ -250,8 +250,9 @@ def growth(before, after, name):
     if len(both) == 0:
         return NOT_MEASURED
     counts = after[name].summary["detection"]
-    text = f"{both.mean():+.2f} deg{_between(interval(np.mean, both))}, {counts['matched']} of {counts['true_heads']}"
-    return Got(f"{text} found", bool(both.mean() < OFF_AXIS_GROWTH_DEG))
+    found = f"{counts['matched']} of {counts['ground_truth_heads']} found"
+    text = f"{both.mean():+.2f} deg{_between(interval(np.mean, both))}, {found}"
+    return Got(text, bool(both.mean() < OFF_AXIS_GROWTH_DEG))
 
 
 def small_faces(result):

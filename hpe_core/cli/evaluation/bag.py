@@ -121,6 +121,7 @@ def eval_bag(args: argparse.Namespace) -> int:
             bag_paths=bags,
             report=args.report,
             errors_bag=args.errors_bag,
+            command=args.typed,
         )
         written = folder.place()
         shown = [(result.name, result.summary["estimates"]) for result in results[:SHOWN_BAGS]]

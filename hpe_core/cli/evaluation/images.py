@@ -80,6 +80,7 @@ def eval_images(args: argparse.Namespace) -> int:
     from hpe_core.evaluation.report.images import NAMES, write_tables
     from hpe_core.evaluation.report.results import write_junit
     from hpe_core.evaluation.report.thresholds import check
+    from hpe_core.evaluation.report.worst_images import worst_images
     from hpe_core.io.out_folder import OutFolder
 
     name = Path(args.folder).resolve().name
@@ -102,7 +103,8 @@ def eval_images(args: argparse.Namespace) -> int:
             tables[f"{name} without {', '.join(args.without)}"] = scored(methods, answers, offsets, args.without)
         measured = {m: r.summary for m, r in tables[name].items() if not isinstance(r, Absent)}
         checks = check(thresholds, measured)
-        write_tables(folder.staged, tables, checks)
+        worst = worst_images(answers, args.hfov)
+        write_tables(folder.staged, tables, checks, worst=worst, command=args.typed)
         write_junit(folder.staged / "junit.xml", checks, "hpe_eval.images")
         written, note = folder.place(), folder.note()
     print_tables(tables, checks)

@@ -137,8 +137,8 @@ def _misses_penalised(s: Scores, metric: Metric) -> float | None:
 
 
 def compared(s: Scores) -> dict[str, dict[str, Summary]]:
-    """dict raw, calibrated -> errors before and after frame alignment, of the poses that were held out."""
-    sides = {"raw": s.errors, "calibrated": s.aligned}
+    """dict before, after -> errors before and after frame alignment, of the poses that were held out."""
+    sides = {"before": s.errors, "after": s.aligned}
     return {
         side: {metric.name: metric.summarise(values[metric.name][s.held_out], mean_interval) for metric in COMPARED}
         for side, values in sides.items()
@@ -222,7 +222,7 @@ def bins(
             {
                 "from": float(low),
                 "to": float(high) if np.isfinite(high) else None,
-                "true_heads": count + missed,
+                "ground_truth_heads": count + missed,
                 "recall": count / (count + missed),
                 EULER.name: _mean(np.abs(s.errors[EULER.name][inside])),
                 **{m.name: _with_interval(s.errors[m.name][inside], block) for m in (GEODESIC, POSITION)},
@@ -240,15 +240,17 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def detection(counts: Mapping[str, Any], s: Scores) -> dict[str, Any]:
-    """dict of counts (true_heads, matched, false, scored_frames, ...) with recall, its interval and precision."""
-    matched, true, false = counts["matched"], counts["true_heads"], counts["false"]
+    """dict of counts (ground_truth_heads, matched, false_positives, ...) with recall, its interval and precision."""
+    matched, true, false = counts["matched"], counts["ground_truth_heads"], counts["false_positives"]
     found = {
         "recall": matched / true if true else None,
         "recall_ci95": _recall_interval(s),
-        "recall_where_answered": matched / counts["true_heads_answered"] if counts["true_heads_answered"] else None,
+        "recall_in_frames_with_output": matched / counts["ground_truth_heads_in_frames_with_output"]
+        if counts["ground_truth_heads_in_frames_with_output"]
+        else None,
         "precision": matched / (matched + false) if matched + false else None,
-        "false_per_frame": false / counts["scored_frames"] if counts["scored_frames"] else None,
-        "coverage": counts["answered_frames"] / counts["frames"] if counts["frames"] else None,
+        "false_positives_per_frame": false / counts["scored_frames"] if counts["scored_frames"] else None,
+        "coverage": counts["frames_with_output"] / counts["frames"] if counts["frames"] else None,
     }
     return dict(counts) | found
 

@@ -140,6 +140,6 @@ def _aligned(scores: Scores, alignment: Alignment) -> dict[str, Any] | None:
         "fitted_on": summaries.fitted_on(scores),
         "held_out": int(scores.held_out.sum()),
         "frame_offset_deg": alignment.offsets[ALIGNMENT].angle_deg,
-        **{f"raw_{metric.name}": sides["raw"][metric.name] for metric in (GEODESIC, EULER)},
-        **{f"aligned_{metric.name}": sides["calibrated"][metric.name] for metric in (GEODESIC, EULER)},
+        **{f"before_{metric.name}": sides["before"][metric.name] for metric in (GEODESIC, EULER)},
+        **{f"after_{metric.name}": sides["after"][metric.name] for metric in (GEODESIC, EULER)},
     }

@@ -102,7 +102,7 @@ def _bins(residual: np.ndarray, label_deg: np.ndarray, found: np.ndarray) -> lis
             {
                 "from": low,
                 "to": high,
-                "true_heads": int(inside.sum()),
+                "ground_truth_heads": int(inside.sum()),
                 "recall": float(found[inside].mean()),
                 "residual_deg": {"mean": _mean(values), "ci95": mean_interval(values, block=1)},
             }

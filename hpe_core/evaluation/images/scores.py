@@ -117,7 +117,7 @@ def detection(answers: Sequence[Answer]) -> dict[str, Any]:
     found, missed = found_and_missed(answers)
     return {
         "images": len({a.sample.image_id or a.sample.name for a in answers}),
-        "true_heads": len(answers),
+        "ground_truth_heads": len(answers),
         "matched": len(found),
         "missed": len(missed),
         "missed_by_reason": dict(Counter(a.reason for a in missed)),
@@ -129,8 +129,11 @@ def _false(answers: Sequence[Answer]) -> dict[str, Any]:
     """False positives, where the labels know all faces."""
     false = [a.false for a in answers if a.false is not None]
     if not false:
-        return {"false": None, "false_per_image": None}
-    return {"false": int(np.sum(false)), "false_per_image": float(np.sum(false) / detection(answers)["images"])}
+        return {"false_positives": None, "false_positives_per_image": None}
+    return {
+        "false_positives": int(np.sum(false)),
+        "false_positives_per_image": float(np.sum(false) / detection(answers)["images"]),
+    }
 
 
 def rows_of(answers: Sequence[Answer], known: dict[str, np.ndarray], columns: Sequence[str]) -> Rows:

@@ -15,7 +15,7 @@ from hpe_core.evaluation.streams.rows import Rows
 from hpe_core.io.bags import typestore
 
 FLOAT, VECTOR = "std_msgs/msg/Float64", "geometry_msgs/msg/Vector3Stamped"
-SCALARS = ("geodesic_deg", "translation_error_mm", "add_mm", "calibrated_geodesic_deg")
+SCALARS = ("geodesic_deg", "translation_error_mm", "add_mm", "aligned_geodesic_deg")
 EULER = ("roll_error_deg", "pitch_error_deg", "yaw_error_deg")
 Entry = tuple[int, str, Sequence[float]]  # stamp_ns, topic, one number or three
 
@@ -24,7 +24,7 @@ def write_errors_bag(path: Path, results: Sequence[BagResult]) -> None:
     """Write one MCAP file with the errors of every BagResult; log time and header stamp are the frame's.
 
     Per estimate (and head, where there are several): <name>/geodesic_deg, translation_error_mm, add_mm,
-    calibrated_geodesic_deg (Float64), euler_error_deg (Vector3Stamped: x roll, y pitch, z yaw), missed (Float64 1/0).
+    aligned_geodesic_deg (Float64), euler_error_deg (Vector3Stamped: x roll, y pitch, z yaw), missed (Float64 1/0).
     """
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -52,8 +52,8 @@ def _entries(name: Sequence[str], rows: Rows) -> list[Entry]:
     """List of (stamp, topic, numbers) of one estimate, head by head."""
     out: list[Entry] = []
     heads = np.isin(rows["status"], ("matched", "missed"))
-    for track in np.unique(rows["truth_id"][heads]).tolist():
-        mine = np.flatnonzero((rows["truth_id"] == track) & heads)
+    for track in np.unique(rows["ground_truth_id"][heads]).tolist():
+        mine = np.flatnonzero((rows["ground_truth_id"] == track) & heads)
         topic = "/evaluation/" + "/".join(_topic_part(part) for part in [*name, track] if part)
         columns = {column: rows[column][mine] for column in (*SCALARS, *EULER)}
         stamps, matched = rows["stamp_ns"][mine].tolist(), rows["status"][mine] == "matched"

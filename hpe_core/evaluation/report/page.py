@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,18 @@ import numpy as np
 
 from hpe_core.evaluation.images.evaluate import Absent
 from hpe_core.evaluation.images.scores import ImageResult
+from hpe_core.evaluation.report.headline import About, cards, marked_table
 from hpe_core.evaluation.report.results import DIGITS
-from hpe_core.evaluation.report.tables import Results, cell, estimate_table
+from hpe_core.evaluation.report.tables import Results, cell
 from hpe_core.evaluation.report.thresholds import Check
+from hpe_core.evaluation.report.time_plots import rounded, time_plots
 from hpe_core.evaluation.report.worst import worst_of
 from hpe_core.evaluation.streams.bag_evaluation import BagResult, Job, combined
 from hpe_core.evaluation.streams.evaluate import Evaluated
-from hpe_core.evaluation.streams.rows import Rows
 from hpe_core.io.json_file import json_values
 
 PAGE = Path(__file__).with_name("page.html")
-MAX_BAGS, MAX_POINTS = 30, 3000
-GAP_S = 1.0
+MAX_BAGS = 30
 BINS = (
     ("yaw_deg", "true yaw (deg)"),
     ("pan_deg", "true pan (deg)"),
@@ -41,16 +40,21 @@ def write_report(
     job: Job,
     checks: Sequence[Check],
     failed: Mapping[str, str],
+    about: About = (),
 ) -> None:
-    """Write report.html of BagResults. bag_paths: dict name -> path, for the pictures of the worst frames."""
+    """Write report.html of BagResults. bag_paths: dict name -> path, for the pictures of the worst frames; about: for
+    the header."""
     labels = list(results[0].evaluated)
     many = len(results) > 1
+    together = {label: s or {} for label, s in combined(results).items()} if many else results[0].summary["estimates"]
     values = {
         "subtitle": _subtitle(job, failed, len(results)),
+        "about": about,
+        "cards": cards(together),
         "labels": labels,
         "bags_total": len(results),
         "checks": [{"passed": c.passed, "text": c.text} for c in checks],
-        "combined": estimate_table({label: s or {} for label, s in combined(results).items()}) if many else None,
+        "combined": marked_table(together) if many else None,
         "overview": _overview(results) if many else None,
         "bags": [_bag(result, bag_paths[result.name], job) for result in results[:MAX_BAGS]],
     }
@@ -65,17 +69,25 @@ def write_page(path: Path, values: Mapping[str, Any]) -> None:
     Path(path).write_text(PAGE.read_text("utf-8").replace("@DATA@", text), encoding="utf-8")
 
 
-def page_of_images(tables: Mapping[str, Results], checks: Sequence[Check]) -> dict[str, Any]:
-    """Values for `write_page` of methods on single images. tables: dict title -> dict method -> result."""
+def page_of_images(
+    tables: Mapping[str, Results],
+    checks: Sequence[Check],
+    worst: Sequence[Mapping[str, Any]] = (),
+    about: About = (),
+) -> dict[str, Any]:
+    """Values for `write_page` of methods on single images. tables: dict title -> dict method -> result; worst: of the
+    first table, as `worst_images` has them."""
     labels = list(dict.fromkeys(name for results in tables.values() for name in _measured(results)))
     return {
         "subtitle": "single images, each method on the same ones",
+        "about": about,
+        "cards": cards({name: r.summary for name, r in _measured(next(iter(tables.values()), {})).items()}),
         "labels": labels,
         "bags_total": len(tables),
         "checks": [{"passed": c.passed, "text": c.text} for c in checks],
         "combined": None,
         "overview": None,
-        "bags": [_images(title, results) for title, results in tables.items()],
+        "bags": [_images(title, results, worst if i == 0 else ()) for i, (title, results) in enumerate(tables.items())],
     }
 
 
@@ -83,22 +95,22 @@ def _measured(results: Results) -> dict[str, ImageResult]:
     return {name: r for name, r in results.items() if not isinstance(r, Absent)}
 
 
-def _images(title: str, results: Results) -> dict[str, Any]:
+def _images(title: str, results: Results, worst: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     measured = _measured(results)
     summaries = {name: r.summary for name, r in measured.items()}
     reasons = [
         [reason, *(s["detection"]["missed_by_reason"].get(reason, 0) for s in summaries.values())]
         for reason in dict.fromkeys(r for s in summaries.values() for r in s["detection"]["missed_by_reason"])
     ]
-    shown = {"ground-truth heads": "true_heads", "matched": "matched", "missed": "missed"}
+    shown = {"ground-truth heads": "ground_truth_heads", "matched": "matched", "missed": "missed"}
     counts = [[title, *(s["detection"][key] for s in summaries.values())] for title, key in shown.items()]
     return {
         "name": title,
         "labels": list(measured),
-        "table": estimate_table(summaries),
+        "table": marked_table(summaries),
         "time_plots": [],
         "plots": _plots(measured, summaries),
-        "worst": [],
+        "worst": worst,
         "accounting": counts + reasons,
         "notices": [f"{name}: absent: {r.reason}" for name, r in results.items() if isinstance(r, Absent)],
     }
@@ -134,67 +146,13 @@ def _bag(result: BagResult, path: Path, job: Job) -> dict[str, Any]:
     )
     return {
         "name": result.name,
-        "table": estimate_table(estimates),
-        "time_plots": _time_plots(result, start_ns),
+        "table": marked_table(estimates),
+        "time_plots": time_plots(result, start_ns),
         "plots": _plots(result.evaluated, estimates),
         "worst": worst_of(result, path, job, start_ns),
         "accounting": _accounting(result.evaluated),
         "notices": _notices(result),
     }
-
-
-def _time_plots(result: BagResult, start_ns: int) -> list[dict[str, Any]]:
-    with_truth = result.truth is not None
-    kinds = [("Yaw", "yaw (deg)", "yaw_deg"), ("Distance", "distance (m)", "distance_m")]
-    if with_truth:
-        kinds = [
-            ("Rotation error", "geodesic error (deg)", "geodesic_deg"),
-            ("Position error", "position error (mm)", "translation_error_mm"),
-        ]
-    plots = []
-    for title, axis, column in kinds:
-        series = [_over_time(label, one.rows, column, start_ns) for label, one in result.evaluated.items()]
-        plots.append({"title": title, "x": "time (s)", "y": axis, "zero": with_truth, "series": series})
-    if with_truth:
-        series = [_yaw_over_time(label, one.rows, start_ns) for label, one in result.evaluated.items()]
-        true = _over_time(
-            "ground truth", next(iter(result.evaluated.values())).rows, "yaw_deg", start_ns, ("matched", "missed")
-        )
-        series.insert(0, true | {"colour": "#8a929c", "name": "ground truth"})
-        plots.append(
-            {"title": "Yaw: ground truth (grey) and estimates", "x": "time (s)", "y": "yaw (deg)", "series": series}
-        )
-    return plots
-
-
-def _over_time(
-    label: str, rows: Rows, column: str, start_ns: int, statuses: Sequence[str] = ("matched", "estimate")
-) -> dict[str, Any]:
-    use = np.isin(rows["status"], statuses)
-    return {"label": label, "kind": "line"} | _thinned((rows["stamp_ns"][use] - start_ns) * 1e-9, rows[column][use])
-
-
-def _yaw_over_time(label: str, rows: Rows, start_ns: int) -> dict[str, Any]:
-    use = rows["status"] == "matched"
-    yaw = rows["yaw_deg"][use] + rows["yaw_error_deg"][use]
-    return {"label": label, "kind": "line"} | _thinned((rows["stamp_ns"][use] - start_ns) * 1e-9, yaw)
-
-
-def _thinned(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Points of a line: of long series the least and greatest of every bucket; broken (null) at gaps."""
-    if len(x) > MAX_POINTS:
-        edges = np.linspace(0, len(x), MAX_POINTS // 2 + 1).astype(int)
-        keep = sorted({int(a + pick(y[a:b])) for a, b in pairwise(edges) for pick in (np.argmin, np.argmax)})
-        gap_s = max(GAP_S, 3 * float(x[-1] - x[0]) / MAX_POINTS)
-        x, y = x[keep], y[keep]
-    else:
-        gap_s = GAP_S
-    gaps = np.flatnonzero(np.diff(x) > gap_s) + 1
-    return {"x": np.round(np.insert(x, gaps, x[gaps]), 3), "y": np.insert(_rounded(y), gaps, np.nan)}
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.array([float(f"{v:.4g}") for v in values])
 
 
 def _plots(
@@ -208,7 +166,7 @@ def _plots(
         errors = np.sort(errors[np.isfinite(errors)])
         if len(errors):
             share = np.linspace(0, 1, 101)
-            curves.append({"label": label, "kind": "line", "x": _rounded(np.quantile(errors, share)), "y": 100 * share})
+            curves.append({"label": label, "kind": "line", "x": rounded(np.quantile(errors, share)), "y": 100 * share})
     if curves:
         title = "Cumulative error distribution"
         plots.append(
@@ -257,7 +215,7 @@ def _bin_plot(
         values = [b[key] if key == "recall" else b[key]["mean"] for b in own]
         intervals = [None if key == "recall" else b[key]["ci95"] for b in own]
         low, high = ([i[side] if i else None for i in intervals] for side in (0, 1))
-        counts = [b["true_heads"] for b in own]
+        counts = [b["ground_truth_heads"] for b in own]
         series.append({"label": label, "kind": "bars", "x": at, "y": values, "low": low, "high": high, "count": counts})
     return {"title": title, "x": axis, "y": value_axis, "names": names, "zero": True, "series": series}
 
@@ -275,7 +233,7 @@ def _accounting(evaluated: Mapping[str, Evaluated]) -> list[list[str | int]]:
 
 
 def _notices(result: BagResult) -> list[str]:
-    truth = result.summary["truth"] or {}
+    truth = result.summary["ground_truth"] or {}
     texts = [f"ground truth: {text}" for text in truth.get("notices", ())]
     texts += [f"ground truth: {reason}: {count}" for reason, count in truth.get("losses", {}).items()]
     for label, one in result.evaluated.items():

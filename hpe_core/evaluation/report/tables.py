@@ -20,19 +20,19 @@ def _of_metrics(part: str) -> tuple[tuple[str, str], ...]:
 
 # title, path below an estimate's summary: a row for each, a column for each estimate
 ROWS = (
-    ("ground-truth heads", "detection.true_heads"),
+    ("ground-truth heads", "detection.ground_truth_heads"),
     ("found (recall)", "detection.recall"),
-    ("false positives", "detection.false"),
+    ("false positives", "detection.false_positives"),
     ("id switches", "detection.id_switches"),
     ("geodesic error, mean (deg)", "rotation.geodesic_deg.mean"),
     ("  95 % CI of the mean", "rotation.geodesic_deg.ci95"),
     ("  median", "rotation.geodesic_deg.median"),
     ("  95th percentile (p95)", "rotation.geodesic_deg.p95"),
     ("  mean, misses penalised", "rotation.geodesic_deg.mean_failures_as_mean_pose"),
-    ("  held-out part, before frame alignment", "calibration.raw.geodesic_deg.mean"),
-    ("  held-out part, after frame alignment", "calibration.calibrated.geodesic_deg.mean"),
-    ("  held-out part, before frame alignment", "aligned.raw_geodesic_deg.mean"),
-    ("  held-out part, after frame alignment", "aligned.aligned_geodesic_deg.mean"),
+    ("  held-out part, before frame alignment", "frame_alignment.before.geodesic_deg.mean"),
+    ("  held-out part, after frame alignment", "frame_alignment.after.geodesic_deg.mean"),
+    ("  held-out part, before frame alignment", "aligned.before_geodesic_deg.mean"),
+    ("  held-out part, after frame alignment", "aligned.after_geodesic_deg.mean"),
     ("  after alignment on other images", "aligned.rotation.geodesic_deg.mean"),
     ("Euler MAE (deg)", "rotation.euler_mae_deg.mean"),
     ("  yaw", "rotation.euler_mae_deg.yaw"),
@@ -76,7 +76,7 @@ ROWS = (
 # title, path below a method's summary: a column for each, a row for each method
 COLUMNS = (
     ("found", "detection.recall"),
-    ("false/img", "detection.false_per_image"),
+    ("false/img", "detection.false_positives_per_image"),
     ("yaw", "rotation.euler_mae_deg.yaw"),
     ("pitch", "rotation.euler_mae_deg.pitch"),
     ("roll", "rotation.euler_mae_deg.roll"),
@@ -117,13 +117,23 @@ COLUMNS = (
 
 def estimate_table(estimates: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """Rows of text: title, and a cell for each estimate (dict label -> summary); without those that nobody fills."""
-    rows = [[title, *(cell(summary, path) for summary in estimates.values())] for title, path in ROWS]
-    return [row for row in rows if any(row[1:])]
+    return [[title, *cells] for title, _, cells in table_rows(estimates)]
+
+
+def table_rows(estimates: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Title, path and cells of the rows of `estimate_table`."""
+    rows = [(title, path, [cell(summary, path) for summary in estimates.values()]) for title, path in ROWS]
+    return [row for row in rows if any(row[2])]
+
+
+def number_at(summary: Mapping[str, Any], path: str) -> Any:
+    """What lies at a dotted path, None where it was not measured."""
+    return _number(summary, path.split("."))
 
 
 def cell(summary: Mapping[str, Any], path: str) -> str:
     """The number at a dotted path as text; empty when it was not measured."""
-    value = _number(summary, path.split("."))
+    value = number_at(summary, path)
     if value is None:
         return ""
     if isinstance(value, list):
@@ -142,7 +152,7 @@ def method_table(results: Results) -> Table:
             continue
         cells = [_short_cell(result.summary, path) for _, path in shown]
         counts = result.summary["detection"]
-        cells[0] = f"{counts['matched']}/{counts['true_heads']}"
+        cells[0] = f"{counts['matched']}/{counts['ground_truth_heads']}"
         rows.append([short(name, result.summary["faces_from"]), result.summary["faces_from"], *cells])
     return ["method", "faces from", *(header for header, _ in shown)], rows
 
@@ -189,9 +199,9 @@ def _bin_cell(part: Mapping[str, Any] | None, error: str) -> str:
     if part is None:
         return ""
     mean = part[error]["mean"]
-    missed = round(part["true_heads"] * (1.0 - part["recall"]))
+    missed = round(part["ground_truth_heads"] * (1.0 - part["recall"]))
     text = "" if mean is None else f"{mean:.2f} "
-    return f"{text}({part['true_heads']}{f', {missed} missed' if missed else ''})"
+    return f"{text}({part['ground_truth_heads']}{f', {missed} missed' if missed else ''})"
 
 
 def _short_cell(summary: Mapping[str, Any], path: str) -> str:

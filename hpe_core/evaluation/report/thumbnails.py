@@ -63,7 +63,11 @@ def _picture(image_bgr: np.ndarray, camera: CameraModel, poses: Sequence[tuple[P
         ends = np.clip(np.round(ends), -1e4, 1e4).astype(int).tolist()
         for end, colour in zip(ends[1:], colours, strict=True):
             cv2.arrowedLine(canvas, ends[0], end, colour, unit, cv2.LINE_AA, tipLength=0.15)
-    crop = _around(canvas, np.array(boxes)) if boxes else canvas
+    return data_url(around(canvas, np.array(boxes)) if boxes else canvas)
+
+
+def data_url(crop: np.ndarray) -> str:
+    """An image (H, W, 3) uint8, SIDE_PX large, as the URL of a JPEG."""
     scale = SIDE_PX / max(crop.shape[:2])
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
     _, jpeg = cv2.imencode(
@@ -72,7 +76,7 @@ def _picture(image_bgr: np.ndarray, camera: CameraModel, poses: Sequence[tuple[P
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
 
 
-def _around(canvas: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def around(canvas: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """The square around boxes (N, 4) with a margin, as far as it lies in the image; all of it when that is nothing."""
     height, width = canvas.shape[:2]
     centre = 0.5 * (boxes[:, :2].min(0) + boxes[:, 2:].max(0))

@@ -59,7 +59,7 @@ def worst_frames(rows: Rows, count: int = WORST, apart_ns: int = 1_000_000_000) 
     geodesic = np.nan_to_num(rows["geodesic_deg"], nan=-1.0)
     ranked = np.argsort(-geodesic, kind="stable")
     errors = ranked[geodesic[ranked] >= 0]
-    failures = np.flatnonzero(np.isin(rows["status"], ("missed", "false")))
+    failures = np.flatnonzero(np.isin(rows["status"], ("missed", "false positive")))
     few = max(1, count // 3)
     return [
         *_apart(errors, rows["stamp_ns"], count - few, apart_ns),

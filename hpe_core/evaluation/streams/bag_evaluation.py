@@ -111,7 +111,7 @@ def evaluate_bag(path: str | Path, job: Job, progress: Progress | None = None) -
     summary = {
         "bag": {"name": bag_name(path), "messages": counts, "images": len(image_ns)},
         "camera": _camera(camera),
-        "truth": _truth(truth, job.truth) if truth is not None and job.truth else None,
+        "ground_truth": _truth(truth, job.truth) if truth is not None and job.truth else None,
         "estimates": {label: result.summary for label, result in evaluated.items()},
     }
     return BagResult(name=bag_name(path), summary=summary, evaluated=evaluated, estimates=estimates, truth=truth)
@@ -173,7 +173,7 @@ def all_rows(bag_results: Sequence[BagResult]) -> dict[str, Rows]:
 
 def remarks(summary: dict[str, Any]) -> Iterator[str]:
     """What a user should know of one bag's results beyond the numbers: losses, notices, and why nothing matched."""
-    truth = summary["truth"] or {}
+    truth = summary["ground_truth"] or {}
     sources = [("ground truth", truth.get("losses", {}), truth.get("notices", []))]
     for label, estimate in summary["estimates"].items():
         sources.append((label, estimate["stream"]["losses"], estimate["stream"]["notices"]))
@@ -184,6 +184,6 @@ def remarks(summary: dict[str, Any]) -> Iterator[str]:
         counts = estimate.get("detection")
         if counts and not counts["matched"]:
             reasons = [f"{reason}: {count}" for reason, count in counts["skipped"].items()]
-            if counts["false"]:
-                reasons.append(f"too far from every ground-truth head (--gate): {counts['false']}")
+            if counts["false_positives"]:
+                reasons.append(f"too far from every ground-truth head (--gate): {counts['false_positives']}")
             yield f"note      {label}: no pose was matched; {'; '.join(reasons) or 'there are none'}"

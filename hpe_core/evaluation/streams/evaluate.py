@@ -86,7 +86,7 @@ def evaluate(
         "detection": summaries.detection(counts, scores) | {"skipped": dict(matches.skipped)},
         "time": time,
         **summaries.errors(scores, summaries.BAGS),
-        "calibration": summaries.calibration(scores, alignment.offsets),
+        "frame_alignment": summaries.calibration(scores, alignment.offsets),
         "by": summaries.by_bin(scores) | {"time_s": summaries.by_time(scores)},
         "stability": _stability_against(matches, estimate),
         "uncertainty": summaries.uncertainty(pairs),
@@ -173,18 +173,18 @@ def _counts(matches: Matches, estimate: PoseSeries, truth: PoseSeries) -> dict[s
     return {
         "frames": len(matches.frame_ns),
         "scored_frames": int(matches.scored.sum()),
-        "frames_without_truth": int(np.sum(~matches.scored)),
-        "answered_frames": int(matches.answered.sum()),
-        "true_heads": len(matches.true_frame),
-        "true_heads_answered": int(np.sum(matches.answered[matches.true_frame])),
+        "frames_without_ground_truth": int(np.sum(~matches.scored)),
+        "frames_with_output": int(matches.answered.sum()),
+        "ground_truth_heads": len(matches.true_frame),
+        "ground_truth_heads_in_frames_with_output": int(np.sum(matches.answered[matches.true_frame])),
         "matched": len(matches.estimate),
         "missed": len(matches.missed),
-        "false": len(matches.false),
+        "false_positives": len(matches.false),
         "skipped_poses": len(estimate) - len(matches.estimate) - len(matches.false),
         "poses": len(estimate),
         "id_switches": matching.id_switches(matches, estimate.face_id) if ids else None,
-        "false_tracks": matching.false_tracks(matches, estimate.face_id) if ids else None,
-        "true_tracks": len(np.unique(truth.face_id)),
+        "false_positive_tracks": matching.false_positive_tracks(matches, estimate.face_id) if ids else None,
+        "ground_truth_tracks": len(np.unique(truth.face_id)),
     }
 
 
@@ -200,7 +200,7 @@ def _stream(estimate: PoseSeries, frame_ns: np.ndarray) -> dict[str, Any]:
             "losses": dict(estimate.losses),
             "notices": list(estimate.notices),
         },
-        "frames": {"total": len(frame_ns), "answered_at_their_stamp": int(answered.sum())},
+        "frames": {"total": len(frame_ns), "with_output_at_their_stamp": int(answered.sum())},
         "latency_ms": metrics.summary(latency) if len(latency) else None,
     }
 
@@ -256,7 +256,7 @@ def _stability_against(matches: Matches, estimate: PoseSeries) -> dict[str, Any]
         "jitter": stability.jitter(pieces),
         "second_difference_deg": {
             "estimate": metrics.summary(np.concatenate(own)),
-            "truth": metrics.summary(np.concatenate(true)),
+            "ground_truth": metrics.summary(np.concatenate(true)),
         },
     }
 
@@ -272,12 +272,12 @@ def _looking_at(
     found = attention.agreement(
         looks(estimate.R[e], estimate.t_m[e]), looks(matches.true_R[t], matches.true_t_m[t]), missed
     )
-    changes: dict[str, list[float]] = {"estimate": [], "truth": []}
+    changes: dict[str, list[float]] = {"estimate": [], "ground_truth": []}
     for own, true in _matched_heads(matches):
         stamps = matches.true_ns[true]
         for name, decision in (
             ("estimate", looks(estimate.R[own], estimate.t_m[own])),
-            ("truth", looks(matches.true_R[true], matches.true_t_m[true])),
+            ("ground_truth", looks(matches.true_R[true], matches.true_t_m[true])),
         ):
             rate = attention.changes_per_minute(decision, stamps, FLICKER_GAP_NS)
             if rate is not None:
@@ -297,7 +297,7 @@ def pooled(evaluated: Sequence[Evaluated]) -> dict[str, Any] | None:
         "bags": len(known),
         "detection": summaries.detection(counts, scores),
         **summaries.errors(scores, summaries.BAGS),
-        "calibration": summaries.calibration(scores, {}),
+        "frame_alignment": summaries.calibration(scores, {}),
         "by": summaries.by_bin(scores),
     }
 

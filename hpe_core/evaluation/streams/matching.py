@@ -241,7 +241,7 @@ def id_switches(matches: Matches, face_id: np.ndarray) -> int:
     return switches
 
 
-def false_tracks(matches: Matches, face_id: np.ndarray) -> int:
+def false_positive_tracks(matches: Matches, face_id: np.ndarray) -> int:
     """Estimated ids of which less than half of the scored poses belong to a true head."""
     good, bad = face_id[matches.estimate], face_id[matches.false]
     return int(sum(np.sum(bad == name) > np.sum(good == name) for name in np.unique(bad)))

@@ -17,9 +17,18 @@ Rows = dict[str, np.ndarray]  # column -> values, all of one length
 
 ROW_COLUMNS = columns_with_new(
     (
-        *("frame", "stamp_ns", "status", "truth_id", "face_id", "geodesic_deg", "yaw_error_deg", "pitch_error_deg"),
-        *("roll_error_deg", "maev_deg", "translation_error_mm", "depth_error_mm", "add_mm", "calibrated_geodesic_deg"),
-        *("calibrated_translation_error_mm", "yaw_deg", "pitch_deg", "roll_deg", "distance_m", "face_size_px"),
+        *(
+            "frame",
+            "stamp_ns",
+            "status",
+            "ground_truth_id",
+            "face_id",
+            "geodesic_deg",
+            "yaw_error_deg",
+            "pitch_error_deg",
+        ),
+        *("roll_error_deg", "maev_deg", "translation_error_mm", "depth_error_mm", "add_mm", "aligned_geodesic_deg"),
+        *("aligned_translation_error_mm", "yaw_deg", "pitch_deg", "roll_deg", "distance_m", "face_size_px"),
     )
 )
 
@@ -37,26 +46,26 @@ def rows_of(matches: Matches, estimate: PoseSeries, scores: Scores) -> Rows:
             "frame": matches.true_frame[t],
             "stamp_ns": estimate.stamp_ns[e],
             "status": ["matched"] * len(e),
-            "truth_id": matches.true_track[t],
+            "ground_truth_id": matches.true_track[t],
             "face_id": estimate.face_id[e],
             **scores.columns,
-            "calibrated_geodesic_deg": scores.aligned[GEODESIC.name],
-            "calibrated_translation_error_mm": scores.aligned[POSITION.name],
+            "aligned_geodesic_deg": scores.aligned[GEODESIC.name],
+            "aligned_translation_error_mm": scores.aligned[POSITION.name],
             **_head_columns(scores.true),
         },
         {
             "frame": matches.true_frame[matches.missed],
             "stamp_ns": matches.true_ns[matches.missed],
             "status": ["missed"] * len(matches.missed),
-            "truth_id": matches.true_track[matches.missed],
+            "ground_truth_id": matches.true_track[matches.missed],
             **_head_columns(scores.missed),
         },
-        _estimate_rows(estimate, matches.false, matches.frame_of_estimate, "false"),
+        _estimate_rows(estimate, matches.false, matches.frame_of_estimate, "false positive"),
         _estimate_rows(estimate, skipped, matches.frame_of_estimate, "skipped"),
         {
             "frame": empty,
             "stamp_ns": matches.frame_ns[empty],
-            "status": np.where(matches.scored[empty], "empty", "no truth"),
+            "status": np.where(matches.scored[empty], "empty", "no ground truth"),
         },
     ]
     return _joined(parts)
@@ -101,7 +110,7 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> Rows:
     order = np.argsort(stamps, kind="stable")
     out = {}
     for name in ROW_COLUMNS:
-        text = name in ("status", "truth_id", "face_id")
+        text = name in ("status", "ground_truth_id", "face_id")
         columns = [np.asarray(part.get(name, np.full(len(part["stamp_ns"]), "" if text else np.nan))) for part in parts]
         kind = str if text else np.int64 if name in ("frame", "stamp_ns") else float
         out[name] = np.concatenate([column.astype(kind) for column in columns])[order]

@@ -9,20 +9,19 @@ import numpy as np
 
 from hpe_core.errors import HpeError
 from hpe_core.face_id import FaceId
-from hpe_core.geometry import euler, frames, so3
+from hpe_core.geometry import frames
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
 from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.io.frame import Frame
 from hpe_core.output.annotations import AXIS_LENGTH_M, image_annotations
+from hpe_core.output.bands import angle_bands_deg, ellipsoid_95
 from hpe_core.output.live.rerun_viewer import Viewer
-from hpe_core.types import Face, FrameResult, HeadPose
+from hpe_core.types import Face, FrameResult
 
 JPEG_QUALITY = 80
 GAZE_RAY_M = 0.5
 CLOSE_S = 30.0  # at most, for what is still on its way to the viewer when the run ends
-# of a normal distribution within this many standard deviations: 95 % in one dimension, and inside an ellipsoid
-STD_95, STD_95_3D = 1.96, 2.795
 ANGLES = ("yaw", "pitch", "roll")
 _ABSOLUTE_NS = 10**17  # stamps from here on, 3 years, are times of day
 _IMAGE_PLANE_M = 0.25  # how far from the camera the scene shows the image
@@ -172,25 +171,6 @@ class RerunView:
                 style = self._rr.SeriesLines(colors=3 * [_colour(face)], widths=[2.0, 0.5, 0.5], names=names)
                 self._log(path, style, static=True)
             self._log(path, self._rr.Scalars(band))
-
-
-def angle_bands_deg(pose: HeadPose) -> np.ndarray:
-    """(3, 3) degrees: of yaw, pitch and roll (AFLW2000) the angle, and the ends of its 95 % interval; NaN where that is
-    unknown or wider than the circle."""
-    angles = pose.euler_aflw2000.stacked()
-    reach = np.full(3, np.nan)
-    if pose.covariance is not None:
-        reach = STD_95 * euler.aflw2000.std_deg(pose.R_camera_head, pose.covariance[3:, 3:]).stacked()
-    reach = np.where(reach < 180.0, reach, np.nan)
-    return np.stack([angles, angles - reach, angles + reach], 1)
-
-
-def ellipsoid_95(covariance_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Half axes (3,) m and quaternion (4,) x, y, z, w of the ellipsoid that holds 95 % of a normal
-    distribution of covariance (3, 3) m^2."""
-    variances, axes = np.linalg.eigh(covariance_m2)
-    axes = axes * np.sign(np.linalg.det(axes))  # right-handed
-    return STD_95_3D * np.sqrt(np.maximum(variances, 0.0)), so3.quat_from_matrix(axes)
 
 
 def _name(face: Face) -> str:

@@ -166,15 +166,18 @@ def test_faces_are_not_drawn_into_another_image(est, image, three):
 def test_the_table_has_the_numbers_of_poses_csv(est, folder, tmp_path):
     pandas = pytest.importorskip("pandas", reason="NOT TESTED: to_pandas (pip install pandas)")
     options = ["--no-overlay", "--backend", "onnxruntime", "--out", str(tmp_path / "out")]
+    extras = ("covariance", "landmarks", "landmarks_m")
+    options += ["--columns", ",".join(extras)]
     assert main(["run", str(folder / "photo.png"), *options]) == 0
     with open(tmp_path / "out" / "poses.csv") as file:
         (row,) = csv.DictReader(file)
-    table = est.predict(folder / "photo.png").to_pandas()
+    table = est.predict(folder / "photo.png").to_pandas(columns=extras)
+    assert [*row] == ["source", "frame", "stamp_ns", *table.columns, "error"]
     assert isinstance(table, pandas.DataFrame) and len(table) == 1
     for name in table.columns.drop("face_id"):
         assert float(row[name]) == pytest.approx(table[name][0], abs=6e-3), name
     assert table["face_id"][0] is None
-    empty = est.predict(np.zeros((48, 64, 3), np.uint8)).to_pandas()
+    empty = est.predict(np.zeros((48, 64, 3), np.uint8)).to_pandas(extras)
     assert list(empty.columns) == list(table.columns) and len(empty) == 0
 
 

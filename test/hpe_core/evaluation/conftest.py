@@ -141,6 +141,9 @@ def evaluated():
         result = evaluate_bag(
             bag, Job(estimates=(f"e={estimate}",), truth=truth, options=Options(**options), **(job or {}))
         )
-        return result.summary["estimates"]["e"] | {"rows": result.evaluated["e"].rows, "truth": result.summary["truth"]}
+        return result.summary["estimates"]["e"] | {
+            "rows": result.evaluated["e"].rows,
+            "ground_truth": result.summary["ground_truth"],
+        }
 
     return run

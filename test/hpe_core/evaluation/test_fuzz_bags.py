@@ -39,8 +39,8 @@ def test_any_poses_in_any_order_are_accounted_for(own, true, own_ids, true_ids, 
         found = evaluate(estimate, truth, np.zeros(0, np.int64), None, Options(apply_offset=apply_offset))
         alone = evaluate(estimate, None, np.zeros(0, np.int64), None, Options())
     counts = found.summary["detection"]
-    assert counts["matched"] + counts["missed"] == counts["true_heads"]
-    assert counts["matched"] + counts["false"] + counts["skipped_poses"] == counts["poses"] == len(estimate)
+    assert counts["matched"] + counts["missed"] == counts["ground_truth_heads"]
+    assert counts["matched"] + counts["false_positives"] + counts["skipped_poses"] == counts["poses"] == len(estimate)
     refused = sum(v for k, v in estimate.losses.items() if k.startswith("pose"))
     assert len(estimate) + refused == len(own)
     results_json(found.summary)  # finite or null
@@ -143,7 +143,7 @@ def test_overwritten_bytes_anywhere_give_results_or_one_line(cut_file, changes):
         assert "\n" not in str(error)
         return
     counts = result.summary["estimates"]["/est"]["detection"]
-    assert counts["matched"] + counts["false"] + counts["skipped_poses"] == counts["poses"]
+    assert counts["matched"] + counts["false_positives"] + counts["skipped_poses"] == counts["poses"]
 
 
 @pytest.fixture

@@ -124,13 +124,13 @@ def test_a_missed_face_counts_as_the_mean_pose():
     answers = [Answer(sample("a", R[0]), R[0]), Answer(sample("b", R[1]), R[1])]
     found = score([*answers, Answer(sample("c", R[2]), reason="no face found")])
     counts, rotation = found.summary["detection"], found.summary["rotation"]
-    assert (counts["matched"], counts["missed"], counts["true_heads"]) == (2, 1, 3)
+    assert (counts["matched"], counts["missed"], counts["ground_truth_heads"]) == (2, 1, 3)
     assert counts["missed_by_reason"] == {"no face found": 1}
     assert rotation["geodesic_deg"]["mean"] == pytest.approx(0, abs=1e-6)
     # the mean of -36, 0, 36 is 0: the missed one is wrong by 36
     assert rotation["geodesic_deg"]["mean_failures_as_mean_pose"] == pytest.approx(12)
     assert rotation["euler_mae_deg"]["mean_failures_as_mean_pose"] == pytest.approx(36 / 9)
-    assert [(b["from"], b["true_heads"], b["recall"]) for b in found.summary["by"]["abs_yaw_deg"]] == [
+    assert [(b["from"], b["ground_truth_heads"], b["recall"]) for b in found.summary["by"]["abs_yaw_deg"]] == [
         (0.0, 1, 1.0),
         (30.0, 2, 0.5),
     ]

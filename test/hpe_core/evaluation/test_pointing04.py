@@ -190,7 +190,7 @@ def test_the_command_writes_residuals_for_chosen_persons(tmp_path, capsys):
     command = ["eval", "images", str(folder), "--persons", "9", "--model", "head6dof", "--out", str(out)]
     assert main(command) == 0
     (results,) = json.loads((out / "results.json").read_text())["tables"].values()
-    assert results["head6dof"]["detection"]["true_heads"] == len(PANS_DEG)
+    assert results["head6dof"]["detection"]["ground_truth_heads"] == len(PANS_DEG)
     assert results["head6dof"]["facing"]["persons"] == ["9"]
     rows = list(csv.DictReader((out / "frames.csv").open()))
     assert [row["pan_deg"] for row in rows][:2] == ["-90.000", "-75.000"] and rows[0]["status"] == "missed"

@@ -96,7 +96,7 @@ def test_jitter_is_recovered_within_ten_percent(pose_bag, synthetic, evaluated):
     differences = found["second_difference_deg"]
     # second differences of white noise have six times its variance, on three axes
     assert differences["estimate"]["rmse"] == pytest.approx(0.8 * np.sqrt(18), rel=0.1)
-    assert differences["truth"]["rmse"] < 0.2
+    assert differences["ground_truth"]["rmse"] < 0.2
 
 
 def test_frame_offset_of_a_marker_is_found_on_one_part_and_removed_on_the_other(pose_bag, synthetic, evaluated):
@@ -104,13 +104,13 @@ def test_frame_offset_of_a_marker_is_found_on_one_part_and_removed_on_the_other(
     R_head_marker = turned(yaw=12, pitch=-7, roll=3)
     lever = np.array([0.02, -0.12, 0.05])
     marker = (stamps, R @ R_head_marker, t + R @ lever)  # the truth is the marker's pose
-    found = evaluated(pose_bag({"/truth": marker, "/est": (stamps, R, t)}))["calibration"]
-    assert found["raw"]["geodesic_deg"]["mean"] == pytest.approx(
+    found = evaluated(pose_bag({"/truth": marker, "/est": (stamps, R, t)}))["frame_alignment"]
+    assert found["before"]["geodesic_deg"]["mean"] == pytest.approx(
         np.degrees(so3.geodesic_angle(R_head_marker, np.eye(3))), abs=1e-4
     )
-    assert found["calibrated"]["geodesic_deg"]["max"] < 0.01
-    assert found["raw"]["error_mm"]["mean"] == pytest.approx(1e3 * np.linalg.norm(lever), abs=1e-3)
-    assert found["calibrated"]["error_mm"]["max"] < 0.1
+    assert found["after"]["geodesic_deg"]["max"] < 0.01
+    assert found["before"]["error_mm"]["mean"] == pytest.approx(1e3 * np.linalg.norm(lever), abs=1e-3)
+    assert found["after"]["error_mm"]["max"] < 0.1
     assert (found["fitted_on"], found["held_out"]) == (180, 720)
 
 
@@ -119,9 +119,9 @@ def test_calibration_is_never_scored_on_its_own_frames(pose_bag, synthetic, eval
     part = len(R) // 5
     early = R.copy()
     early[:part] = early[:part] @ turned(yaw=10)  # wrong only where the offset is fitted
-    found = evaluated(pose_bag({"/truth": (stamps, R, t), "/est": (stamps, early, t)}))["calibration"]
-    assert found["raw"]["geodesic_deg"]["mean"] < 1e-4
-    assert found["calibrated"]["geodesic_deg"]["mean"] == pytest.approx(10.0, abs=0.01)
+    found = evaluated(pose_bag({"/truth": (stamps, R, t), "/est": (stamps, early, t)}))["frame_alignment"]
+    assert found["before"]["geodesic_deg"]["mean"] < 1e-4
+    assert found["after"]["geodesic_deg"]["mean"] == pytest.approx(10.0, abs=0.01)
 
 
 def test_every_dropout_is_a_missed_head_and_a_missing_message(pose_bag, synthetic, evaluated):
@@ -184,7 +184,7 @@ def test_faces_are_matched_by_position_whatever_their_order(write_bag, synthetic
         entries.append(("/truth", stamp, synthetic.pose_array(stamp, people[:: 1 if i % 3 else -1])))
         entries.append(("/est", stamp, synthetic.pose_array(stamp, people[:: 1 if i % 2 else -1])))
     found = evaluated(write_bag(entries))
-    assert found["detection"]["matched"] == 600 and found["detection"]["true_tracks"] == 2
+    assert found["detection"]["matched"] == 600 and found["detection"]["ground_truth_tracks"] == 2
     assert found["rotation"]["geodesic_deg"]["max"] < 1e-5
     assert found["detection"]["id_switches"] is None  # a PoseArray has no ids
 
@@ -197,7 +197,7 @@ def test_a_ghost_is_false_poses_and_a_false_track(write_bag, synthetic, evaluate
         ghost = [("face_b", R[i], t[i] + [0.8, 0, 0])] if i >= 100 else []
         entries.append(("/est", stamp, synthetic.detections(stamp, [("face_a", R[i], t[i]), *ghost])))
     found = evaluated(write_bag(entries))["detection"]
-    assert (found["false"], found["false_tracks"], found["matched"]) == (50, 1, 150)
+    assert (found["false_positives"], found["false_positive_tracks"], found["matched"]) == (50, 1, 150)
 
 
 def test_honest_covariance_has_nees_of_one_and_its_coverage(write_bag, synthetic, evaluated):
@@ -229,7 +229,7 @@ def test_flicker_of_looking_at_is_counted_per_minute(pose_bag, synthetic, evalua
     away = (np.arange(len(stamps)) // 60) % 2 == 1  # 2 s to, 2 s from the camera: 9 changes in 20 s
     flickering[away] = turned(yaw=40)
     found = evaluated(pose_bag({"/truth": (stamps, still, t), "/est": (stamps, flickering, t)}))["looking_at"]["camera"]
-    assert found["changes_per_minute"]["truth"] == 0.0
+    assert found["changes_per_minute"]["ground_truth"] == 0.0
     assert found["changes_per_minute"]["estimate"] == pytest.approx(27.0, rel=0.01)
     assert found["recall"] == pytest.approx(0.5) and found["precision"] == 1.0
 
@@ -261,7 +261,7 @@ def test_bins_hold_every_true_head_once(pose_bag, synthetic, evaluated):
     keep = np.arange(len(stamps)) % 10 != 0
     found = evaluated(pose_bag({"/truth": (stamps, R, t), "/est": (stamps[keep], R[keep], t[keep])}))
     for name in ("yaw_deg", "distance_m", "time_s"):
-        assert sum(part["true_heads"] for part in found["by"][name]) == 600
+        assert sum(part["ground_truth_heads"] for part in found["by"][name]) == 600
     assert found["by"]["face_size_px"] == []  # no camera, no size
 
 
@@ -277,10 +277,10 @@ def test_every_frame_and_every_pose_is_accounted_for(write_bag, synthetic, evalu
     found = evaluated(write_bag(entries), match=MatchOptions())
     counts, status = found["detection"], found["rows"]["status"]
     # in the hole, the 7 moments without an estimate are no frames: nothing says that there was one
-    assert counts["frames"] == 293 and counts["frames_without_truth"] == 43
-    assert counts["matched"] + counts["missed"] == counts["true_heads"] == 250
-    assert counts["matched"] + counts["false"] + counts["skipped_poses"] == counts["poses"]
+    assert counts["frames"] == 293 and counts["frames_without_ground_truth"] == 43
+    assert counts["matched"] + counts["missed"] == counts["ground_truth_heads"] == 250
+    assert counts["matched"] + counts["false_positives"] + counts["skipped_poses"] == counts["poses"]
     assert sum(counts["skipped"].values()) == counts["skipped_poses"]
-    for name in ("matched", "missed", "false"):
-        assert np.sum(status == name) == counts[name]
+    for name, count in (("matched", "matched"), ("missed", "missed"), ("false positive", "false_positives")):
+        assert np.sum(status == name) == counts[count]
     assert len(np.unique(found["rows"]["frame"])) == 293

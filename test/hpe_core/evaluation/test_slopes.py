@@ -54,9 +54,9 @@ def test_labels_that_are_not_exact_have_no_slope_and_still_heads_neither():
 
 def test_the_back_of_a_head_is_in_its_own_bin_and_tilt_is_defined_in_profile():
     found = score([answer((170, 0), (170, 10)), answer((90, 40), (90, 35))]).summary["by"]
-    pans = {(b["from"], b["true_heads"]): b["geodesic_deg"]["mean"] for b in found["pan_deg"]}
+    pans = {(b["from"], b["ground_truth_heads"]): b["geodesic_deg"]["mean"] for b in found["pan_deg"]}
     assert pans == {(90, 1): pytest.approx(5), (150, 1): pytest.approx(10)}
-    tilts = {(b["from"], b["true_heads"]): b["geodesic_deg"]["mean"] for b in found["tilt_deg"]}
+    tilts = {(b["from"], b["ground_truth_heads"]): b["geodesic_deg"]["mean"] for b in found["tilt_deg"]}
     assert tilts == {(-15, 1): pytest.approx(10), (30, 1): pytest.approx(5)}
 
 

@@ -139,3 +139,18 @@ def test_standard_deviations_of_the_angles_are_those_of_turned_samples(angles):
 def test_at_a_yaw_of_90_degrees_the_angles_are_unknown():
     R = aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=0.0, roll=0.0))
     assert np.isinf(aflw2000.std_deg(R, np.eye(3) * 1e-4).stacked()).all()
+
+
+def test_deviations_of_many_rotations_are_those_of_each():
+    rng = np.random.default_rng(3)
+    angles = EulerDeg(*rng.uniform(-80, 80, (3, 5)))
+    R = aflw2000.to_matrix(angles)
+    R[4] = aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=0.0, roll=0.0))
+    root = rng.normal(size=(5, 3, 3))
+    covariance = root @ np.swapaxes(root, -1, -2)
+    covariance[3] = np.nan
+    together = aflw2000.std_deg(R, covariance).stacked()
+    for i in range(5):
+        one = aflw2000.std_deg(R[i], covariance[i]).stacked()
+        np.testing.assert_allclose(together[i], one)
+    assert np.isnan(together[3]).all() and np.isinf(together[4]).all()

@@ -11,8 +11,8 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import euler, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
-from hpe_core.output.live import rerun_view
-from hpe_core.output.live.rerun_view import RerunView, angle_bands_deg, ellipsoid_95
+from hpe_core.output.bands import STD_95_3D, angle_bands_deg, ellipsoid_95
+from hpe_core.output.live.rerun_view import RerunView
 from hpe_core.types import Face, FrameResult, HeadPose, Landmarks
 
 CAMERA = CameraModel(64, 48, np.array([[60.0, 0.0, 31.5], [0.0, 60.0, 23.5], [0.0, 0.0, 1.0]]))
@@ -108,4 +108,4 @@ def test_the_ellipsoid_holds_95_percent_of_the_positions():
     half_axes_m, quat = ellipsoid_95(root @ root.T)
     points = rng.normal(size=(20_000, 3)) @ root.T @ so3.matrix_from_quat(quat) / half_axes_m
     assert np.mean((points**2).sum(1) < 1.0) == pytest.approx(0.95, abs=0.005)
-    assert pytest.approx(7.815, abs=0.005) == rerun_view.STD_95_3D**2  # of chi-square with three degrees of freedom
+    assert pytest.approx(7.815, abs=0.005) == STD_95_3D**2  # of chi-square with three degrees of freedom

@@ -15,6 +15,7 @@ from hpe_core.config import PipelineConfig, overridden
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from hpe_core.pipeline import Pipeline
 
 FOLDER = Path(__file__).parent / "full_turn"
@@ -57,6 +58,19 @@ def test_the_back_of_a_head_is_counted_and_not_told_and_every_face_up_to_100_deg
     assert not any(result.faces for k, result in results if AWAY_DEG[k] > 135.0)
     assert sum(result.counts["unconfirmed"] for k, result in results if AWAY_DEG[k] > 135.0) > 5
     assert sum(result.counts["unconfirmed"] for k, result in results if AWAY_DEG[k] < 100.0) == 0
+
+
+def test_what_is_not_published_is_known_as_a_candidate_where_the_head_is():
+    """So that it can be hidden in pictures: a back of a head, and a face that a crop does not confirm."""
+    unpublished = [
+        (k, result) for k, result in turned("fusion_int8") if result.counts["unconfirmed"] and not result.faces
+    ]
+    assert len(unpublished) > 5
+    for k, result in unpublished:
+        centre_m = np.array(TRUTH["t_camera_head_m"][k]) + R_TRUE[k] @ FACE_CENTRE_M
+        x0, y0, x1, y1 = result.candidate_boxes_px.T
+        nearest = np.linalg.norm([0.5 * (x0 + x1), 0.5 * (y0 + y1)] - CAMERA.project(centre_m)[:, None], axis=0).min()
+        assert nearest < 0.5 * REFERENCE_LENGTH_M * CAMERA.K[0, 0] / centre_m[2]
 
 
 def test_a_face_that_turns_away_for_less_than_the_timeout_keeps_its_id():

@@ -74,7 +74,11 @@ def test_a_camera_mounted_turned_tells_the_poses_of_the_upright_image_in_its_own
     if degrees != 180:
         camera = CameraModel(480, 640, [[590.0, 0, 215.25], [0, 610.0, 330.5], [0, 0, 1]], camera.D)
     (plain,) = pipeline(model=model).process(photo, upright_camera(camera, degrees), 1).faces
-    (face,) = pipeline(model=model, image_rotation=degrees).process(delivered, camera, 1).faces
+    result = pipeline(model=model, image_rotation=degrees).process(delivered, camera, 1)
+    (face,) = result.faces
+    x0, y0, x1, y1 = result.candidate_boxes_px[0]
+    middle = 0.5 * (face.box_px[:2] + face.box_px[2:])
+    assert np.linalg.norm([0.5 * (x0 + x1), 0.5 * (y0 + y1)] - middle) < 0.3 * (x1 - x0)
     R = Rotation.from_euler("z", -degrees, degrees=True).as_matrix()  # in the image, clockwise is positive about z
     np.testing.assert_allclose(face.pose.R_camera_head, R @ plain.pose.R_camera_head, atol=1e-9)
     np.testing.assert_allclose(face.pose.t_camera_head_m, R @ plain.pose.t_camera_head_m, atol=1e-9)

@@ -82,3 +82,9 @@ def test_without_a_face_there_is_no_pose_and_no_tf_but_an_empty_array():
 def test_tf_needs_a_parent_and_can_be_switched_off():
     assert published(subscriptions=1, frame_id="")["/tf"] == []
     assert "/tf" not in published(subscriptions=1, publish_tf=False)
+
+
+def test_with_blur_faces_there_is_no_picture_of_a_face():
+    sent = published(subscriptions=1, blur_faces=True)
+    assert len(sent["overlay"]) == 1
+    assert not [topic for topic in sent if topic.endswith(("/cropped", "/aligned")) and sent[topic]]
