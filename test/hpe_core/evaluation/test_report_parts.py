@@ -97,7 +97,7 @@ def test_angles_and_positions_have_bands_as_wide_as_the_covariance_says(write_ba
     entries = [("/truth", s, synthetic.pose_stamped(s, R[i], t[i])) for i, s in enumerate(stamps)]
     entries += [("/est", s, synthetic.pose_with_covariance(s, R[i], t[i], covariance)) for i, s in enumerate(stamps)]
     out, bag = tmp_path / "out", write_bag(entries)
-    assert main(["eval", "bag", str(bag), "--estimate", "/est", "--truth", "/truth", "--out", str(out)]) == 0
+    assert main(["eval", "bag", str(bag), "--estimate", "/est", "--ground-truth", "/truth", "--out", str(out)]) == 0
     values = values_in(out / "report.html")
     plots = {plot["title"]: plot["series"] for plot in values["bags"][0]["time_plots"]}
     assert {"Yaw", "Pitch", "Roll", "X", "Y", "Z"} <= set(plots)
