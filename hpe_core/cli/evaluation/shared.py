@@ -36,10 +36,9 @@ def thresholds_of(args: argparse.Namespace) -> list[Threshold]:
 
 def config_of(path: str | None) -> PipelineConfig | None:
     """PipelineConfig of a YAML file over the defaults, or None without a file."""
-    from hpe_core.config import PipelineConfig, overridden
-    from hpe_core.io.yaml_file import load_mapping
+    from hpe_core.cli.config_file import config_from_file
 
-    return overridden(PipelineConfig(), load_mapping(path, "config file")) if path else None
+    return config_from_file(path) if path else None
 
 
 def given_files(args: argparse.Namespace) -> list[str]:
