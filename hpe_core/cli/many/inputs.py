@@ -117,11 +117,12 @@ def _is_image(path: Path) -> bool:
 def _name(path: str, level: int) -> str:
     """Folder name of a source's results; level: 1 its own name, 2 with its suffix, from 3 on with folders above it."""
     full = Path(path)
-    if glob.has_magic(path) and not full.exists():
+    if glob.has_magic(path) and not os.path.exists(path):
         parts = [*full.parent.parts[1:]] or ["images"]
     else:
-        parts = [*full.parts[1:-1], full.name if level == 2 or full.is_dir() else full.stem]
+        parts = [*full.parts[1:-1], full.name if level == 2 or os.path.isdir(path) else full.stem]
     name = "_".join(parts[-max(1, level - 1) :])
+    name = os.fsdecode(os.fsencode(name)[-MOST_NAME:])
     if name.startswith(".") or name.startswith(UNFINISHED) or name in ("", SUMMARY):
         name = f"_{name}"
-    return os.fsdecode(os.fsencode(name)[-MOST_NAME:])
+    return name

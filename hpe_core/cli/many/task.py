@@ -41,8 +41,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: FINISHED, SKIPPED (finished by an earlier run), FAILED or UNFINISHED; reason: of FAILED; worker:
-    host and process."""
+    """How a task ended: FINISHED, SKIPPED (finished by an earlier run), FAILED or UNFINISHED; reason: of FAILED;
+    worker: host and process."""
 
     status: str
     reason: str = ""
