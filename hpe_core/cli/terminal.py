@@ -53,7 +53,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     console = Console(highlight=False)
     width = console_width(console)
     needed = [max(cell_len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    needed = [min(n, max(width // 3, 10)) if column < texts else n for column, n in enumerate(needed)]
+    left = width - sum(n + GAP for n in needed[texts:])  # beside all numbers
+    needed = [min(n, max(width // 3, 10, left // texts)) if column < texts else n for column, n in enumerate(needed)]
     needed = [n if column < texts else min(n, max(width - needed[0] - GAP, 6)) for column, n in enumerate(needed)]
     groups: list[list[int]] = [[0]]
     for column in range(1, len(header)):
