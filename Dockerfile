@@ -8,12 +8,11 @@ SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
 WORKDIR /ws
 COPY . src/hpe_ros
 
-# what pip gives stands in the virtual environment; rosdep's pip keys would write into the system's Python
+# what has no package of the system (onnxruntime, rosbags) comes by pip, into a virtual environment
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-venv python3-pip \
  && rosdep update --rosdistro "$ROS_DISTRO" \
  && rosdep install --from-paths src --ignore-src -y -t exec \
-    --skip-keys "python3-onnxruntime-pip python3-rosbags-pip" \
  && rm -rf /var/lib/apt/lists/*
 
 ENV VIRTUAL_ENV=/opt/hpe_venv

@@ -13,13 +13,45 @@ NAME = "hpe_ros"
 EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv
 PACKAGES = ["hpe_core", "hpe_ros", *(["training"] if EDITABLE else [])]
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hpe_core" / "__init__.py").read_text()).group(1)
+URL = "https://github.com/OWNER/hpe_ros"  # OWNER: CONTRIBUTING.md, Releases
+
+
+def readme():
+    """README.md for a page elsewhere: pictures and links lead to the files of this version's tag."""
+    text = (HERE / "README.md").read_text("utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?!https?:)", rf"\g<1>{URL}/raw/v{VERSION}/", text)
+    return re.sub(r"(?<!!)(\[[^\]!]*\]\()(?!https?:|#)", rf"\g<1>{URL}/blob/v{VERSION}/", text)
 
 
 setup(
     name=NAME,
     version=VERSION,
-    description="Real-time 6DoF head pose estimation for ROS 2",
+    description="Real-time 6DoF head pose estimation, in Python and as ROS 2 nodes",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    url=URL,
+    project_urls={
+        "Documentation": f"{URL}/tree/v{VERSION}/docs",
+        "Changelog": f"{URL}/blob/v{VERSION}/CHANGELOG.rst",
+        "Issues": f"{URL}/issues",
+    },
     license="Apache-2.0",
+    keywords="head pose estimation, 6DoF, face, gaze, attention, human-robot interaction, robotics, ROS 2, ONNX",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+    author="hpe_ros contributors",
     maintainer="hpe_ros maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
@@ -44,7 +76,6 @@ setup(
         "rosbags",
         "rich",
         "pyyaml",
-        "ruamel.yaml",
         "av",
     ],
     extras_require={
@@ -56,7 +87,10 @@ setup(
         "pandas": ["pandas"],
         "supervision": ["supervision"],
         # small, and no torch
-        "test": ["pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"],
+        "test": [
+            *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly", "pillow", "pandas", "supervision"),
+            *("build", "setuptools>=70.1", "catkin-pkg"),  # the wheel, and what bloom reads
+        ],
         # pyright runs on node, which comes with it
         "lint": ["ruff", "pyright[nodejs]==1.1.414"],
         # to build and launch from a virtual environment that does not see the system's packages (lark is launch's need)
@@ -66,11 +100,12 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.*"))),
         (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.json"))),
         (f"share/{NAME}/config/sros2", sorted(glob("config/sros2/*.xml"))),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
         (f"share/{NAME}/assets/sample_bag", sorted(glob("assets/sample_bag/*"))),
+        (f"share/{NAME}/assets/two_cameras_bag", sorted(glob("assets/two_cameras_bag/*"))),
     ],
     entry_points={
         "console_scripts": [
@@ -78,6 +113,8 @@ setup(
             "pose_node = hpe_ros.nodes.pose_node:main",
             "attention_node = hpe_ros.nodes.attention_node:main",
             "camera_node = hpe_ros.nodes.camera_node:main",
+            "cameras_node = hpe_ros.nodes.cameras_node:main",
+            "people_node = hpe_ros.nodes.people_node:main",
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
         "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],

@@ -17,12 +17,14 @@ def option(
     high: float | None = None,
     choices: tuple[Any, ...] | None = None,
     at_run_time: bool = False,
+    read_only: bool = False,
 ) -> Any:
     """A dataclass field with description and bounds, from which ROS parameters and docs are made.
 
-    at_run_time: whether it may change while the model is loaded.
+    at_run_time: whether it may change while the model is loaded; read_only: never after the start of a node.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": choices, "at_run_time": at_run_time}
+    metadata = {"description": description, "low": low, "high": high, "choices": choices}
+    metadata |= {"at_run_time": at_run_time, "read_only": read_only}
     return field(default=default, metadata=metadata)
 
 

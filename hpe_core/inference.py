@@ -19,7 +19,7 @@ class ImageOnDevice(Protocol):
 
 class Backend(Protocol):
     """One loaded model file. sha256: of the file; version: of the library; choice: which backend was taken and why, one
-    line, set by hpe_core.backends.create.
+    line, set by hpe_core.backends.create; concurrent: whether several threads may call `run` at once.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Backend(Protocol):
     sha256: str
     version: str
     choice: str = ""
+    concurrent: bool = False
 
     def run(self, array: np.ndarray) -> np.ndarray:
         """First output as float32 for one array of `input_shape`, of any length where its first axis is a name, if need

@@ -117,13 +117,35 @@ class Landmarks:
     visible: np.ndarray
 
 
+@dataclass(frozen=True)
+class RangeReading:
+    """What a depth image says of a face. ratio: of the range to the size-based one; both standard deviations are
+    relative to it. noise_std: what is another error in the next image; systematic_std: what is the same one.
+    """
+
+    ratio: float
+    noise_std: float
+    systematic_std: float
+
+
+@dataclass(frozen=True)
+class RangeScale:
+    """How many times larger and farther off a face is than a head of reference size that looks the same, with the
+    relative standard deviation of that which no filter averages away.
+    """
+
+    ratio: float
+    rel_std: float
+
+
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
     None where there is none.
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
-    that only this face has now and another one may have later. Both are None before tracking.
+    that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
+    this depth image; scale: as depth images of this or earlier images say, None where the size alone counts.
     """
 
     pose: HeadPose
@@ -133,18 +155,21 @@ class Face:
     landmarks: Landmarks | None = None
     confirmed: bool | None = None
     slot: int | None = None
+    reading: RangeReading | None = None
+    scale: RangeScale | None = None
 
     @property
     def landmarks_camera_m(self) -> np.ndarray | None:
         """Landmarks (68, 3) in the camera optical frame, metres, where the camera sees them; None without a network."""
         if self.landmarks is None:
             return None
-        centre = self.pose.t_camera_head_m + self.pose.R_camera_head @ FACE_CENTRE_M
+        ratio = 1.0 if self.scale is None else self.scale.ratio
+        centre = self.pose.t_camera_head_m / ratio + self.pose.R_camera_head @ FACE_CENTRE_M  # of a reference head
         range_m = np.linalg.norm(centre)
         points = self.landmarks.points_local_m
         # weak perspective to perspective: x / range is what the virtual camera sees, at depth range + z
         points = points * np.stack([1.0 + points[:, 2] / range_m] * 2 + [np.ones(len(points))], -1)
-        return centre + points @ lookat_rotation(centre / range_m)
+        return ratio * (centre + points @ lookat_rotation(centre / range_m))
 
 
 def primary_face(faces: Iterable[Face]) -> Face | None:

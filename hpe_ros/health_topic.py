@@ -22,8 +22,14 @@ class HealthTopic:
 
     def __init__(self, node: Node, statuses: Callable[[], Sequence[Status]]):
         self._node, self._statuses = node, statuses
-        events = qos.NO_PUBLISHER_EVENTS
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10, event_callbacks=events)
+        with qos.overrides():
+            self._publisher = node.create_publisher(
+                DiagnosticArray,
+                "/diagnostics",
+                10,
+                event_callbacks=qos.NO_PUBLISHER_EVENTS,
+                qos_overriding_options=qos.OVERRIDABLE,
+            )
         node.create_timer(PERIOD_S, self.publish, clock=steady_clock())
 
     def publish(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch.action import Action
@@ -85,23 +86,33 @@ def declared(arguments: Arguments) -> list[DeclareLaunchArgument]:
     ]
 
 
+def plain_node(executable: str, value: Mapping[str, str], parameters: Sequence[Any], **options: Any) -> Node:
+    """Action of one of our nodes that is launched beside another one, in its namespace and with its interpreter."""
+    return Node(
+        package="hpe_ros",
+        executable=executable,
+        exec_name=executable,
+        name=executable,
+        namespace=value["namespace"],
+        parameters=list(parameters),
+        prefix=value["python"],
+        output="screen",
+        **options,
+    )
+
+
 def camera_node(value: Mapping[str, str], parameters: Mapping[str, str]) -> Node:
     """Action of our camera node on the topics of `value`, in its namespace; its end ends the launch.
 
     parameters: name -> text; a text is no number here, a device "0" neither.
     """
     typed = {name: ParameterValue(text, value_type=str) for name, text in parameters.items()}
-    return Node(
-        package="hpe_ros",
-        executable="camera_node",
-        exec_name="camera_node",
-        name="camera_node",
-        namespace=value["namespace"],
-        parameters=[typed, {"use_sim_time": is_true(value["use_sim_time"])}],
+    return plain_node(
+        "camera_node",
+        value,
+        [typed, {"use_sim_time": is_true(value["use_sim_time"])}],
         remappings=[(name, value[name]) for name in ("image", "camera_info")],
-        prefix=value["python"],
         on_exit=ends_launch,
-        output="screen",
     )
 
 

@@ -101,7 +101,7 @@ def run(node_class: NodeClass, args: list[str] | None = None) -> int:
         return USER_ERROR
     try:
         if isinstance(node, ReleasingNode):
-            _autostart(node)
+            autostart(node)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -112,7 +112,7 @@ def run(node_class: NodeClass, args: list[str] | None = None) -> int:
     return 0
 
 
-def _autostart(node: ReleasingNode) -> None:
+def autostart(node: ReleasingNode) -> None:
     """Take the node to active by itself when its parameter `autostart` is set.
 
     Done here and not by requests from the launch file, because a request that follows a killed and respawned node

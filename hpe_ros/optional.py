@@ -14,3 +14,4 @@ def importable(package: str) -> bool:
 
 HAS_VISION_MSGS = importable("vision_msgs")
 HAS_HRI_MSGS = importable("hri_msgs")
+HAS_FOXGLOVE_MSGS = importable("foxglove_msgs")

@@ -23,7 +23,7 @@ def fields_of(groups: Sequence[Group]) -> dict[str, Field]:
 def descriptor(field: Field) -> ParameterDescriptor:
     """Of one parameter. Its type is checked by the configuration, whose reasons name the parameter."""
     meta = field.metadata
-    made = ParameterDescriptor(description=meta["description"], dynamic_typing=True)
+    made = ParameterDescriptor(description=meta["description"], dynamic_typing=True, read_only=meta["read_only"])
     if meta["choices"] is not None:
         made.additional_constraints = "one of: " + ", ".join(map(str, meta["choices"]))
     if meta["low"] is not None and isinstance(field.default, int):

@@ -6,17 +6,32 @@ from dataclasses import Field, fields
 from pathlib import Path
 
 from hpe_core.config import Checked
-from hpe_ros.node_config import ATTENTION_NODE_GROUPS, CAMERA_NODE_GROUPS, POSE_NODE_GROUPS
+from hpe_ros.node_config import (
+    ATTENTION_NODE_GROUPS,
+    CAMERA_NODE_GROUPS,
+    CAMERAS_NODE_GROUPS,
+    PEOPLE_NODE_GROUPS,
+    POSE_NODE_GROUPS,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
-NODES = {"pose_node": POSE_NODE_GROUPS, "attention_node": ATTENTION_NODE_GROUPS, "camera_node": CAMERA_NODE_GROUPS}
+NODES = {
+    "pose_node": POSE_NODE_GROUPS,
+    "attention_node": ATTENTION_NODE_GROUPS,
+    "people_node": PEOPLE_NODE_GROUPS,
+    "cameras_node": CAMERAS_NODE_GROUPS,
+    "camera_node": CAMERA_NODE_GROUPS,
+}
 
 _INTRODUCTION = """# Parameters
 
 Written by `python -m hpe_ros.parameters_table` from the configuration dataclasses; a test compares, so change those.
 A wrong type, a value out of range or an unknown name is refused with a reason that names the parameter.
-Those with a yes under "at run time" can change while the node runs, from the next image on; the others only while it is
-unconfigured.
+Those with a yes under "at run time" can change while the node runs, from the next image on; those with a never are
+read-only, they have to be given when the node starts; the others change only while the node is unconfigured.
+
+Beside these, publishers and subscriptions have read-only parameters `qos_overrides.TOPIC.publisher.depth` and so on:
+[ros.md](ros.md#quality-of-service).
 """
 _HEAD = "| parameter | type | default | allowed | at run time | meaning |\n|---|---|---|---|---|---|\n"
 
@@ -37,7 +52,7 @@ def _row(f: Field) -> tuple[str, ...]:
         default = default.lower()
     elif isinstance(f.default, tuple):
         kind, default = "list of str", json.dumps(f.default)
-    at_run_time = "yes" if f.metadata["at_run_time"] else ""
+    at_run_time = "yes" if f.metadata["at_run_time"] else "never" if f.metadata["read_only"] else ""
     return f"`{f.name}`", kind, f"`{default}`", _allowed(f), at_run_time, _escaped(f.metadata["description"])
 
 

@@ -1,13 +1,22 @@
 """Whether others' quality of service fits ours: asked of the graph, because events cost time on every wake-up."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration, Infinite
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.qos import QoSCompatibility, QoSPolicyKind, QoSProfile, qos_check_compatible
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from hpe_core.errors import HpeError
+
+if TYPE_CHECKING:  # rclpy moved it after Jazzy, and the nodes only name its type
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -17,12 +26,41 @@ except ImportError:  # Humble
 # rclpy's executor asks every event handler at every wake-up; those of six publishers took 0.3 ms of each image
 NO_PUBLISHER_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
+MOST_MESSAGES = 1000  # that a publisher or subscription keeps
+
+
+def _depth(profile: QoSProfile) -> SetParametersResult:
+    fits = 1 <= profile.depth <= MOST_MESSAGES
+    return SetParametersResult(successful=fits, reason=f"depth must lie in [1, {MOST_MESSAGES}], got {profile.depth}")
+
+
+# parameters `qos_overrides.<topic>.publisher.depth` and so on, which rclpy declares with the publisher or subscription
+OVERRIDABLE = QoSOverridingOptions.with_default_policies(callback=_depth)
+# their reliability is a parameter of ours, which can change between two configurations; an override cannot
+OVERRIDABLE_BUT_RELIABILITY = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH), callback=_depth)
+
 __all__ = [
     "NO_PUBLISHER_EVENTS",
+    "OVERRIDABLE",
+    "OVERRIDABLE_BUT_RELIABILITY",
     "SubscriptionEventCallbacks",
+    "overrides",
     "publishers_that_do_not_fit",
     "subscriptions_that_do_not_fit",
 ]
+
+
+@contextlib.contextmanager
+def overrides() -> Iterator[None]:
+    """Where publishers and subscriptions are made: a wrong `qos_overrides` parameter becomes an HpeError."""
+    try:
+        yield
+    except (InvalidParameterTypeException, InvalidQosOverridesError) as error:
+        raise HpeError(f"qos_overrides: {error}") from error
+    except RuntimeError as error:  # rclpy has no class of its own for it
+        if "QoS override" not in str(error):
+            raise
+        raise HpeError(f"qos_overrides: {error}; `ros2 param describe` of a running node lists them") from error
 
 
 def publishers_that_do_not_fit(node: Node, subscription: Subscription) -> dict[str, str]:
@@ -40,7 +78,7 @@ def subscriptions_that_do_not_fit(node: Node, publisher: Publisher) -> dict[str,
 
 
 def _problems(
-    topic: str, pairs: Iterable[tuple[TopicEndpointInfo, QoSProfile, QoSProfile]], role: str
+    topic: str, pairs: "Iterable[tuple[TopicEndpointInfo, QoSProfile, QoSProfile]]", role: str
 ) -> dict[str, str]:
     """pairs: (endpoint, QoS of the publisher, QoS of the subscription)."""
     problems = {}

@@ -11,6 +11,8 @@ from hpe_ros import launching
 ARGUMENTS = {
     "image": ("image", "image topic; with image_transport:=compressed its /compressed"),
     "camera_info": ("camera_info", "camera_info topic"),
+    "depth": ("", "topic of depth images, from which ranges of faces are taken, too; empty: as in params_file"),
+    "depth_camera_info": ("depth_camera_info", "camera_info topic of depth images that have another camera"),
     "image_transport": ("", "raw or compressed; empty: as in params_file"),
     "params_file": (
         PathJoinSubstitution([FindPackageShare("hpe_ros"), "config", "pose.yaml"]),
@@ -28,13 +30,16 @@ SHOWN = ("overlay", "markers", "head_poses")
 
 
 def generate_launch_description():
-    overridable = {"image_transport": str, "model": str, "backend": str, "hfov_deg": float}
-    return launching.node_description("pose_node", ARGUMENTS, ("image", "camera_info"), overridable, _beside)
+    overridable = {"image_transport": str, "model": str, "backend": str, "hfov_deg": float, "use_depth": bool}
+    topics = ("image", "camera_info", "depth", "depth_camera_info")
+    return launching.node_description("pose_node", ARGUMENTS, topics, overridable, _beside)
 
 
 def _beside(value):
-    """Camera and RViz, as far as they are wanted."""
+    """Camera and RViz, as far as they are wanted; whoever names a topic of depth images wants them used."""
     actions = []
+    value["use_depth"] = "true" if value["depth"] else ""
+    value["depth"] = value["depth"] or "depth"
     if value["camera"]:
         value["image_transport"] = "raw"  # our camera node publishes nothing else
         source = {"device": value["camera"], "camera_info_url": value["camera_info_url"]}

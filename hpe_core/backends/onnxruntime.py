@@ -10,17 +10,19 @@ from hpe_core import catalogue, inference
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY, CROP, card_of, parsed
 
+# no Linux distribution of ROS packages it for Python
+MISSING = "the package onnxruntime is not installed for this Python (pip install onnxruntime; with ROS: docs/ros.md)"
+
 
 def unavailable() -> str | None:
     """Why this backend cannot be used here, or None."""
-    return None if importlib.util.find_spec("onnxruntime") else "the package onnxruntime is not installed"
+    return None if importlib.util.find_spec("onnxruntime") else MISSING
 
 
 def provider_missing(provider: str) -> str | None:
     """Why one of ONNX Runtime's execution providers cannot be used here, or None."""
-    reason = unavailable()
-    if reason:
-        return reason
+    if unavailable():
+        return "it needs onnxruntime"
     import onnxruntime as ort
 
     if provider not in ort.get_available_providers():
@@ -66,6 +68,7 @@ class Backend(inference.Backend):
     """One ONNX model on CPU threads. Subclasses name other providers."""
 
     name = "onnxruntime"
+    concurrent = True  # InferenceSession.run is thread-safe, with intra_op_num_threads 1 each in its caller's thread
     providers = ("CPUExecutionProvider",)
 
     def __init__(self, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] | None = None):

@@ -44,6 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     except HpeError as error:
         print_error(error)
         return EXIT_BAD_INPUT
+    except ModuleNotFoundError as error:  # ROS's packages bring only what the nodes need
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "hpe_core"):
+            raise
+        print_error(f"the Python package {package} is not installed: pip install {package}")
+        return EXIT_BAD_INPUT
     except BrokenPipeError:  # e.g. `hpe models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK

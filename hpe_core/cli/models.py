@@ -2,8 +2,7 @@
 
 import argparse
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_OK, escaped, print_error
 from hpe_core.errors import HpeError
@@ -91,57 +90,16 @@ def _cells(facts: "Facts") -> list[str]:
 
 
 def _print_facts(console: "Console", facts: "Facts") -> None:
-    """One model for people: what it is, numbers, and the card of each part."""
-    console.print(f"[bold]{escaped(facts.name)}[/]  {escaped(facts.what)}")
-    if facts.metrics:
-        _print_value(console, "metrics", facts.metrics, 0)
-    for part in facts.parts:
-        size = f"{part.path.stat().st_size / 1e6:.1f} MB, sha256 {part.sha256[:16]}"
-        console.print(f"\n[bold]{escaped(part.name)}[/]  {escaped(f'{Path(part.path).name}, {size}')}")
-        if part.input_shape:
-            _print_value(console, "input", " x ".join(map(str, part.input_shape)), 0)
-        for key, value in part.card.items():
-            if key not in ("name", "spec", "config", "estimator"):  # the machine's part, in --json
-                _print_value(console, key, value, 0)
-
-
-def _print_value(console: "Console", key: str, value: Any, depth: int) -> None:
-    """A value of a card with its name before it, one line for each thing in it, indented by its depth."""
+    """One model for people: what it is, and the card of each part."""
     from rich.padding import Padding
 
-    title = f"{'  ' * depth}{key.replace('_', ' ')}"
-    if isinstance(value, dict) and not _is_per_image(value):
-        console.print(escaped(title))
-        for name, item in value.items():
-            _print_value(console, str(name), item, depth + 1)
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        console.print(escaped(title))
-        for item in value:
-            console.print(Padding(escaped(f"- {_line(item)}"), (0, 0, 0, 2 * depth + 2)))
-    else:
-        text = _line(value)
-        if len(title) + 2 + len(text) <= console.width:
-            console.print(escaped(f"{title}: {text}"))
-        else:
-            console.print(escaped(title))
-            console.print(Padding(escaped(text), (0, 0, 0, 2 * depth + 2)))
+    from hpe_core.cli.card_text import sections
 
-
-def _is_per_image(value: dict[str, Any]) -> bool:
-    """Whether a dict is a table with a row of numbers for each of many things."""
-    rows = [item for item in value.values() if isinstance(item, list) and item]
-    numbers = all(isinstance(x, int | float) for row in rows for x in row)
-    return len(rows) == len(value) > 3 and numbers and len({len(row) for row in rows}) == 1
-
-
-def _line(value: Any) -> str:
-    """A value in one line; a thing's name before its properties; of a table the means of its columns."""
-    if isinstance(value, dict):
-        if _is_per_image(value):
-            means = [sum(column) / len(column) for column in zip(*value.values(), strict=True)]
-            return f"{len(value)} rows, means {', '.join(f'{mean:.2f}' for mean in means)} (all with --json)"
-        rest = "; ".join(f"{key}: {_line(item)}" for key, item in value.items() if key != "name")
-        return f"{value['name']}: {rest}" if "name" in value else rest
-    if isinstance(value, list):
-        return ", ".join(map(_line, value)) or "none"
-    return str(value)
+    console.print(f"[bold]{escaped(facts.name)}[/]: {escaped(facts.what)}")
+    for part in facts.parts:
+        console.print(f"\n[bold]{escaped(part.path.name)}[/], {part.path.stat().st_size / 1e6:.1f} MB")
+        console.print(f"sha256 {part.sha256}", soft_wrap=console.width >= 80)
+        for title, lines in sections(part.card):
+            console.print(f"\n[bold]{title}[/]")
+            for line in lines:
+                console.print(Padding(escaped(line), (0, 0, 0, 2)))

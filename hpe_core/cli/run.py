@@ -46,6 +46,17 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR, and FILE.rrd"
     )
     run.add_argument("--topic", metavar="T", help="image topic of a bag (default: the only one, or the first)")
+    run.add_argument(
+        "--depth-topic",
+        metavar="T",
+        help="depth topic of a bag, from which ranges are taken; none: do without (default: the only one in the "
+        "images' frame)",
+    )
+    run.add_argument(
+        "--depth-camera-info-topic",
+        metavar="T",
+        help="CameraInfo topic of the depth images, when they have another camera (default: that beside them)",
+    )
     camera = run.add_mutually_exclusive_group()
     camera.add_argument(
         "--camera-info",

@@ -1,6 +1,7 @@
 """What `hpe run` does: frames of a source through the pipeline into an output folder."""
 
 import argparse
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -19,9 +20,12 @@ from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
+from hpe_core.io.depth.bag_depth import BagDepth, bag_depth
+from hpe_core.io.depth.registration import View
 from hpe_core.io.frame import Frame, Source
 from hpe_core.io.out_folder import OutFolder, new_file
 from hpe_core.io.sources import open_source
+from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.output.live.rerun_view import RerunView
@@ -47,9 +51,10 @@ def run_source(args: argparse.Namespace) -> int:
         folder = Path(args.out) if args.out is not None else Path(OUT) / source.name
         read = [*source.files, *option_files(args)]
         out = stack.enter_context(OutFolder(folder, "run", NAMES, args.overwrite, read))
+        depth = depth_of(args, source)
         pipeline = Pipeline(config)
         view = _opened_view(args, stack, source.name, read)
-        return Run(args, source, out, cameras_of(args, given), pipeline, window, view).run()
+        return Run(args, source, out, cameras_of(args, given), pipeline, depth, window, view).run()
 
 
 def option_files(args: argparse.Namespace) -> list[str]:
@@ -70,6 +75,18 @@ def _opened_view(args: argparse.Namespace, stack: ExitStack, name: str, read: It
     return stack.enter_context(closing(RerunView(args.view, save, name)))
 
 
+def depth_of(args: argparse.Namespace, source: Source) -> BagDepth | None:
+    """Depth images beside the images of the source, None where there are none."""
+    if isinstance(source, BagSource):
+        depth, note = bag_depth(args.source, source.topic, args.depth_topic, args.depth_camera_info_topic)
+        source.notices += [note] if note else []
+        return depth
+    for option, value in (("depth-topic", args.depth_topic), ("depth-camera-info-topic", args.depth_camera_info_topic)):
+        if value is not None:
+            raise HpeError(f"--{option} {value} needs a rosbag2, got {args.source}")
+    return None
+
+
 def config_of(args: argparse.Namespace) -> PipelineConfig:
     """PipelineConfig from --config, with the single options over it."""
     config = config_from_file(args.config) if args.config else PipelineConfig()
@@ -88,6 +105,7 @@ class Run:
         out: OutFolder,
         cameras: CameraChoice,
         pipeline: Pipeline,
+        depth: BagDepth | None = None,
         window: Window | None = None,
         view: RerunView | None = None,
         follow: Progress | None = None,
@@ -99,6 +117,7 @@ class Run:
         self._out = out
         self._cameras = cameras
         self._pipeline = pipeline
+        self._depth = depth
         self._summary = Summary()
         self._outputs: Outputs | None = None
         self._window = window
@@ -176,7 +195,8 @@ class Run:
         if self._source.kind == "images" or self._cameras.changed:
             self._pipeline.reset()
         start = time.perf_counter()
-        result = self._pipeline.process(image_bgr, camera, frame.stamp_ns)
+        depth = self._depth and functools.partial(self._depth.of, frame.stamp_ns, View(camera, frame.frame_id))
+        result = self._pipeline.process(image_bgr, camera, frame.stamp_ns, depth)
         posed = time.perf_counter()
         outputs = self._outputs or self._open_outputs()
         opened = time.perf_counter()
@@ -214,6 +234,8 @@ class Run:
         self._print_notices()
         if self._window:
             self._window.close()
+        if self._depth:
+            self._depth.close()
         if self._outputs is None:
             return
         # a camera ends by an interruption; of anything else there may be earlier results that go further
@@ -226,6 +248,7 @@ class Run:
             self._outputs.close()
             self._outputs.write_summary(
                 self._summary.as_dict(self._source, self._cameras, self._pipeline, arguments, interrupted or failed)
+                | ({"depth_images": self._depth.as_dict()} if self._depth else {})
             )
             if in_place:
                 self._written = self._out.place()
@@ -247,8 +270,9 @@ class Run:
 
     def _print_notices(self) -> None:
         about_cameras = self._cameras.notices if self._outputs else ()  # before a first result errors stand alone
+        about_depth = self._depth.notices if self._depth else ()
         about_view = self._view.notices if self._view else ()
-        for text in (*self._source.notices, *about_cameras, *about_view):
+        for text in (*self._source.notices, *about_cameras, *about_depth, *about_view):
             if text not in self._noted:
                 self._note(text)
             self._noted.add(text)
@@ -263,6 +287,10 @@ class Run:
         ids = ", ".join(f"{face_id} {count}x" for face_id, count in s.faces.most_common(MOST_IDS)) or "none"
         ids += f", and {len(s.faces) - MOST_IDS} more" if len(s.faces) > MOST_IDS else ""
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
+        if self._depth:
+            print(f"depth     {self._depth.used} images with a face, from {printable(self._depth.topic)}")
+            for reason, count in (*self._depth.without.items(), *self._depth.losses.items()):
+                print(f"no depth  {one_line(reason)}: {count}")
         for reason, count in (*s.dropped.items(), *self._source.losses.items()):
             print(f"lost      {one_line(reason)}: {count}")
         for name, count in s.counts.items():

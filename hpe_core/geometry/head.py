@@ -73,14 +73,22 @@ def head_size_covariance(t_camera_head_m: np.ndarray) -> np.ndarray:
     return HEAD_SIZE_REL_STD**2 * t[..., :, None] * t[..., None, :]
 
 
-def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
-    """Covariance (..., 3, 3) m^2 of positions (..., 3), along the line of sight only: `head_size_covariance`, and the
-    error that a turned head (..., 3, 3) brings with it, one constant per pose. Add it to what is published.
+def turned_range_variance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Variance (...,), relative to the range, that a turned head (..., 3, 3) at (..., 3) m adds to what its
+    size says: one constant per pose.
     """
     t = np.asarray(t_camera_head_m, float)
     ray = t / np.linalg.norm(t, axis=-1, keepdims=True)
     aside, up_down, _ = np.moveaxis((lookat_rotation(ray) @ R_camera_head)[..., 2], -1, 0)  # of the axis into the skull
-    variance = (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+    return (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+
+
+def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
+    """Covariance (..., 3, 3) m^2 of positions (..., 3), along the line of sight only: `head_size_covariance`, and what
+    a turned head (..., 3, 3) adds. Add it to what is published.
+    """
+    t = np.asarray(t_camera_head_m, float)
+    variance = turned_range_variance(R_camera_head, t)
     return head_size_covariance(t) + variance[..., None, None] * t[..., :, None] * t[..., None, :]
 
 

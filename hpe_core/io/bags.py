@@ -188,13 +188,13 @@ def bag_files(path: str | Path) -> list[Path]:
 
 def _check_profiles(path: Path) -> None:
     """Raises HpeError when the quality of service of a topic, which rosbags reads as YAML, grows without measure."""
-    from ruamel.yaml.error import YAMLError
+    from hpe_core.io.yaml_loader import YamlError
 
     try:
         with plain_path(path) as name, closing(sqlite3.connect(f"file:{name}?immutable=1", uri=True)) as database:
             for (text,) in database.execute("SELECT offered_qos_profiles FROM topics"):
                 check_aliases(str(text), f"{path}: offered_qos_profiles")
-    except (sqlite3.Error, YAMLError):
+    except (sqlite3.Error, YamlError):
         return  # what is no database, no YAML or of an old version is for rosbags to judge
 
 

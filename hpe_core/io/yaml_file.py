@@ -27,15 +27,14 @@ def load_mapping(path: str | Path, what: str) -> dict[str, Any]:
 def parse_mapping(text: str, where: str) -> dict[str, Any]:
     """The mapping (dict) in a YAML text; `where` names it in messages. Raises HpeError as `load_mapping`, and when its
     aliases stand for more than MAX_VALUES values."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from hpe_core.io.yaml_loader import YamlError, loaded
 
     try:
         check_aliases(text, where)
-        values = YAML(typ="safe", pure=True).load(text)
+        values = loaded(text)
     except HpeError:
         raise
-    except YAMLError as error:
+    except YamlError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -48,11 +47,11 @@ def parse_mapping(text: str, where: str) -> dict[str, Any]:
 
 
 def check_aliases(text: str, where: str) -> None:
-    """Raises HpeError when the aliases of a YAML text stand for more than MAX_VALUES values, YAMLError when it is no
+    """Raises HpeError when the aliases of a YAML text stand for more than MAX_VALUES values, YamlError when it is no
     YAML."""
-    from ruamel.yaml import YAML
+    from hpe_core.io.yaml_loader import composed
 
-    if "*" in text and _size(YAML(typ="safe", pure=True).compose(text), {}) > MAX_VALUES:
+    if "*" in text and _size(composed(text), {}) > MAX_VALUES:
         raise HpeError(f"{where} has aliases that stand for more than {MAX_VALUES} values")
 
 

@@ -84,7 +84,7 @@ def image_annotations(camera: CameraModel, faces: Sequence[Face]) -> Annotations
 def face_text(face: Face) -> str:
     """Id, distance and the three angles (AFLW2000) in one line."""
     angles = face.pose.euler_aflw2000
-    numbers = f"yaw {angles.yaw:+.0f} pitch {angles.pitch:+.0f} roll {angles.roll:+.0f}"
+    numbers = f"yaw {round(angles.yaw):+d} pitch {round(angles.pitch):+d} roll {round(angles.roll):+d}"
     return f"{face.face_id or 'face'} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m, {numbers}"
 
 

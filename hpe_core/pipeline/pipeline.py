@@ -18,12 +18,20 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.inference import Backend
 from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard
 from hpe_core.networks.network import crop_network, whole_image_network
+from hpe_core.pipeline.depth_range import with_depth
 from hpe_core.pipeline.estimator import Estimator
-from hpe_core.pipeline.image_rotation import delivered_face, upright_boxes, upright_camera, upright_image
+from hpe_core.pipeline.image_rotation import (
+    delivered_face,
+    upright_boxes,
+    upright_camera,
+    upright_from_delivered,
+    upright_image,
+)
 from hpe_core.pipeline.poses import with_systematic_spread
 from hpe_core.pipeline.refine import Refiner
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import check_image
+from hpe_core.pixels.depth import DepthImage
 from hpe_core.rotations import source_of
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
@@ -35,11 +43,17 @@ log = logging.getLogger(__name__)
 class Pipeline:
     """Estimator and tracker behind one call; build it once, it loads the model.
 
-    progress(text) hears what takes long, such as building an engine. Raises HpeError when the model or the backend
-    cannot be had.
+    progress(text) hears what takes long, such as building an engine; create: as hpe_core.backends.create, for pipelines
+    that share their models. Raises HpeError when the model or the backend cannot be had.
     """
 
-    def __init__(self, config: PipelineConfig, progress: Callable[[str], None] = log.warning):
+    def __init__(
+        self,
+        config: PipelineConfig,
+        progress: Callable[[str], None] = log.warning,
+        create: Callable[..., Backend] = backends.create,
+    ):
+        self._create = create
         self.config = config = with_method(config)
         method, refiner = catalogue.method_of(config.estimator.model), None
         self.models: list[tuple[Path, Backend]] = []  # every model file in use
@@ -57,7 +71,7 @@ class Pipeline:
         """Backend of a model by name or path that must be of this kind."""
         options = self.config.estimator
         path = catalogue.path_of(model)
-        backend = backends.create(options.backend, path, options.threads, progress)
+        backend = self._create(options.backend, path, options.threads, progress)
         self.models.append((path, backend))
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
@@ -99,7 +113,13 @@ class Pipeline:
         self._estimator.reconfigure(config.estimator)
         self._tracker.reconfigure(config.tracker)
 
-    def process(self, image_bgr: np.ndarray, camera: CameraModel, stamp_ns: int) -> FrameResult:
+    def process(
+        self,
+        image_bgr: np.ndarray,
+        camera: CameraModel,
+        stamp_ns: int,
+        depth: DepthImage | Callable[[], DepthImage | None] | None = None,
+    ) -> FrameResult:
         """FrameResult of one image (H, W, 3) uint8 BGR of `camera` taken at stamp_ns.
 
         A face that its crop does not confirm is counted and not published: the whole-image network alone takes the back
@@ -109,6 +129,9 @@ class Pipeline:
         Faces of the image before are tracked from crop to crop (ROI tracking); full-frame detection runs when one of
         them is lost or detection_interval_s have passed. After so long a pause, or when time stands still, no face is
         tracked by its crop.
+
+        depth: the DepthImage of the same moment, or what gives it (None where there is none): that is asked once the
+        faces are found, for depth images come later, and not where there is no face.
         """
         delivered, rotation = camera, self.config.estimator.image_rotation
         if rotation:
@@ -123,12 +146,18 @@ class Pipeline:
         estimate = self._estimator.estimate(image_bgr, camera, expected, due, known)
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]
+        counts = estimate.counts | {"unconfirmed": len(estimate.faces) - len(seen)}
+        if depth is not None and seen:
+            depth = depth if isinstance(depth, DepthImage) else depth()
+            if depth is not None:
+                seen, of_depth = with_depth(seen, self._upright_depth(depth))
+                counts |= of_depth
+            watch.rest("depth")
         tracked, untracked = self._tracker.update(seen, stamp_ns, self.config.estimator.max_faces)
         self._stamp_ns = stamp_ns
         if estimate.full_frame:
             self._full_frame_ns = stamp_ns
         published = self._published(tracked, delivered)
-        counts = estimate.counts | {"unconfirmed": len(estimate.faces) - len(seen)}
         counts["untracked"] += untracked
         watch.rest("tracking")
         return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts)
@@ -159,6 +188,13 @@ class Pipeline:
         published = tuple(replace(face, pose=pose) for face, pose in zip(faces, poses, strict=True))
         rotation = self.config.estimator.image_rotation
         return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
+
+    def _upright_depth(self, depth: DepthImage) -> DepthImage:
+        """The DepthImage registered to the upright image."""
+        rotation = self.config.estimator.image_rotation
+        if not rotation:
+            return depth
+        return replace(depth, R_depth_camera=depth.R_depth_camera @ upright_from_delivered(rotation).T)
 
     def _upright_camera(self, camera):
         """The CameraModel of the upright image, made again only when the camera changes."""

@@ -78,8 +78,8 @@ def pose_covariance(
 
 def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
     """The poses of Faces with what no filter may average away in their covariances: the size and the frame of this
-    person's head, the error of depth that a pose brings with it, and, where there is no crop network, that the face may
-    look the other way or stand on its head.
+    person's head, the error of depth that a pose brings with it (of both, what depth images leave), and, where there is
+    no crop network, that the face may look the other way or stand on its head.
     """
     poses = [face.pose for face in faces]
     rows = [row for row, pose in enumerate(poses) if pose.covariance is not None]
@@ -88,7 +88,11 @@ def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
     R = np.array([poses[row].R_camera_head for row in rows])
     t = np.array([poses[row].t_camera_head_m for row in rows])
     covariances = np.array([poses[row].covariance for row in rows])
-    covariances[:, :3, :3] += depth_covariance(R, t)
+    along = depth_covariance(R, t)
+    for i, row in enumerate(rows):
+        if (scale := faces[row].scale) is not None:
+            along[i] = scale.rel_std**2 * np.outer(t[i], t[i])
+    covariances[:, :3, :3] += along
     covariances[:, 3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
     alone = np.array([faces[row].confirmed is None for row in rows])
     if alone.any():

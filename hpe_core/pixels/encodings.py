@@ -65,32 +65,41 @@ def bgr_from_raw(
     check_encoding(encoding)
     height = int(height)
     width = int(width)
-    step = int(step)
-    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
-        raise HpeError(f"image size must lie in [1, {MAX_SIDE_PX}], got {width}x{height}")
-    if width * height > MAX_PIXELS:
-        raise HpeError(f"image may have at most {MAX_PIXELS} pixels, got {width}x{height}")
     if (encoding in _EVEN_WIDTH and width % 2) or (encoding in _SEMI_PLANAR and height % 2):
         raise HpeError(f"image of encoding {encoding} must have an even size, got {width}x{height}")
-    if encoding.startswith("bayer") and min(width, height) < 4:
+    if encoding.startswith("bayer") and 0 < min(width, height) < 4:
         raise HpeError(f"image of encoding {encoding} must be at least 4x4, got {width}x{height}")
-    buffer = np.frombuffer(data, np.uint8)
     rows = height * 3 // 2 if encoding in _SEMI_PLANAR else height
     if encoding in _SEMI_PLANAR:
         sample_bytes, samples, code = (1, 1, _SEMI_PLANAR[encoding])
     else:
         sample_bytes, samples, code = _PACKED[encoding]
-    row_bytes = width * samples * sample_bytes
-    if step < row_bytes:
-        raise HpeError(f"image step is {step} bytes but a row of {width} pixels {encoding} takes {row_bytes}")
-    if buffer.size != rows * step:
-        raise HpeError(f"image data is {buffer.size} bytes but {rows} rows of step {step} make {rows * step}")
-    pixels = np.ascontiguousarray(buffer.reshape(rows, step)[:, :row_bytes])
+    pixels = unpadded_rows(data, height, width, rows, width * samples * sample_bytes, step, encoding)
     if sample_bytes == 2:
         wide = pixels.view(">u2" if is_bigendian else "<u2")
         pixels = cv2.convertScaleAbs(wide.astype(np.uint16), alpha=255.0 / 65535.0)
     pixels = pixels.reshape((rows, width) if samples == 1 else (rows, width, samples))
     return pixels.copy() if code is None else cv2.cvtColor(pixels, code)
+
+
+def unpadded_rows(
+    data: bytes | array | np.ndarray, height: int, width: int, rows: int, row_bytes: int, step: int, encoding: str
+) -> np.ndarray:
+    """(rows, row_bytes) uint8 of an image of width x height pixels, without the padding that ends its rows.
+
+    Raises HpeError when the size is out of range, or data, step and size do not fit together.
+    """
+    height, width, step = int(height), int(width), int(step)
+    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        raise HpeError(f"image size must lie in [1, {MAX_SIDE_PX}], got {width}x{height}")
+    if width * height > MAX_PIXELS:
+        raise HpeError(f"image may have at most {MAX_PIXELS} pixels, got {width}x{height}")
+    buffer = np.frombuffer(data, np.uint8)
+    if step < row_bytes:
+        raise HpeError(f"image step is {step} bytes but a row of {width} pixels {encoding} takes {row_bytes}")
+    if buffer.size != rows * step:
+        raise HpeError(f"image data is {buffer.size} bytes but {rows} rows of step {step} make {rows * step}")
+    return np.ascontiguousarray(buffer.reshape(rows, step)[:, :row_bytes])
 
 
 def bgr_from_compressed(data: bytes | array | np.ndarray) -> np.ndarray:

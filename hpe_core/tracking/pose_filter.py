@@ -51,6 +51,11 @@ class PoseFilters:
         self._v, self._w = self._v[rows], self._w[rows]
         self._P = self._P[rows]
 
+    def rescale(self, row: int, factor: float) -> None:
+        """The head of a row is by this factor farther off than was thought, seen in the same direction."""
+        self._t[row] *= factor
+        self._v[row] *= factor
+
     def poses(self, rows: list[int]) -> list[HeadPose]:
         """Current HeadPose of each row with its covariance."""
         return HeadPose.many(self._R[rows], self._t[rows], self._P[rows, :6, :6])

@@ -12,6 +12,7 @@ from hpe_core.geometry.head import head_size_covariance
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
+from hpe_core.tracking.head_size import HeadSizes
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.types import Face, HeadPose
 
@@ -30,7 +31,7 @@ EXPECTED_FOR_S = 1.0  # a face not seen for longer is expected where it would ha
 class _Track:
     face_id: FaceId
     slot: int
-    face: Face  # as last seen
+    face: Face  # as last seen, its pose at the range that counts
     stamp_ns: int
 
 
@@ -46,6 +47,7 @@ class Tracker:
         self._tracks: list[_Track] = []  # each has the row of its place in the filters
         self._stamp_ns = BEFORE_ALL_NS  # of the newest image
         self._filters = PoseFilters(self._config.linear_acceleration_std, self._config.angular_acceleration_std)
+        self._sizes = HeadSizes()
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Go on with another configuration; faces keep their ids and filters."""
@@ -79,19 +81,21 @@ class Tracker:
         """The faces as they are published; rows: dict from face index to row."""
         indices = sorted(rows, key=rows.__getitem__)
         which = [rows[index] for index in indices]
-        poses = self._filters.poses(which) if self._config.filter else [faces[index].pose for index in indices]
         tracks = [self._tracks[row] for row in which]
+        poses = self._filters.poses(which) if self._config.filter else [track.face.pose for track in tracks]
+        scales = [self._sizes.scale(row) for row in which]
         return tuple(
-            replace(faces[index], face_id=track.face_id, slot=track.slot, pose=pose)
-            for index, track, pose in zip(indices, tracks, poses, strict=True)
+            replace(faces[index], face_id=track.face_id, slot=track.slot, pose=pose, scale=scale)
+            for index, track, pose, scale in zip(indices, tracks, poses, scales, strict=True)
         )
 
     def expected(self, stamp_ns: int) -> list[Face]:
-        """Faces that were confirmed in the latest image, their poses moved on to stamp_ns, never back."""
+        """Faces that were confirmed in the latest image, their poses moved on to stamp_ns, never back; all at the
+        range of a head of reference size, as the image shows them."""
         return self._moved_on([row for row, track in enumerate(self._tracks) if self._confirmed_now(track)], stamp_ns)
 
     def known(self, stamp_ns: int) -> list[Face]:
-        """Faces that have an id, where they should be at stamp_ns: those seen last first, then those known longest."""
+        """Faces that have an id, as `expected` gives them: those seen last first, then those known longest."""
         rows = sorted(range(len(self._tracks)), key=lambda row: -self._tracks[row].stamp_ns)
         return self._moved_on(rows, stamp_ns)
 
@@ -99,7 +103,9 @@ class Tracker:
         if not rows:
             return []
         ahead_ns = np.array([stamp_ns - self._tracks[row].stamp_ns for row in rows])
-        poses = HeadPose.many(*self._filters.moved(rows, np.clip(ahead_ns * 1e-9, 0.0, EXPECTED_FOR_S)))
+        R, t = self._filters.moved(rows, np.clip(ahead_ns * 1e-9, 0.0, EXPECTED_FOR_S))
+        ratios = self._sizes.ratios(rows)
+        poses = HeadPose.many(R, t if ratios is None else t / ratios[:, None])
         return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
 
     @property
@@ -116,6 +122,7 @@ class Tracker:
         if len(kept) < len(self._tracks):
             self._tracks = [self._tracks[row] for row in kept]
             self._filters.keep(kept)
+            self._sizes.keep(kept)
 
     def _has_room(self, most: int) -> bool:
         places = sum(track.stamp_ns >= self._stamp_ns - PLACE_KEPT_S * 1e9 for track in self._tracks)
@@ -123,21 +130,41 @@ class Tracker:
 
     def _start(self, face: Face) -> int:
         """The row of a new track."""
-        self._filters.add(face.pose)
+        row = len(self._tracks)
+        self._sizes.add()
+        (pose,), _ = self._sizes.measured([row], [face], self._stamp_ns)
+        self._filters.add(pose)
         taken = {track.slot for track in self._tracks}
         slot = next(number for number in range(SLOTS) if number not in taken)
-        self._tracks.append(_Track(self._ids.take(), slot, face, self._stamp_ns))
-        return len(self._tracks) - 1
+        self._tracks.append(_Track(self._ids.take(), slot, replace(face, pose=pose), self._stamp_ns))
+        return row
 
     def _continue(self, rows: dict[int, int], faces: Sequence[Face]):
         """Filter the faces that continue tracks; rows: dict from face index to row."""
         if not rows:
             return
         which = list(rows.values())
+        seen = [faces[index] for index in rows]
+        poses, moved = self._sizes.measured(which, seen, self._stamp_ns)
+        for row, factor in zip(which, moved, strict=True):
+            if factor != 1.0:
+                self._filters.rescale(row, factor)
         self._filters.predict(which, self._unseen_s(which))
-        self._filters.update(which, [faces[index].pose for index in rows])
-        for index, row in rows.items():
-            self._tracks[row].face, self._tracks[row].stamp_ns = faces[index], self._stamp_ns
+        self._filters.update(which, poses)
+        for row, face, pose in zip(which, seen, poses, strict=True):
+            at_best_range = face if pose is face.pose else replace(face, pose=pose)
+            self._tracks[row].face, self._tracks[row].stamp_ns = at_best_range, self._stamp_ns
+
+    def _as_seen(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> "Poses":
+        """Predictions of the filters at the range of heads of reference size, which is what an image alone shows."""
+        R, t, P = self._filters.predicted(rows, dt_s)
+        ratios = self._sizes.ratios(rows)
+        if ratios is None:
+            return R, t, P
+        P = P.copy()
+        P[:, :3] /= ratios[:, None, None]
+        P[:, :, :3] /= ratios[:, None, None]
+        return R, t / ratios[:, None], P
 
     def _unseen_s(self, rows: list[int]) -> list[float]:
         """Seconds since the tracks of rows were seen."""
@@ -154,7 +181,7 @@ class Tracker:
         )
         rows = list(range(len(self._tracks)))
         ahead_s = np.minimum(self._unseen_s(rows), EXPECTED_FOR_S)
-        cost = pair_costs(measured, self._filters.predicted(rows, ahead_s))
+        cost = pair_costs(measured, self._as_seen(rows, ahead_s))
         cost += [MISSED_COST * (track.stamp_ns < before_ns) for track in self._tracks]
         return sure_pairs(cost)
 

@@ -10,6 +10,7 @@ from visualization_msgs.msg import MarkerArray
 
 from hpe_core.attention.decision import Event, Head, Judgement, State, focus_of
 from hpe_core.attention.targets import PlacedTarget, Target
+from hpe_ros import qos
 from hpe_ros.attention import messages
 from hpe_ros.messages import time_from_ns
 from hpe_ros.node_config import AttentionNodeConfig
@@ -46,9 +47,11 @@ class AttentionOutputs:
             topics["/tf"] = TFMessage
         if HAS_HRI_MSGS:
             topics[GAZING] = Gaze
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, topic, DEPTH) for topic, kind in topics.items()
-        }
+        with qos.overrides():
+            self._publishers = {
+                topic: node.create_lifecycle_publisher(kind, topic, DEPTH, qos_overriding_options=qos.OVERRIDABLE)
+                for topic, kind in topics.items()
+            }
 
     def publish(
         self,

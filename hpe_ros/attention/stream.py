@@ -1,6 +1,6 @@
 """What exists only while the attention node is active: subscriptions, TF, and the way of one message of heads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecycleNode
@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from hpe_core.attention.config import AttentionConfig
 from hpe_core.attention.decision import Attention
 from hpe_core.attention.targets import Target
+from hpe_ros import qos
 from hpe_ros.attention.camera import NewestCamera
 from hpe_ros.attention.health import AttentionHealth
 from hpe_ros.attention.messages import heads_from_detections
@@ -43,10 +44,15 @@ class AttentionStream:
         self._places = TargetPlaces(node, targets, config.tf_tolerance_s)
         self._watchdog = node.create_timer(config.input_timeout_s, self._on_silence, clock=steady_clock())
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._subscriptions = [
-            node.create_subscription(Detection3DArray, "heads", self._on_heads, 10),
-            node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, newest),
-        ]
+        with qos.overrides():
+            self._subscriptions = [
+                self._subscription(Detection3DArray, "heads", self._on_heads, 10),
+                self._subscription(CameraInfo, "camera_info", self._on_camera_info, newest),
+            ]
+
+    def _subscription(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile | int):
+        override = qos.OVERRIDABLE
+        return self._node.create_subscription(kind, topic, callback, profile, qos_overriding_options=override)
 
     def reconfigure(self, decision: AttentionConfig) -> None:
         """Decide by these from the next message on."""

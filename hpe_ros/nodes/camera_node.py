@@ -8,7 +8,7 @@ from std_msgs.msg import Header
 
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import DEFAULT_FRAME_ID, Frame
-from hpe_ros import images, lifecycle, parameters
+from hpe_ros import images, lifecycle, parameters, qos
 from hpe_ros.camera import messages as camera_messages
 from hpe_ros.camera.frames import EndlessFrames
 from hpe_ros.health_topic import HealthTopic
@@ -30,8 +30,10 @@ class CameraNode(lifecycle.PlainNode):
         self._stopped = threading.Event()
         self._published, self._logged = 0, ""
         self._frames = EndlessFrames(self._config.device, self._config.loop, self._stopped)
-        self._images = self.create_publisher(Image, "image", DEPTH)
-        self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH)
+        override = qos.OVERRIDABLE
+        with qos.overrides():
+            self._images = self.create_publisher(Image, "image", DEPTH, qos_overriding_options=override)
+            self._infos = self.create_publisher(CameraInfo, "camera_info", DEPTH, qos_overriding_options=override)
         self._health_topic = HealthTopic(self, self._statuses)
         self.get_logger().info(f"images of {self._config.device} on {self._images.topic_name}")
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)

@@ -1,6 +1,7 @@
 """The lifecycle node `pose_node`: images and camera_info in, head poses, TF, overlay and diagnostics out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -8,6 +9,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from hpe_core.config import EstimatorConfig, PipelineConfig, TrackerConfig
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
+from hpe_core.pipeline.shared_models import SharedModels
 from hpe_ros import images, lifecycle, parameters
 from hpe_ros.health_topic import HealthTopic
 from hpe_ros.node_config import POSE_NODE_GROUPS, NodeConfig
@@ -19,8 +21,10 @@ from hpe_ros.pose.stream import PoseStream
 class PoseNode(lifecycle.ReleasingNode):
     """Wiring and lifecycle only; what happens to an image stands in hpe_ros.pose.stream."""
 
-    def __init__(self):
-        super().__init__("pose_node")
+    def __init__(self, models: SharedModels | None = None, **node_arguments: Any):
+        """models: those that it shares with other nodes of the process; node_arguments: as of rclpy.node.Node."""
+        super().__init__("pose_node", **node_arguments)
+        self._models = models or SharedModels()
         self._pipeline: Pipeline | None = None
         self._outputs: PoseOutputs | None = None
         self._stream: PoseStream | None = None
@@ -28,11 +32,16 @@ class PoseNode(lifecycle.ReleasingNode):
         parameters.declare(self, POSE_NODE_GROUPS, lambda: self._pipeline is not None, self._on_change)
         self._health_topic = HealthTopic(self, self._statuses)
 
+    @property
+    def active(self) -> bool:
+        """Whether it is at work on images."""
+        return self._stream is not None
+
     @lifecycle.reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._read_parameters()
         self._model_progress(f"loading model {self._pipeline_config.estimator.model}")
-        pipeline = Pipeline(self._pipeline_config, progress=self._model_progress)
+        pipeline = Pipeline(self._pipeline_config, self._model_progress, self._models.create)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
         self._outputs = PoseOutputs(self, self._config)
@@ -96,7 +105,7 @@ class PoseNode(lifecycle.ReleasingNode):
     def _statuses(self):
         if self._stream is not None and self._outputs is not None:
             self._health.qos(self._stream.qos_problems() | self._outputs.qos_problems())
-        return self._health.statuses()
+        return self._health.statuses() + (self._stream.statuses() if self._stream is not None else [])
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,10 +1,12 @@
 """Messages of the pose node for the faces of an image; headers are copied, never restamped."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from geometry_msgs.msg import (
+    Point,
     Pose,
     PoseArray,
     PoseWithCovariance,
@@ -28,7 +30,7 @@ if TYPE_CHECKING or HAS_VISION_MSGS:  # without it the node has no `heads`
     from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
 GAZE_RAY_M = 0.5
-_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M = 0.015, 0.05, 0.18
+_RAY_WIDTH_M, _TEXT_HEIGHT_M, _TEXT_ABOVE_M, _DOT_M = 0.015, 0.05, 0.18, 0.004
 
 
 def face_poses(faces: Sequence[Face]) -> list[Pose]:
@@ -93,15 +95,33 @@ def markers(faces: Sequence[Face], poses: list[Pose], header: Header) -> MarkerA
     return MarkerArray(markers=made)
 
 
-def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
+def landmark_markers(faces: Sequence[Face], header: Header) -> MarkerArray:
+    """visualization_msgs/MarkerArray: the 68 landmarks of each Face that has them; first all old ones go.
+
+    Apart from `markers`, because they take as long as those again.
+    """
+    made = [Marker(header=header, action=Marker.DELETEALL)]
+    for face in faces:
+        points_camera_m = face.landmarks_camera_m
+        if points_camera_m is not None:
+            points = [Point(x=x, y=y, z=z) for x, y, z in points_camera_m.tolist()]
+            size_m = (_DOT_M, _DOT_M, _DOT_M)
+            made.append(_marker(face, header, "landmarks", Marker.POINTS, 1.0, size_m, points=points))
+    return MarkerArray(markers=made)
+
+
+def _marker(
+    face: Face, header: Header, namespace: str, kind: int, opacity: float, size_m: Sequence[float], **fields
+) -> Marker:
     face_id = FaceId(face.face_id)
     red, green, blue = (channel / 255.0 for channel in face_id.colour_rgb)
+    colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
+    scale = vector3(np.array(size_m))
+    return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
-    def marker(namespace, kind, opacity, size, **fields):
-        colour = ColorRGBA(r=red, g=green, b=blue, a=opacity)
-        scale = vector3(np.array(size))
-        return Marker(header=header, ns=namespace, id=face_id.number, type=kind, color=colour, scale=scale, **fields)
 
+def _face_markers(face: Face, pose: Pose, header: Header) -> list[Marker]:
+    marker = functools.partial(_marker, face, header)
     head = marker("head", Marker.SPHERE, 0.5, HEAD_BOX_SIZE_M, pose=_box_pose(face, pose))
     # an ARROW points along x, and so does the face frame; the gaze is the head's until eyes are measured
     ray = marker("gaze", Marker.ARROW, 1.0, (GAZE_RAY_M, _RAY_WIDTH_M, _RAY_WIDTH_M), pose=pose)

@@ -13,9 +13,9 @@ from hpe_core.output.overlay import draw
 from hpe_core.types import FrameResult
 from hpe_ros import images, qos
 from hpe_ros.node_config import NodeConfig
-from hpe_ros.optional import HAS_HRI_MSGS, HAS_VISION_MSGS
+from hpe_ros.optional import HAS_FOXGLOVE_MSGS, HAS_HRI_MSGS, HAS_VISION_MSGS
 from hpe_ros.people.humans import HumansOutputs
-from hpe_ros.pose import messages
+from hpe_ros.pose import flat_messages, messages
 
 DEPTH = 10
 
@@ -27,15 +27,18 @@ class PoseOutputs:
         self._node, self._tf_prefix, self._overlay = node, config.tf_prefix, config.overlay
         self._by_slot = config.tf_names == "slot" or (config.tf_names == "auto" and not HAS_HRI_MSGS)
         topics: dict[str, type] = {"head_pose": PoseWithCovarianceStamped, "head_poses": PoseArray}
-        topics |= {"markers": MarkerArray, "overlay": Image}
+        topics |= {"markers": MarkerArray, "landmarks": MarkerArray, "overlay": Image}
         if config.publish_tf:
             topics["/tf"] = TFMessage
         if HAS_VISION_MSGS:
-            topics["heads"] = messages.Detection3DArray
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(kind, topic, DEPTH, event_callbacks=qos.NO_PUBLISHER_EVENTS)
-            for topic, kind in topics.items()
-        }
+            topics |= {"heads": messages.Detection3DArray, "faces_2d": flat_messages.Detection2DArray}
+        if HAS_FOXGLOVE_MSGS:
+            topics["annotations"] = flat_messages.ImageAnnotations
+        options = {"event_callbacks": qos.NO_PUBLISHER_EVENTS, "qos_overriding_options": qos.OVERRIDABLE}
+        with qos.overrides():
+            self._publishers = {
+                topic: node.create_lifecycle_publisher(kind, topic, DEPTH, **options) for topic, kind in topics.items()
+            }
         self._humans = HumansOutputs(node, config.tf_prefix) if config.publish_humans and HAS_HRI_MSGS else None
 
     def reconfigure(self, config: NodeConfig) -> None:
@@ -56,8 +59,14 @@ class PoseOutputs:
             self._publishers["/tf"].publish(messages.transforms(faces, poses, header, self._tf_prefix, self._by_slot))
         if self._wanted("heads"):
             self._publishers["heads"].publish(messages.detections(faces, poses, header, self._by_slot))
+        if self._wanted("faces_2d"):
+            self._publishers["faces_2d"].publish(flat_messages.detections(faces, header))
+        if self._wanted("annotations"):
+            self._publishers["annotations"].publish(flat_messages.annotations(faces, camera, header))
         if self._wanted("markers"):
             self._publishers["markers"].publish(messages.markers(faces, poses, header))
+        if self._wanted("landmarks"):
+            self._publishers["landmarks"].publish(messages.landmark_markers(faces, header))
         if self._humans is not None:
             self._humans.publish(faces, camera, header)
 

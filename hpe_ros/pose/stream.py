@@ -11,16 +11,19 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hpe_core.config import PipelineConfig
 from hpe_core.io.camera_info import Pairing
+from hpe_core.io.depth.registration import View
 from hpe_core.pipeline import Pipeline, with_method
 from hpe_core.stamps import jumped_back
 from hpe_ros.messages import ns_from_time
 from hpe_ros.node_config import NodeConfig
 from hpe_ros.pose import diagnostics
 from hpe_ros.pose.camera_book import CameraBook
+from hpe_ros.pose.depth_input import DepthInput
 from hpe_ros.pose.inputs import PoseInputs
 from hpe_ros.pose.outputs import PoseOutputs
 from hpe_ros.pose.rate_limit import RateLimit
 from hpe_ros.pose.worker import LatestFrameWorker
+from hpe_ros.status import Status
 
 ImageMessage: TypeAlias = Image | CompressedImage
 
@@ -50,6 +53,7 @@ class PoseStream:
         pipeline.reset()
         superseded = functools.partial(health.dropped, diagnostics.SUPERSEDED)
         self._worker = LatestFrameWorker(self._process, self._on_frame_error, superseded)
+        self._depth = DepthInput(node, config, self._on_qos_mismatch) if config.use_depth else None
         self._inputs = PoseInputs(node, config, self._on_image, self._on_camera_info, self._on_qos_mismatch)
 
     @property
@@ -64,7 +68,11 @@ class PoseStream:
 
     def qos_problems(self) -> dict[str, str]:
         """Dict from topic to why a publisher's messages do not arrive."""
-        return self._inputs.qos_problems()
+        return self._inputs.qos_problems() | (self._depth.qos_problems() if self._depth else {})
+
+    def statuses(self) -> list[Status]:
+        """Of depth, where it is used."""
+        return [self._depth.status()] if self._depth else []
 
     def stop(self) -> None:
         """Stop listening, finish the image in hand, and let go of the model.
@@ -72,6 +80,8 @@ class PoseStream:
         A callback that rclpy still holds leads back here: the model would stay until the garbage collector runs.
         """
         self._inputs.destroy()
+        if self._depth:
+            self._depth.destroy()
         self._worker.stop()
         del self._pipeline, self._worker
 
@@ -103,7 +113,10 @@ class PoseStream:
         if pairing.camera is None:
             return self._health.dropped(diagnostics.NO_CAMERA)
         self._restart_after_a_break((pairing.camera.assumed, width, height), stamp_ns)
-        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns)
+        depth = self._depth and functools.partial(
+            self._depth.image_for, stamp_ns, View(pairing.camera, header.frame_id)
+        )
+        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns, depth)
         self._outputs.publish(result, pairing.camera, header)
         latency_s, now_ns = time.perf_counter() - arrived_s, self._node.get_clock().now().nanoseconds
         self._outputs.publish_pictures(image_bgr, pairing.camera, result, header)

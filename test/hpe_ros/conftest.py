@@ -34,6 +34,9 @@ ISOLATION = {
 }
 if os.environ.get("ROS_DISTRO") in ("humble", "iron"):
     ISOLATION["ROS_LOCALHOST_ONLY"] = "1"  # later distributions replaced and deprecated it
+    # with it Cyclone DDS has room for ten processes, and a module of tests has more; later distributions set 32
+    more = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>60</MaxAutoParticipantIndex>"
+    ISOLATION["CYCLONEDDS_URI"] = f"<CycloneDDS><Domain><Discovery>{more}</Discovery></Domain></CycloneDDS>"
 
 
 def pytest_collection_modifyitems(items):

@@ -142,6 +142,23 @@ def test_the_demo_plays_the_sample_bag_again_and_again_into_the_node(start, grap
     launched.stop()
 
 
+def test_the_demo_of_two_cameras_has_people_in_the_room(start, graph, ros_environment, model, tmp_path):
+    vision_msgs = pytest.importorskip("vision_msgs.msg", reason="no vision_msgs: people_node was NOT tested")
+    verbs = subprocess.run(["ros2", "bag", "--help"], env=ros_environment, capture_output=True, text=True)
+    if verbs.returncode or "play" not in verbs.stdout:
+        pytest.skip("this ROS 2 has no `ros2 bag`: the demo of two cameras was NOT tested")
+    parameters = tmp_path / "pose.yaml"
+    parameters.write_text(f"/**:\n  ros__parameters:\n    model: {model}\n")
+    people = graph.record(vision_msgs.Detection3DArray, "/people")
+    launched = start(launch("cameras_demo.launch.py", f"pose_params_file:={parameters}"))
+    graph.until(lambda: sum(len(m.detections) == 1 for m in list(people)) > 10, 120.0, "people")
+    assert {m.header.frame_id for m in list(people)} == {"room"}
+    for detection in (d for m in list(people) for d in m.detections):
+        assert 1.3 < detection.results[0].pose.pose.position.z < 1.7  # the height of the head, of two cameras on a wall
+    assert "Traceback" not in launched.text
+    launched.stop()
+
+
 def without(hidden, prefix, shadow):
     """Folder `shadow`, made to look like an install prefix without the packages whose names begin with `hidden`."""
     index = Path("share", "ament_index", "resource_index")

@@ -19,6 +19,7 @@ def test_a_row_has_type_default_range_and_meaning():
     assert rows["hfov_deg"].split(" | ")[1:4] == ["float", "`60.0`", "1 to 179"]
     assert rows["hfov_deg"].split(" | ")[4] == ""
     assert rows["score_threshold"].split(" | ")[4] == "yes"
+    assert rows["autostart"].split(" | ")[4] == "never"
     assert rows["reliability"].split(" | ")[1:4] == ["str", "`best_effort`", "`best_effort`, `reliable`"]
     assert rows["filter"].split(" | ")[1:3] == ["bool", "`true`"]
     assert rows["tf_prefix"].split(" | ")[2] == '`""`'

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.ros
 
 POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 HUMANS = "/humans/"  # REP-155, only where hri_msgs is
-LANDMARKS = "/humans/faces/*/landmarks"  # only with a model that measures them, so it may be unused
+# only with a model that measures them, or when two people turn out to be one, so they may be unused
+SELDOM = {"/humans/faces/*/landmarks", "/humans/persons/*/alias"}
+TF_OF_DEPTH = {"/tf", "/tf_static"}  # only once the pose node has a depth image in another frame
+ANNOTATIONS = "/secured/annotations"  # only where foxglove_msgs is
 QUERIES = {
     ("topic", "subscribe"): "get_subscriber_names_and_types_by_node",
     ("topic", "publish"): "get_publisher_names_and_types_by_node",
@@ -46,17 +49,19 @@ def used(graph, node_name, namespaces):
     """As `allowed`, by what the graph knows of nodes in namespaces, all named as if they were in the first."""
     found = {key: set() for key in QUERIES}
     there = set(graph.node.get_node_names_and_namespaces())
-    for namespace in (namespace for namespace in namespaces if (node_name, namespace) in there):
+    for namespace in (namespace for namespace in namespaces if (node_name, namespace or "/") in there):
         for key, query in QUERIES.items():
-            names = [name for name, _ in getattr(graph.node, query)(node_name, namespace)]
+            names = [name for name, _ in getattr(graph.node, query)(node_name, namespace or "/")]
             found[key] |= {namespaces[0] + n[len(namespace) :] if n.startswith(f"{namespace}/") else n for n in names}
     return found
 
 
 @pytest.fixture(scope="module")
-def secured(start, ros_environment, model, bag, publisher):
+def secured(start, ros_environment, model, bag, publisher, tmp_path_factory):
     """Nodes in every configuration that uses another topic, at work on a face: dict node -> namespaces."""
     prefix = ros_environment["AMENT_PREFIX_PATH"].split(os.pathsep)[0]
+    cameras = tmp_path_factory.mktemp("cameras") / "cameras.yaml"
+    cameras.write_text("{fixed_frame: camera_optical_frame, cameras: [{name: secured}]}")  # the frame of the images
 
     def begin(node_name, namespace, **parameters):
         command = [f"{prefix}/lib/hpe_ros/{node_name}", "--ros-args", "-r", f"__ns:={namespace}"]
@@ -65,26 +70,35 @@ def secured(start, ros_environment, model, bag, publisher):
         start(command)
 
     begin("pose_node", "/secured", model=model)
-    begin("pose_node", "/secured_jpeg", model=model, image_transport="compressed")
+    begin("pose_node", "/secured_jpeg", model=model, image_transport="compressed", use_depth=True)
+    begin("pose_node", "/secured_png", model=model, use_depth=True, depth_transport="compressedDepth")
     begin("attention_node", "/secured", targets=["tablet frame=tablet_link"])
+    begin("people_node", "/", cameras_file=str(cameras))
     start([sys.executable, publisher, bag, "--rate", "3", "--loops", "0", "--ros-args", "-r", "__ns:=/secured"])
-    return {"pose_node": ["/secured", "/secured_jpeg"], "attention_node": ["/secured"]}
+    return {
+        "pose_node": ["/secured", "/secured_jpeg", "/secured_png"],
+        "attention_node": ["/secured"],
+        "people_node": [""],
+    }
 
 
-@pytest.mark.parametrize("node_name", ["pose_node", "attention_node"])
+@pytest.mark.parametrize("node_name", ["pose_node", "attention_node", "people_node"])
 def test_the_policy_allows_what_the_node_uses_and_nothing_else(secured, graph, node_name):
     if importlib.util.find_spec("vision_msgs") is None:
         pytest.skip("no vision_msgs: the nodes do not have all their topics, the policy was NOT compared")
     policy = allowed(node_name, secured[node_name][0])
     if importlib.util.find_spec("hri_msgs") is None:
         policy = {key: {name for name in names if not name.startswith(HUMANS)} for key, names in policy.items()}
+    if importlib.util.find_spec("foxglove_msgs") is None:
+        policy = {key: names - {ANNOTATIONS} for key, names in policy.items()}
     if os.environ["ROS_DISTRO"] in ("humble", "iron"):
         policy["service", "reply"] = {n for n in policy["service", "reply"] if not n.endswith("/get_type_description")}
 
     def differences():
         found = used(graph, node_name, secured[node_name])
         extra = {key: {n for n in found[key] if not fits(n, policy[key])} for key in QUERIES}
-        missing = {key: {p for p in policy[key] - {LANDMARKS} if not fnmatch.filter(found[key], p)} for key in QUERIES}
+        missing = {key: {p for p in policy[key] - SELDOM if not fnmatch.filter(found[key], p)} for key in QUERIES}
+        missing["topic", "subscribe"] -= TF_OF_DEPTH if node_name == "pose_node" else set()
         return {"not allowed": _filled(extra), "not used": _filled(missing)}
 
     nothing = {"not allowed": {}, "not used": {}}
@@ -102,7 +116,7 @@ def _filled(sets):
     return {" ".join(key): sorted(names) for key, names in sets.items() if names}
 
 
-def test_the_policy_has_the_two_nodes_each_in_its_own_enclave():
+def test_the_policy_has_the_lifecycle_nodes_each_in_its_own_enclave():
     enclaves = ElementTree.parse(POLICY).getroot().iter("enclave")
     nodes = {enclave.get("path"): [p.get("node") for p in enclave.iter("profile")] for enclave in enclaves}
-    assert nodes == {"/hpe_ros/pose_node": ["pose_node"], "/hpe_ros/attention_node": ["attention_node"]}
+    assert nodes == {f"/hpe_ros/{name}": [name] for name in ("pose_node", "attention_node", "people_node")}

@@ -19,6 +19,7 @@ import torch
 from hpe_core import registry
 from hpe_core.backends.tensorrt import onnx_graph
 from hpe_core.network_card import CARD_KEY
+from training.deploy.cards import complete
 from training.deploy.model_file import with_half_storage
 
 OPSET = 17
@@ -30,7 +31,8 @@ def export(checkpoint_paths, card, out):
     Several checkpoints must continue one another (model soup: Wortsman et al., ICML 2022); the last one's facts count.
 
     Weights are stored as float16 (half the size); they are computed with in float32.
-    card: dict with name, estimator, licence, data, metrics; spec, config, commit, seed and steps are added here.
+    card: dict with name, estimator, data, metrics; spec, config, commit, seed, steps and what is common to all cards
+    (training.deploy.cards) are added here.
     The same card is written beside the model as JSON.
     """
     runs = [torch.load(path, weights_only=True, map_location="cpu") for path in checkpoint_paths]
@@ -53,7 +55,7 @@ def export(checkpoint_paths, card, out):
             opset_version=OPSET,
             dynamo=False,
         )
-    card = card | {
+    card = complete(card) | {
         "spec": module.SPEC,
         "config": saved["config"],
         "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
@@ -78,7 +80,7 @@ def _mean_weights(averages):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("checkpoints", nargs="+", help="one, or several whose weights are averaged")
-    p.add_argument("--card", required=True, help="JSON with name, estimator, licence, data")
+    p.add_argument("--card", required=True, help="JSON with name, estimator, data")
     p.add_argument("--metrics", help="JSON written by training.measure.evaluate, stored in the card")
     p.add_argument("--calibration", help="JSON written by training.deploy.calibrate_covariance, stored in the card")
     p.add_argument("--out", required=True)

@@ -2,7 +2,8 @@
 
     python -m training.label.make_shards --data ../shared/data --out DIR
 
-LFW without its test people, UTKFace and muxspace go to DIR, the LFW test photos (lfw_test.txt) to DIR_test.
+LFW without its test people, UTKFace and muxspace go to DIR, the LFW test photos (lfw_test.txt has their
+hashed names) to DIR_test.
 A face trains (weight 1) if YuNet is sure of it, it is large enough and the teachers agree; every other candidate
 becomes a weight-0 record, which the loss ignores.
 """
@@ -23,7 +24,7 @@ from training.data.shards import ShardWriter, encode
 from training.label.bfm_frame import BfmFrame
 from training.label.consensus import SPREAD_FLOOR_DEG, consensus, estimate, outline_box, position_and_size
 from training.label.detect import Detector, iou
-from training.label.sources import Photo, archive_names, choose_test_photos, read_photos
+from training.label.sources import Photo, archive_names, choose_test_photos, hashes, read_photos
 from training.label.teachers import Teachers
 
 MIN_SIZE_PX, MAX_SPREAD_DEG, MIN_OUTLINE_IOU = 24, 12, 0.35
@@ -94,7 +95,7 @@ def main():
     archive = {name: args.data / "photos" / f"{name}.zip" for name in ("lfw", "utkface_sample", "muxspace_colour")}
     lfw_names = archive_names(archive["lfw"])
     test_names = choose_test_photos(lfw_names)
-    LFW_TEST_FILE.write_text("\n".join(test_names) + "\n")
+    LFW_TEST_FILE.write_text("\n".join(hashes(test_names)) + "\n")
     train_names = sorted(set(lfw_names) - set(test_names))
 
     train, test = ShardWriter(args.out), ShardWriter(args.out.with_name(args.out.name + "_test"))

@@ -40,6 +40,11 @@ def choose_test_photos(names: list[str], count: int = TEST_PHOTOS, seed: int = T
     return sorted(name for name in names if lfw_person(name) in people)
 
 
+def hashes(names: list[str]) -> list[str]:
+    """Sorted hashes of file names, for lists that may be published: names of files are names of people."""
+    return sorted(hashlib.sha256(name.encode()).hexdigest()[:16] for name in names)
+
+
 def pad_blurred(image: np.ndarray, fraction: float = 0.4) -> np.ndarray:
     """Surround a tight crop with its blurred reflection, so that detectors see a face with room about it."""
     h, w = image.shape[:2]

@@ -222,15 +222,20 @@ class Renderer:
         """Which points (N, 3), camera frame, the last drawing left visible: inside the image, and nothing drawn more
         than tolerance_m before them in at least one of the 3 x 3 samples around them. -> (N,) bool."""
         w, h = scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE
-        depth = np.frombuffer(self._depth[w, h].read(), np.float32).reshape(h, w)
+        depth_m = self.depth_m(scene)
         p = points_m @ scene.K.T
         pixel = np.floor((p[:, :2] / p[:, 2:] + 0.5) * SUPERSAMPLE).astype(int)
         inside = (p[:, 2] > NEAR_M) & ((pixel >= 0) & (pixel < [w, h])).all(1)
         window = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
         around = np.clip(pixel[:, None] + window, 0, [w - 1, h - 1])  # (N, 9, 2)
-        ndc = 2.0 * depth[around[..., 1], around[..., 0]].max(1).astype(float) - 1.0
-        drawn = 2 * NEAR_M * FAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M))
+        drawn = depth_m[around[..., 1], around[..., 0]].max(1)
         return inside & (points_m[:, 2] < drawn + tolerance_m)
+
+    def depth_m(self, scene: Scene) -> np.ndarray:
+        """Metres along the optical axis of the last drawing, (SUPERSAMPLE h, SUPERSAMPLE w); FAR_M: nothing."""
+        w, h = scene.width * SUPERSAMPLE, scene.height * SUPERSAMPLE
+        ndc = 2.0 * np.frombuffer(self._depth[w, h].read(), np.float32).reshape(h, w).astype(float) - 1.0
+        return 2 * NEAR_M * FAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M))
 
     def add(self, parts: list[Part], look, scene: Scene):
         """Draw one uploaded head into the picture; the farthest comes first."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpe_core.cli.many.made_from import made_from
-from hpe_core.cli.run_source import Run, cameras_of, option_files
+from hpe_core.cli.run_source import Run, cameras_of, depth_of, option_files
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -74,7 +74,8 @@ def _done(task: Task, progress: Progress) -> str:
         with OutFolder(task.folder, COMMAND, NAMES, args.overwrite, read, key, task.run_id) as out:
             if out.finished:
                 return SKIPPED
-            run = Run(args, source, out, cameras_of(args, task.camera), _pipeline(task), follow=progress)
+            cameras, depth = cameras_of(args, task.camera), depth_of(args, source)
+            run = Run(args, source, out, cameras, _pipeline(task), depth, follow=progress)
             if run.complete():
                 return UNFINISHED
             out.discard_unfinished()

@@ -7,6 +7,7 @@ import pytest
 
 from hpe_core import HeadPose, HpeError
 from hpe_core.api.latest import latest
+from hpe_core.face_id import FaceId
 from hpe_core.io.frame import Frame, Source
 
 BAG = str(Path(__file__).parents[3] / "assets" / "sample_bag")
@@ -21,7 +22,8 @@ def test_a_video_is_tracked_with_its_stamps_and_faces_keep_their_ids(est, folder
     frames = list(est.track(folder / "talk.avi"))
     assert [frame.index for frame in frames] == list(range(20))
     assert [round(frame.stamp_ns / 40e6) for frame in frames] == list(range(20))
-    assert {face.id for frame in frames for face in frame.faces} == {"face_a"}
+    (face_id,) = {face.id for frame in frames for face in frame.faces}
+    assert FaceId(face_id).face_frame == face_id
     assert {frame.dropped for frame in frames} == {0} and frames[3].source == "talk.avi"
     assert frames[3].image.shape == (480, 640, 3)
     assert repr(frames[0]) == f"<frame 0 at {frames[0].stamp_ns} ns: 1 face>"
@@ -60,7 +62,7 @@ def test_a_folder_and_a_pattern_are_unrelated_photos_unless_fps_is_said(est, fol
     assert [frame.source for frame in frames] == ["0.png", "1.png", "2.png"]
     stream = list(est.track(folder / name, fps=10))
     assert [frame.stamp_ns for frame in stream] == [0, 100_000_000, 200_000_000]
-    assert stream[0].faces[0].id == "face_a"
+    assert len({frame.faces[0].id for frame in stream}) == 1
 
 
 def test_what_cannot_be_read_is_counted_with_the_frame_after_it_and_in_the_track(est, tmp_path):

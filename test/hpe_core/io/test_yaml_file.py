@@ -55,3 +55,38 @@ def test_a_pipe_is_refused_and_a_file_that_is_no_text(tmp_path):
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff\n")
     with pytest.raises(HpeError, match=r"config file .*bytes\.yaml cannot be read: not a text file"):
         load_mapping(tmp_path / "bytes.yaml", "config file")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1.e-05", 1e-5),
+        ("-.5", -0.5),
+        ("010", 10),
+        ("0o17", 15),
+        ("0x1f", 31),
+        ("on", "on"),
+        ("no", "no"),
+        ("1:30", "1:30"),
+        ("2026-01-31", "2026-01-31"),
+        ("True", True),
+        ("~", None),
+        ("", None),
+        (".inf", float("inf")),
+    ],
+)
+def test_values_are_those_of_yaml_1_2(text, value):
+    found = parse_mapping(f"a: {text}\n", "f")["a"]
+    assert found == value and type(found) is type(value)
+
+
+def test_a_name_that_stands_twice_is_an_error_with_its_line():
+    with pytest.raises(HpeError, match=r"f is not valid YAML, line 2: 'hfov_deg' stands twice"):
+        parse_mapping("hfov_deg: 60\nhfov_deg: 70\n", "f")
+
+
+@pytest.mark.parametrize("text", ["a: !!python/name:os.system x\n", "a: !!python/object/apply:os.getcwd []\n"])
+def test_a_yaml_file_cannot_name_python_objects(text):
+    with pytest.raises(HpeError, match="f is not valid YAML, line 1: could not determine a constructor"):
+        parse_mapping(text, "f")

@@ -7,7 +7,7 @@ import pytest
 
 from hpe_core.geometry import so3
 from hpe_core.geometry.euler import EulerDeg, aflw2000
-from hpe_core.types import Face, HeadPose
+from hpe_core.types import Face, HeadPose, Landmarks
 
 pytestmark = pytest.mark.ros
 
@@ -107,6 +107,16 @@ def test_markers_are_head_gaze_ray_and_text_of_each_face_after_the_old_ones_go(m
     assert text.text == "face_a 0.80 m"
     assert text.pose.position.y < -0.1  # above the crown: y is down
     assert made[0].color != made[3].color
+
+
+def test_landmarks_are_a_marker_of_points_where_the_camera_sees_them(messages, header):
+    landmarks = Landmarks(np.column_stack([np.linspace(-0.05, 0.05, 68), np.zeros((68, 2))]), np.ones(68))
+    face = replace(head(0.0, "face_a"), landmarks=landmarks)
+    first, dots = messages.landmark_markers((face, head(0.0, "face_b")), header).markers
+    assert first.action == first.DELETEALL
+    assert (dots.ns, dots.type, dots.id) == ("landmarks", dots.POINTS, 0)
+    np.testing.assert_allclose([(p.x, p.y, p.z) for p in dots.points], face.landmarks_camera_m)
+    assert dots.pose.orientation.w == 1.0  # points are in the camera's axes
 
 
 def test_without_a_face_the_markers_only_take_the_old_ones_away(messages, header):

@@ -1,0 +1,1 @@
+"""Depth images beside colour images: of the same moment, with the right camera, in the right frame."""

@@ -1,0 +1,107 @@
+"""Cards say what people must know, in the file, beside it and on the page, and nothing that the data forbid."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from docs import make_cards
+from hpe_core import backends, catalogue
+from hpe_core.cli.card_text import sections
+from hpe_core.cli.main import main
+from training.deploy import cards
+from training.measure import subgroups
+
+onnx = pytest.importorskip("onnx")
+NAMES = sorted(path.stem for path in catalogue.WEIGHTS.glob("*.json") if path.name != catalogue.SUMS)
+AGAIN = "run `python -m training.deploy.cards` and `python -m docs.make_cards`"
+
+
+def shipped(name):
+    return json.loads((catalogue.WEIGHTS / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_card_says_what_training_cards_says(name):
+    card = shipped(name)
+    own = cards.complete(json.loads((cards.CARDS / f"{card['name']}.json").read_text()))
+    assert {key: card.get(key) for key in cards.TEXTS} == {key: own[key] for key in cards.TEXTS}, AGAIN
+
+
+@pytest.mark.parametrize("name", catalogue.networks())
+def test_the_card_in_the_file_is_the_one_beside_it(name):
+    assert backends.create("onnxruntime", catalogue.path_of(name), 1).card.raw == shipped(name)
+
+
+def test_the_page_of_the_models_is_up_to_date():
+    assert make_cards.PAGE.read_text() == make_cards.page(), AGAIN
+
+
+def test_new_texts_change_neither_the_network_nor_its_numbers(tmp_path):
+    for suffix in (".onnx", ".json"):
+        shutil.copy(catalogue.WEIGHTS / f"crop6dof_int8{suffix}", tmp_path)
+    path = tmp_path / "crop6dof_int8.json"
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps(before | {"limits": "old"}))
+    old = onnx.load(path.with_suffix(".onnx"))
+    cards.update(tmp_path)
+    new = onnx.load(path.with_suffix(".onnx"))
+    assert json.loads(path.read_text()) == before
+    assert new.graph == old.graph
+
+
+@pytest.mark.parametrize(
+    ("licences", "free"),
+    [
+        (["CC0", "MIT"], True),
+        (["CC0, MIT", "any purpose, with citation"], True),
+        (["CC0", "research"], False),
+        (["CC0, MIT; the photos' own"], False),
+        (["Apache-2.0 repository, third-party photos"], False),
+        (["non-commercial"], False),
+        ([], False),
+    ],
+)
+def test_weights_are_free_only_when_all_of_their_data_are(licences, free):
+    card = {"data": [{"name": "x", "licence": licence} for licence in licences]}
+    assert cards.trained_on_free_material(card) is free
+    assert ("research-only" not in cards.complete(card)["permission"]) is free
+
+
+def test_the_command_prints_a_card_to_read_and_all_of_it_as_json(capsys):
+    assert main(["models", "head6dof"]) == 0
+    text = capsys.readouterr().out
+    titles = [title for title, _ in sections(shipped("head6dof"))]
+    assert [title for title in titles if title not in text] == []
+    assert {"Intended use", "Not for", "Privacy", "What you may do with the weights", "Limits"} <= set(titles)
+    assert main(["models", "head6dof", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out).items() >= shipped("head6dof").items()
+
+
+def test_a_card_of_a_users_own_network_may_lack_every_text():
+    assert sections({"name": "mine", "spec": {}}) == []
+
+
+def test_the_mean_of_the_card_lies_in_its_interval():
+    (line,) = [line for line in dict(sections(shipped("head6dof")))["Measured"] if "95 % CI" in line]
+    mean, low, high = (float(word) for word in line.replace(",", "").split() if word.count(".") == 1)
+    assert low < mean < high
+
+
+@pytest.mark.parametrize(
+    ("bgr", "group"),
+    [((180, 205, 240), "light"), ((100, 145, 195), "tan"), ((35, 50, 80), "dark")],
+)
+def test_colour_is_read_from_the_middle_of_the_face(bgr, group):
+    image = np.zeros((80, 80, 3), np.uint8)
+    image[30:60, 20:60] = bgr
+    angle = subgroups.typology_angle_deg(image, np.array([15.0, 15.0, 65.0, 65.0]))
+    low, high = subgroups.ITA_DEG[group]
+    assert low <= angle < high
+    assert np.isnan(subgroups.typology_angle_deg(image, np.array([-60.0, 0.0, -10.0, 50.0])))
+
+
+def test_the_interval_of_a_share_by_hand():
+    """Wilson for 10 of 10: from n / (n + z^2) to 1."""
+    assert subgroups.wilson_percent(10, 10) == [100.0, pytest.approx(100 * 10 / (10 + 1.96**2), abs=0.05), 100.0]
