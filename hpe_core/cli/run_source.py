@@ -146,10 +146,11 @@ class Run:
             except BaseException:
                 self._finish(interrupt.requested, failed=True)
                 raise
-            self._finish(interrupt.requested or self._closed, failed=False)
-        if self._outputs is None and not interrupt.requested:
+            interrupted = interrupt.requested
+            self._finish(interrupted or self._closed, failed=False)
+        if self._outputs is None and not interrupted:
             raise HpeError(self._why_nothing())
-        return interrupt.requested
+        return interrupted
 
     def _process_all(self, interrupt: Interrupt) -> None:
         frames = iter(self._source)
