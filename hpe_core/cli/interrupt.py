@@ -1,13 +1,15 @@
 """Signals that end a run."""
 
 import signal
+import threading
 from types import FrameType
 
 
 class Interrupt:
     """Turns the first SIGINT, SIGTERM or SIGHUP into a flag, so that files can be finished; the second one acts as
     usual. A SIGHUP that is ignored, as under nohup, stays ignored. An ignored SIGINT does not: shells ignore it for
-    what they start in the background, where `kill -INT` is meant all the same."""
+    what they start in the background, where `kill -INT` is meant all the same. In threads other than the main one, as
+    those of a Dask worker, there are no signals and so no flag."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -17,6 +19,8 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         handled = [number for number in self.SIGNALS if not (nohup and number == signal.SIGHUP)]
+        if threading.current_thread() is not threading.main_thread():
+            handled = []
         self._before = {number: signal.signal(number, self._on_signal) for number in handled}
         return self
 

@@ -18,7 +18,8 @@ Find every face in every image of SOURCE and write its pose to the output folder
   overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
   summary.json    counts, losses, latency, camera, model card, versions
 
-They are written into DIR/hpe_unfinished and moved into place when they are whole.
+Of several sources, DIR/summary.json adds up the counts. Exit code: 0, 1 when a source failed, 2 for wrong arguments.
+Results are written into DIR/hpe_unfinished and moved into place when they are whole.
 The images of a folder are taken as unrelated: ids start again in each, their stamps are one second apart."""
 
 
@@ -33,10 +34,16 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
     run.add_argument(
         "source",
         metavar="SOURCE",
+        nargs="+",
         help="camera index, rtsp:// address, video, image, folder of images, pattern of images ('frames/*.png') or "
-        "rosbag2 (folder, .mcap, .db3)",
+        "rosbag2 (folder, .mcap, .db3); several of them, a pattern ('bags/*.mcap'), a folder of bags or - (a list on "
+        "stdin, one a line) make a folder each",
     )
-    run.add_argument("--out", metavar="DIR", help="output folder (default: hpe_out/<name of the source>)")
+    run.add_argument(
+        "--out",
+        metavar="DIR",
+        help="output folder (default: hpe_out/<name of the source>); of several sources DIR/<name> (default: hpe_out)",
+    )
     run.add_argument(
         "--overwrite", action="store_true", help="replace the results of an earlier run in DIR, and FILE.rrd"
     )
@@ -110,10 +117,25 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         "--threads", metavar="N", type=whole(0, 256), help="inference threads (default: 1; 0 takes all cores)"
     )
     run.add_argument("--config", metavar="FILE.yaml", help="settings that differ from the defaults")
+    many = run.add_argument_group(
+        "several sources", "What is finished is skipped, what fails is listed at the end; run it again to go on."
+    )
+    many.add_argument("--jobs", metavar="N", type=whole(1, 256), help="processes on this machine (default: 1)")
+    many.add_argument(
+        "--cluster", metavar="ADDRESS", help="Dask scheduler, e.g. tcp://host:8786, whose workers have the same paths"
+    )
     run.set_defaults(command=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    from hpe_core.cli.many.inputs import expanded
+
+    sources = expanded(args.source)
+    if sources != args.source or len(sources) > 1 or args.jobs or args.cluster:
+        from hpe_core.cli.many.run_many import run_many
+
+        return run_many(args, sources)
     from hpe_core.cli.run_source import run_source
 
+    args.source = sources[0]
     return run_source(args)

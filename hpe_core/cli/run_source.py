@@ -13,10 +13,12 @@ from rich import progress
 from rich.console import Console
 from rich.text import Text
 
+from hpe_core.cli.config_file import config_from_file
 from hpe_core.cli.interrupt import Interrupt
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
-from hpe_core.config import PipelineConfig, overridden, repeatable
+from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.camera_info import DEFAULT_HFOV_DEG, CameraChoice, camera_from_yaml
 from hpe_core.io.depth.bag_depth import BagDepth, bag_depth
 from hpe_core.io.depth.registration import View
@@ -26,7 +28,6 @@ from hpe_core.io.sources import open_source
 from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
-from hpe_core.io.yaml_file import load_mapping
 from hpe_core.output.blur import HeadBlur
 from hpe_core.output.live.rerun_view import RerunView
 from hpe_core.output.live.window import Window
@@ -34,26 +35,37 @@ from hpe_core.output.overlay import draw
 from hpe_core.output.run_folder import NAMES, Outputs
 from hpe_core.output.summary import Summary
 from hpe_core.pipeline import Pipeline
+from hpe_core.spread import Progress
 from hpe_core.types import COUNTED, count_text
 
+OUT = "hpe_out"  # where results go without --out
 MOST_IDS = 8  # named at the end of a run; summary.json has them all
 
 
 def run_source(args: argparse.Namespace) -> int:
     """`hpe run`; returns the exit code. Raises HpeError when the source or the settings are invalid."""
     given = camera_from_yaml(args.camera_info) if args.camera_info else None
-    cameras = CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
-    config = _config(args)
+    config = config_of(args)
     with ExitStack() as stack:
         window = stack.enter_context(closing(Window())) if args.show else None
         source = stack.enter_context(open_source(args.source, args.topic))
-        folder = Path(args.out) if args.out is not None else Path("hpe_out") / source.name
-        read = [*source.files, *(path for path in (args.camera_info, args.config, args.model) if path)]
+        folder = Path(args.out) if args.out is not None else Path(OUT) / source.name
+        read = [*source.files, *option_files(args)]
         out = stack.enter_context(OutFolder(folder, "run", NAMES, args.overwrite, read))
-        depth = _depth(args, source)
+        depth = depth_of(args, source)
         pipeline = Pipeline(config)
         view = _opened_view(args, stack, source.name, read)
-        return Run(args, source, out, cameras, pipeline, depth, window, view).run()
+        return Run(args, source, out, cameras_of(args, given), pipeline, depth, window, view).run()
+
+
+def option_files(args: argparse.Namespace) -> list[str]:
+    """Files that the options of `hpe run` name."""
+    return [path for path in (args.camera_info, args.config, args.model) if path]
+
+
+def cameras_of(args: argparse.Namespace, given: CameraModel | None) -> CameraChoice:
+    """The CameraChoice of a run; given: the calibration of --camera-info."""
+    return CameraChoice(given, DEFAULT_HFOV_DEG if args.hfov is None else args.hfov)
 
 
 def _opened_view(args: argparse.Namespace, stack: ExitStack, name: str, read: Iterable[str | Path]) -> RerunView | None:
@@ -64,7 +76,7 @@ def _opened_view(args: argparse.Namespace, stack: ExitStack, name: str, read: It
     return stack.enter_context(closing(RerunView(args.view, save, name)))
 
 
-def _depth(args: argparse.Namespace, source: Source) -> BagDepth | None:
+def depth_of(args: argparse.Namespace, source: Source) -> BagDepth | None:
     """Depth images beside the images of the source, None where there are none."""
     if isinstance(source, BagSource):
         depth, note = bag_depth(args.source, source.topic, args.depth_topic, args.depth_camera_info_topic)
@@ -76,15 +88,9 @@ def _depth(args: argparse.Namespace, source: Source) -> BagDepth | None:
     return None
 
 
-def _config(args: argparse.Namespace) -> PipelineConfig:
+def config_of(args: argparse.Namespace) -> PipelineConfig:
     """PipelineConfig from --config, with the single options over it."""
-    config = PipelineConfig()
-    if args.config:
-        values = load_mapping(args.config, "config file")
-        try:
-            config = overridden(config, values)
-        except HpeError as error:
-            raise HpeError(f"config file {args.config}: {error}") from error
+    config = config_from_file(args.config) if args.config else PipelineConfig()
     names = ("model", "backend", "threads", "image_rotation")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.blur_faces:
@@ -105,7 +111,10 @@ class Run:
         depth: BagDepth | None = None,
         window: Window | None = None,
         view: RerunView | None = None,
+        follow: Progress | None = None,
     ):
+        """follow: called with frames done and in all; a run that is followed prints nothing, and what is not whole
+        comes nowhere."""
         self._args = args
         self._source = source
         self._out = out
@@ -120,25 +129,32 @@ class Run:
         self._closed = False  # the window, by the user
         self._written: Sequence[Path] = ()
         self._unreadable: list[Frame] = []  # before the first image
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._follow = follow
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=follow is not None)
         self._noted: set[str] = set()
 
     def run(self) -> int:
         """The whole run; returns the exit code."""
         left = self._out.note()
+        interrupted = self.complete()
+        if left:
+            self._note(left)
+        self._report(interrupted or self._closed)
+        return EXIT_INTERRUPTED if interrupted else EXIT_OK
+
+    def complete(self) -> bool:
+        """All frames and files; returns whether a signal ended it."""
         with Interrupt() as interrupt:
             try:
                 self._process_all(interrupt)
             except BaseException:
                 self._finish(interrupt.requested, failed=True)
                 raise
-            self._finish(interrupt.requested or self._closed, failed=False)
-        if self._outputs is None and not interrupt.requested:
+            interrupted = interrupt.requested
+            self._finish(interrupted or self._closed, failed=False)
+        if self._outputs is None and not interrupted:
             raise HpeError(self._why_nothing())
-        if left:
-            self._note(left)
-        self._report(interrupt.requested or self._closed)
-        return EXIT_INTERRUPTED if interrupt.requested else EXIT_OK
+        return interrupted
 
     def _process_all(self, interrupt: Interrupt) -> None:
         frames = iter(self._source)
@@ -156,6 +172,9 @@ class Run:
                     self._closed = True
                     break
                 self._print_notices()
+                if self._follow:
+                    self._follow(frame.index + 1, self._source.total)
+                    continue
                 if self._outputs is None:
                     continue  # no bar before a first frame has gone through: errors stand alone
                 if not bar.tasks:
@@ -232,7 +251,8 @@ class Run:
         if self._outputs is None:
             return
         # a camera ends by an interruption; of anything else there may be earlier results that go further
-        in_place = not failed and not (interrupted and self._out.has_earlier and self._source.kind != "camera")
+        only_whole = self._out.has_earlier or self._follow
+        in_place = not failed and not (interrupted and only_whole and self._source.kind != "camera")
         arguments = {name: value for name, value in vars(self._args).items() if name not in ("command", "typed")}
         arguments["source"] = without_password(self._args.source)
         self._out.keep = True

@@ -263,3 +263,24 @@ def image_topics(bag: Bag) -> list[str]:
 def is_bag_folder(path: Path) -> bool:
     """Whether a folder holds a rosbag2."""
     return (path / "metadata.yaml").exists() or any(child.suffix in BAG_SUFFIXES for child in path.iterdir())
+
+
+def bag_name(path: str | Path) -> str:
+    """A bag's name without its place on this machine."""
+    full = Path(path).resolve()
+    return full.name if full.is_dir() else full.stem
+
+
+def find_bags(text: str) -> dict[str, Path]:
+    """dict name -> path of the bag `text`, or of all bags in the folder `text` (any depth, natural order)."""
+    root = Path(text)
+    if not root.exists():
+        raise HpeError(f"{text} does not exist")
+    if not root.is_dir() or is_bag_folder(root):
+        return {bag_name(root): root}
+    folders = {path.parent for suffix in BAG_SUFFIXES for path in root.rglob(f"*{suffix}")}
+    folders |= {path.parent for path in root.rglob("metadata.yaml")}
+    if not folders:
+        raise HpeError(f"folder {text} holds no rosbag2")
+    names = {folder.relative_to(root).as_posix(): folder for folder in folders}
+    return {name: names[name] for name in sorted(names, key=natural_key)}

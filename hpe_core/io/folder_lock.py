@@ -14,8 +14,9 @@ from hpe_core.safe_files import is_the_file, try_lock
 LOCK = ".hpe_lock"
 
 
-def lock_folder(real: Path, shown: Path, command: str) -> IO[str]:
-    """The open, locked lock file of the folder `real`, which messages call `shown`.
+def lock_folder(real: Path, shown: Path, command: str, run_id: str = "") -> IO[str]:
+    """The open, locked lock file of the folder `real`, which messages call `shown`. run_id: of a run on several
+    machines, which has one worker at a time for a folder: it takes over the locks of its workers that were lost.
 
     Raises HpeError when another process has it.
 
@@ -38,14 +39,14 @@ def lock_folder(real: Path, shown: Path, command: str) -> IO[str]:
             if not is_the_file(file, path):  # the one before has just finished and deleted it
                 file.close()
                 continue
-            if _elsewhere(owner):
+            if _elsewhere(owner) and not (run_id and owner.get("run_id") == run_id):
                 raise HpeError(
                     f"output folder {shown} is in use by {who}: use another --out, or delete {path} if that has ended"
                 )
             try:
                 file.seek(0)
                 file.truncate()
-                json.dump(this_process(command), file)
+                json.dump(this_process(command) | ({"run_id": run_id} if run_id else {}), file)
                 file.flush()
             except OSError:  # e.g. the disk is full
                 path.unlink()

@@ -16,17 +16,21 @@ CHECKED_BYTES = 1 << 24  # at each end of a file: a checksum of a long video wou
 Fingerprint = dict[str, Any]  # bytes: size; sha256_of_ends: hexadecimal
 
 
-class Section(TypedDict):
-    """What one command wrote."""
-
+class _Written(TypedDict):
     version: str  # of hpe
     written: str  # time, ISO 8601
     files: dict[str, Fingerprint]  # by path relative to the folder
 
 
-def read_manifest(folder: Path) -> dict[str, Section]:
+class Section(_Written, total=False):
+    """What one command wrote."""
+
+    made_from: str  # hash of input and options, where the command has one
+
+
+def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, Section]:
     """dict command -> Section of a folder; empty when it has no manifest: what cannot be read makes nothing ours."""
-    values = read_json(folder / MANIFEST)
+    values = read_json(folder / name)
     sections = values.get("commands") if values.get("format") == FORMAT else None
     if not isinstance(sections, dict):
         return {}
@@ -50,6 +54,17 @@ def mark_unfinished(folder: Path, command: str) -> None:
 def is_marked_unfinished(folder: Path) -> bool:
     """Whether `mark_unfinished` has marked the folder."""
     return "unfinished" in read_json(folder / MANIFEST)
+
+
+def unfinished_command(folder: Path) -> str | None:
+    """The command that `mark_unfinished` has noted, None without a mark."""
+    mark = read_json(folder / MANIFEST).get("unfinished")
+    return mark.get("command") if isinstance(mark, dict) else None
+
+
+def is_whole(folder: Path, section: Section) -> bool:
+    """Whether all files of a Section are in their folder as they were written."""
+    return all(is_as_written(folder / name, folder, section["files"]) for name in section["files"])
 
 
 def top_names(files: Iterable[str]) -> set[str]:

@@ -22,13 +22,16 @@ from hpe_core.errors import HpeError
 from hpe_core.io.folder_lock import LOCK, lock_folder, release_folder
 from hpe_core.io.manifest import (
     MANIFEST,
+    Section,
     fingerprint,
     is_as_written,
     is_marked_unfinished,
+    is_whole,
     mark_unfinished,
     read_manifest,
     top_names,
     tree,
+    unfinished_command,
     without,
     write_manifest,
 )
@@ -54,13 +57,19 @@ class OutFolder:
         names: tuple[str, ...] | None,
         overwrite: bool,
         sources: Iterable[str | Path] = (),
+        made_from: str | None = None,
+        run_id: str = "",
     ):
         """names: what the command may write (files and folders), None where the input decides: then everything in the
-        folder must be the command's. sources: files that the command reads."""
+        folder must be the command's. sources: files that the command reads. made_from: hash of input and options, for
+        the manifest: with it, earlier results of the same hash are `finished` or replaced. run_id: see `lock_folder`.
+        """
         self.folder = Path(folder)
         self.command = command
         self._names = names
         self._overwrite = overwrite
+        self._made_from = made_from
+        self._run_id = run_id
         self._sources = [Path(source) for source in sources]
         self._made: list[Path] = []
         self._lock: IO[str] | None = None
@@ -75,7 +84,8 @@ class OutFolder:
             if self._real.exists() and not self._real.is_dir():
                 raise HpeError(f"output folder {self.folder} is a file")
             self._make_folders()
-            self._lock = lock_folder(self._real, self.folder, self.command)
+            self._lock = lock_folder(self._real, self.folder, self.command, self._run_id)
+            self._overwrite |= self._made_from is not None and self._made_from in self._earlier_made_from()
             self.has_earlier = bool(self._check())
         except BaseException as error:
             self._leave()
@@ -109,14 +119,37 @@ class OutFolder:
 
     def note(self) -> str | None:
         """A line about what runs before this one left unfinished; None when there is nothing."""
-        left = [
-            path.name
-            for path in sorted(self._real.glob(f"{UNFINISHED}*"))
-            if path != self._staged and is_marked_unfinished(path)
-        ]
+        left = self._left()
         if not left:
             return None
-        return f"{_shown(self.folder / name for name in left)}: results of a run that did not finish; yours to delete"
+        shown = _shown(self.folder / path.name for path in left)
+        return f"{shown}: results of a run that did not finish; yours to delete"
+
+    def _left(self) -> list[Path]:
+        """Folders of runs before this one that did not finish."""
+        found = sorted(self._real.glob(f"{UNFINISHED}*"))
+        return [path for path in found if path != self._staged and is_marked_unfinished(path)]
+
+    def _sections(self) -> list[Section]:
+        """What is known to be ours: by the manifest, and by those of runs that ended just before it was replaced."""
+        manifests = [read_manifest(self._real), *(read_manifest(path, NEXT_MANIFEST) for path in self._left())]
+        return [section for manifest in manifests for section in manifest.values()]
+
+    def _earlier_made_from(self) -> set[str | None]:
+        return {section.get("made_from") for section in self._sections()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the folder holds, unchanged, all that the command makes from the same input with the same options."""
+        section = read_manifest(self._real).get(self.command)
+        made_from = section.get("made_from") if section else None
+        return section is not None and made_from == self._made_from is not None and is_whole(self._real, section)
+
+    def discard_unfinished(self) -> None:
+        """Delete what earlier runs of the same command left unfinished; for a command that then makes it again."""
+        for path in self._left():
+            if unfinished_command(path) == self.command:
+                shutil.rmtree(path)
 
     def place(self) -> list[Path]:
         """Put the staged files into the folder in place of the earlier results; returns the paths of what is new."""
@@ -135,6 +168,8 @@ class OutFolder:
             for path in tree(self.staged / name)
         }
         manifest[self.command] = {"version": hpe_core.__version__, "written": utc_now(), "files": files}
+        if self._made_from is not None:
+            manifest[self.command]["made_from"] = self._made_from
         aside = self.staged / REPLACED
         aside.mkdir()
         moves = [(self._real / name, aside / name) for name in earlier]
@@ -150,7 +185,7 @@ class OutFolder:
     def _check(self) -> list[str]:
         """Names in the folder that the new results would replace. Raises HpeError when one of them must not be."""
         commands = read_manifest(self._real)
-        written = {name: known for section in commands.values() for name, known in section["files"].items()}
+        written = [section["files"] for section in self._sections()]
         mine = top_names(commands[self.command]["files"] if self.command in commands else ())
         if self._names is None:
             ours = {MANIFEST, LOCK}
@@ -163,7 +198,7 @@ class OutFolder:
         replaced: list[Path] = []
         for name in present:
             files = list(tree(self._real / name))
-            changed = [path for path in files if not is_as_written(path, self._real, written)]
+            changed = [path for path in files if not any(is_as_written(path, self._real, one) for one in written)]
             foreign += [path.relative_to(self._real) for path in changed[:SHOWN]]
             replaced += files
         if foreign:

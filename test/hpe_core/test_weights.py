@@ -88,9 +88,10 @@ def test_hpe_models_names_the_broken_one_and_goes_on_with_the_others(weights, ca
     captured = capfd.readouterr()
     lines = captured.err.splitlines()
     assert len(lines) == 2 and all(line.startswith("hpe: error: ") for line in lines)
-    assert "astray.onnx" in lines[0] and "crop6dof_int8.onnx" in lines[1]
-    for name in ("crop6dof.onnx", "head6dof.onnx", "head6dof_int8.onnx"):
-        assert name in captured.out
+    assert "crop6dof_int8.onnx" in lines[0] and "astray.onnx" in lines[1]  # once, though a method has it too
+    listed = {line.split()[0] for line in captured.out.splitlines()}
+    assert listed >= {"fusion", "crop6dof", "nlml", "head6dof", "head6dof_int8"}
+    assert not listed & {"fusion_int8", "crop6dof_int8", "astray"}
 
 
 def test_hpe_models_with_the_name_of_a_broken_one_is_one_line(weights, capfd):
@@ -98,4 +99,4 @@ def test_hpe_models_with_the_name_of_a_broken_one_is_one_line(weights, capfd):
     assert main(["models", "head6dof"]) == 2
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and "head6dof.onnx" in captured.err
-    assert main(["models", "crop6dof"]) == 0
+    assert main(["models", "crop6dof_int8"]) == 0

@@ -96,9 +96,9 @@ def eval_bag(args: argparse.Namespace) -> int:
     """Returns the exit code."""
     from hpe_core.evaluation.report.bags import NAMES, write_files
     from hpe_core.evaluation.report.thresholds import check
-    from hpe_core.evaluation.streams.bag_evaluation import bag_name, combined, find_bags, remarks, summaries_for_checks
+    from hpe_core.evaluation.streams.bag_evaluation import combined, remarks, summaries_for_checks
     from hpe_core.evaluation.streams.parallel import evaluate_bags
-    from hpe_core.io.bags import bag_files
+    from hpe_core.io.bags import bag_files, bag_name, find_bags
     from hpe_core.io.out_folder import OutFolder
     from hpe_core.io.text import printable
 

@@ -21,8 +21,6 @@ from hpe_core.cli.evaluation.shared import (
 from hpe_core.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hpe_core.evaluation.images.evaluate import Absent, Method
     from hpe_core.evaluation.report.tables import Results
     from hpe_core.evaluation.report.thresholds import Check
@@ -37,7 +35,6 @@ absent. results.json, frames.csv (a row per method and face), tables.md and repo
 
 Exit code: 0, 1 when a threshold fails, 2 for input that cannot be evaluated."""
 BASELINES = "hpe.baselines"  # group of entry points: function (folder of weights) -> dict of methods
-WIDTH = 400  # no row is broken or cut short: a terminal that is narrower wraps it
 
 
 def add_parser(kinds: argparse._SubParsersAction) -> None:
@@ -124,24 +121,11 @@ def print_tables(tables: Mapping[str, Results], checks: Sequence[Check] = ()) ->
     """The tables (title -> name of a method -> result) on the terminal."""
     from rich.console import Console
 
+    from hpe_core.cli.terminal import print_table
     from hpe_core.evaluation.report.tables import bin_tables, method_table
 
-    console = Console(highlight=False, width=WIDTH)
     for title, results in tables.items():
-        _print_table(console, title, *method_table(results))
+        print_table(title, *method_table(results), texts=2)
         for what, table in bin_tables(results).items():
-            _print_table(console, f"{title}, by {what}", *table)
-    print_checks(console, checks)
-
-
-def _print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows of any width stay on one line each."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left", padding=(0, 1), collapse_padding=True)
-    for number, name in enumerate(header):
-        table.add_column(escape(name), justify="left" if number < 2 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+            print_table(f"{title}, by {what}", *table, texts=2)
+    print_checks(Console(highlight=False), checks)

@@ -36,10 +36,9 @@ def thresholds_of(args: argparse.Namespace) -> list[Threshold]:
 
 def config_of(path: str | None) -> PipelineConfig | None:
     """PipelineConfig of a YAML file over the defaults, or None without a file."""
-    from hpe_core.config import PipelineConfig, overridden
-    from hpe_core.io.yaml_file import load_mapping
+    from hpe_core.cli.config_file import config_from_file
 
-    return overridden(PipelineConfig(), load_mapping(path, "config file")) if path else None
+    return config_from_file(path) if path else None
 
 
 def given_files(args: argparse.Namespace) -> list[str]:
@@ -63,20 +62,14 @@ def print_results(
 ) -> None:
     """Tables of (title, dict label -> summary), what failed, thresholds, files and a note on the folder, if any."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
+    from hpe_core.cli.terminal import print_table
     from hpe_core.evaluation.report.tables import estimate_table
     from hpe_core.io.text import printable
 
     console = Console(highlight=False)
     for title, estimates in shown:
-        table = Table(title=escape(printable(title)), title_justify="left")
-        for column in ("", *estimates):
-            table.add_column(escape(printable(column)), justify="right" if column else "left")
-        for row in estimate_table(estimates):
-            table.add_row(*row)
-        console.print(table)
+        print_table(printable(title), ["", *map(printable, estimates)], estimate_table(estimates))
     for name, reason in failed.items():
         console.print(printable(f"not evaluated {name}: {reason}"), markup=False)
     print_checks(console, checks)

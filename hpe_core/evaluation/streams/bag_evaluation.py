@@ -15,8 +15,7 @@ from hpe_core.evaluation.streams.rows import Rows
 from hpe_core.evaluation.streams.run_model import Progress, run_model
 from hpe_core.evaluation.streams.series import PoseSeries
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.io.bags import BAG_SUFFIXES, Bag, is_bag_folder
-from hpe_core.io.files import natural_key
+from hpe_core.io.bags import Bag, bag_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +53,6 @@ class BagResult:
     evaluated: dict[str, one.Evaluated]
     estimates: dict[str, PoseSeries]
     truth: PoseSeries | None  # ground truth
-
-
-def bag_name(path: str | Path) -> str:
-    """A bag's name without its place on this machine."""
-    full = Path(path).resolve()
-    return full.name if full.is_dir() else full.stem
-
-
-def find_bags(text: str) -> dict[str, Path]:
-    """dict name -> path of the bag `text`, or of all bags in the folder `text` (any depth, natural order)."""
-    root = Path(text)
-    if not root.exists():
-        raise HpeError(f"{text} does not exist")
-    if not root.is_dir() or is_bag_folder(root):
-        return {bag_name(root): root}
-    folders = {path.parent for suffix in BAG_SUFFIXES for path in root.rglob(f"*{suffix}")}
-    folders |= {path.parent for path in root.rglob("metadata.yaml")}
-    if not folders:
-        raise HpeError(f"folder {text} holds no rosbag2")
-    names = {folder.relative_to(root).as_posix(): folder for folder in folders}
-    return {name: names[name] for name in sorted(names, key=natural_key)}
 
 
 def evaluate_bag(path: str | Path, job: Job, progress: Progress | None = None) -> BagResult:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from hpe_core.errors import HpeError
 from hpe_core.evaluation.streams.bag_evaluation import BagResult, Job, evaluate_bag
 from hpe_core.evaluation.streams.run_model import Progress
+from hpe_core.spread import spread
 
-ANSWER_S = 20  # how long a scheduler may take to answer
 Task = tuple[str, Path, Job]  # name and path of a bag, and what to evaluate in it
 
 
@@ -31,16 +28,14 @@ def evaluate_bags(
     there are several processes.
     """
     tasks = [(name, path, part) for name, path in paths_by_name.items() for part in _parts(job, jobs, cluster)]
-    if cluster:
-        outcomes = _on_cluster(tasks, cluster)
-    elif jobs > 1 and len(tasks) > 1:
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn"))
-        outcomes = []
-        with pool:
-            for outcome in pool.map(_attempt, tasks):
-                outcomes.append(outcome)
-                if progress:
-                    progress(len(outcomes), len(tasks))
+    outcomes: list[BagResult | HpeError]
+    if cluster or (jobs > 1 and len(tasks) > 1):
+        found: dict[int, BagResult | HpeError] = {}
+        for index, outcome in spread(_attempt, tasks, jobs, cluster):
+            found[index] = outcome
+            if progress:
+                progress(len(found), len(tasks))
+        outcomes = [found[index] for index in range(len(tasks))]
     else:
         outcomes = [_attempt(task, progress) for task in tasks]
     results: dict[str, list[BagResult]] = {}
@@ -77,17 +72,3 @@ def _merged(parts: Sequence[BagResult]) -> BagResult:
     bag = first.summary["bag"] | {"name": first.name}
     summary = first.summary | {"bag": bag, "estimates": summaries}
     return replace(first, summary=summary, evaluated=evaluated, estimates=estimates)
-
-
-def _on_cluster(tasks: Sequence[Task], address: str) -> list[BagResult | HpeError]:
-    try:
-        from distributed import Client  # pyright: ignore[reportMissingImports]  # optional
-    except ImportError as error:
-        raise HpeError("--cluster needs Dask: pip install distributed") from error
-    try:
-        client = Client(address, timeout=ANSWER_S)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise HpeError(f"no Dask scheduler answers at {address}: {error}") from error
-    with client:
-        print(f"hpe: {len(tasks)} tasks on {len(client.scheduler_info()['workers'])} Dask workers", file=sys.stderr)
-        return client.gather(client.map(_attempt, tasks, pure=False))

@@ -45,9 +45,14 @@ class CameraSource(Source):
         self._capture.release()
 
 
+def is_index(text: str) -> bool:
+    """Whether a text is the index of a camera: up to three digits, where no file has that name."""
+    return re.fullmatch(r"[0-9]{1,3}", text) is not None and not Path(text).exists()
+
+
 def opened(text: str, topic: str | None) -> CameraSource | None:
-    """The camera of an index of up to three digits, None for other text and where a file has that name."""
-    if not re.fullmatch(r"[0-9]{1,3}", text) or Path(text).exists():
+    """The camera of an index, None for other text."""
+    if not is_index(text):
         return None
     refuse_topic(topic, "a camera")
     return CameraSource(int(text))

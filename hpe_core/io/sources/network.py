@@ -38,6 +38,11 @@ def without_password(text: str) -> str:
     return _USER.sub("", text)
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an address, of whatever scheme."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 def opened(text: str, topic: str | None) -> NetworkSource | None:
     """The stream of an address, None for other text. Raises HpeError for a scheme that is not one of SCHEMES."""
     found = _ADDRESS.fullmatch(text)

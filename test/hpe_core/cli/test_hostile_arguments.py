@@ -178,6 +178,23 @@ def test_a_limit_below_one_is_refused(command, value, odd_files, capfd):
     assert code == 2 and "argument --limit: must be at least 1" in line
 
 
+@pytest.mark.parametrize("value", ODD[None][:-1])
+def test_an_odd_source_among_several_fails_alone(value, odd_files, capfd):
+    code, lines = run(["run", "black.png", value, "--no-overlay", "--model", "head6dof_int8", "--out", "out"], capfd)
+    assert code == 1 and all(line.isprintable() for line in lines), lines
+    assert Path("out", "black", "poses.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    "text", ["/**: {ros__parameters: 3}", "/**: {ros__parameters: {threads: -1}}", "ros__parameters: {}"]
+)
+def test_an_odd_parameter_file_of_ros_is_a_result_or_one_line(text, odd_files, capfd):
+    Path("params.yaml").write_text(text)
+    code, lines = run(["run", "black.png", "--no-overlay", "--config", "params.yaml"], capfd)
+    assert code in (0, 2) and len(lines) == (code == 2), lines
+    assert code == 0 or "config file params.yaml" in lines[0]
+
+
 def test_a_file_name_that_is_no_unicode_is_taken(odd_files, capfd):
     assert run(["run", "black.png", "--no-overlay", "--out", "out\udce4"], capfd)[0] == 0
     assert Path("out\udce4", "poses.csv").is_file()

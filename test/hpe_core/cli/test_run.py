@@ -570,15 +570,6 @@ def test_help_names_the_commands_and_version_the_version(capsys):
         assert stop.value.code == 0 and text in capsys.readouterr().out
 
 
-@needs_weights
-def test_models_lists_names_and_cards(capsys):
-    assert main(["models"]) == 0
-    listed = capsys.readouterr().out
-    assert "head6dof" in listed and "licence" in listed
-    assert main(["models", "head6dof", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "head6dof"
-
-
 def test_help_loads_no_heavy_library():
     code = (
         "import sys, hpe_core.cli.main\ntry: hpe_core.cli.main.main(['--help'])\nexcept SystemExit: pass\n"

@@ -89,7 +89,7 @@ def test_two_dask_workers_give_what_one_process_gives(pose_bag, synthetic):
 def test_a_scheduler_that_does_not_answer_is_one_line(pose_bag, synthetic, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not here: --cluster was NOT tried (pip install distributed)")
     bag = pose_bag({"/est": synthetic.motion(1)})
-    monkeypatch.setattr("hpe_core.evaluation.streams.parallel.ANSWER_S", 1)
+    monkeypatch.setattr("hpe_core.spread.ANSWER_S", 1)
     with pytest.raises(HpeError, match="no Dask scheduler answers at tcp://127"):
         evaluate_bags({"bag": bag}, Job(estimates=("/est",)), cluster="tcp://127.0.0.1:9")
 

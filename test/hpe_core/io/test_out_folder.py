@@ -406,3 +406,62 @@ def test_a_single_file_that_is_read_is_not_replaced_and_a_pipe_is_written_as_it_
         check_new_file(tmp_path, True)
     with new_file("/dev/null", False) as path:
         assert path == Path("/dev/null")
+
+
+def made(folder, made_from, text="1", overwrite=False):
+    """Whether a command that knows what its results are made of has found them finished; it writes them if not."""
+    with OutFolder(folder, "run many", NAMES, overwrite, made_from=made_from) as out:
+        if out.finished:
+            return True
+        fill(out.staged, text, ("table.csv", "pictures/a.png"))
+        out.place()
+        out.discard_unfinished()
+    return False
+
+
+def test_results_of_the_same_hash_are_finished_until_one_is_missing(tmp_path):
+    assert [made(tmp_path, "abc"), made(tmp_path, "abc")] == [False, True]
+    (tmp_path / "table.csv").unlink()
+    assert [made(tmp_path, "abc", "2"), made(tmp_path, "abc")] == [False, True]
+    assert contents(tmp_path) == {"table.csv": "2", "pictures/a.png": "2"}
+    with pytest.raises(HpeError, match="holds earlier results"):
+        made(tmp_path, "other")
+    (tmp_path / "table.csv").write_text("mine now")
+    for overwrite in (False, True):
+        with pytest.raises(HpeError, match=r"table\.csv, not written by hpe or changed since"):
+            made(tmp_path, "abc", overwrite=overwrite)
+
+
+KILLED = """
+import os, signal, sys
+from hpe_core.io import out_folder
+replace = os.replace
+def dies(source, target):
+    if os.path.basename(source) == out_folder.NEXT_MANIFEST:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+with out_folder.OutFolder(sys.argv[1], "run many", ("table.csv",), False, made_from="abc") as out:
+    (out.staged / "table.csv").write_text("1")
+    os.replace = dies
+    out.place()
+"""
+
+
+def test_a_process_that_dies_between_moving_its_files_and_noting_them_is_made_again(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert dead.returncode == -9 and contents(tmp_path)["table.csv"] == "1"
+    assert not (tmp_path / MANIFEST).exists()
+    assert [made(tmp_path, "abc", "2"), made(tmp_path, "abc")] == [False, True]
+    assert contents(tmp_path) == {"table.csv": "2", "pictures/a.png": "2"}
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
+
+
+def test_a_run_on_several_machines_takes_over_the_locks_of_its_own_lost_workers_alone(tmp_path):
+    owner = {"command": "run many", "pid": 1, "host": "elsewhere", "boot": "another", "run_id": "mine"}
+    (tmp_path / LOCK).write_text(json.dumps(owner))
+    for run_id in ("", "other"):
+        with pytest.raises(HpeError, match="in use by process 1 on host elsewhere"):
+            OutFolder(tmp_path, "run many", NAMES, False, run_id=run_id).__enter__()
+    with OutFolder(tmp_path, "run many", NAMES, False, run_id="mine"):
+        assert json.loads((tmp_path / LOCK).read_text())["host"] == socket.gethostname()
+    assert not (tmp_path / LOCK).exists()
