@@ -58,7 +58,9 @@ class NodeConfig(Checked):
         "face_a the first, so that tf2 remembers few; auto: id where hri_msgs is installed, else slot",
         choices=("auto", "id", "slot"),
     )
-    tf_prefix: str = option("", "put before the ids in names of TF and REP-155 (face_<prefix><id>), so that several cameras can share them")
+    tf_prefix: str = option(
+        "", "put before the ids in names of TF and REP-155 (face_<prefix><id>), so that several cameras can share them"
+    )
     publish_humans: bool = option(True, "publish REP-155 topics below /humans/faces where hri_msgs is installed")
 
     def __post_init__(self) -> None:

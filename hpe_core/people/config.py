@@ -32,4 +32,6 @@ class PeopleConfig(Checked):
     extrinsics_std_deg: float = option(
         0.5, "uncertainty (1 sigma) of each camera's orientation, degrees", 0.0, 45.0, at_run_time=True
     )
-    id_seed: int = option(0, "person ids come in the same order with the same seed; 0: other ones at every start", 0, 1 << 31)
+    id_seed: int = option(
+        0, "person ids come in the same order with the same seed; 0: other ones at every start", 0, 1 << 31
+    )

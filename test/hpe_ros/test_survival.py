@@ -82,7 +82,8 @@ def test_memory_and_files_stay_when_the_lifecycle_goes_round_and_round(start_nod
         memory.append(memory_mb(node.pid))
         files.append(open_files(node.pid))
     print("MB after each round:", np.round(memory, 1))
-    assert memory[-1] - memory[WARM_ROUNDS - 1] < ALLOWED_MB_A_ROUND * ROUNDS
+    # by the most of the first rounds: freed arenas go back to the system now and then, some 12 MB at a time
+    assert memory[-1] - max(memory[:WARM_ROUNDS]) < ALLOWED_MB_A_ROUND * ROUNDS
     assert files[-1] <= files[WARM_ROUNDS - 1]
     assert graph.transition(name, "configure") and graph.transition(name, "activate")
     assert graph.transition(name, "shutdown")

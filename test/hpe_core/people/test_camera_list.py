@@ -23,7 +23,12 @@ def test_a_camera_has_its_name_as_namespace_and_prefix_unless_it_says_otherwise(
         {"name": "left"}, {"name": "right", "namespace": "/head/r", "parameters": {"tf_prefix": ""}}
     ).cameras
     assert (left.namespace, left.topics["image"], left.topic("heads")) == ("left", "image", "left/heads")
-    assert (left.tf_prefix, right.tf_prefix, right.topic("heads"), right.topic("/x")) == ("left_", "", "/head/r/heads", "/x")
+    assert (left.tf_prefix, right.tf_prefix, right.topic("heads"), right.topic("/x")) == (
+        "left_",
+        "",
+        "/head/r/heads",
+        "/x",
+    )
     assert left.place is None
 
 
@@ -119,7 +124,17 @@ _ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-_KEYS = ("name", "namespace", "image", "camera_info", "depth", "depth_camera_info", "frame_id", "extrinsics", "parameters")
+_KEYS = (
+    "name",
+    "namespace",
+    "image",
+    "camera_info",
+    "depth",
+    "depth_camera_info",
+    "frame_id",
+    "extrinsics",
+    "parameters",
+)
 _PLACES = st.dictionaries(st.sampled_from(["parent", "translation_m", "rpy_deg", "quaternion_xyzw"]), _ANY)
 _CAMERAS = st.dictionaries(st.sampled_from(_KEYS), _ANY | _PLACES | st.just("a"))
 

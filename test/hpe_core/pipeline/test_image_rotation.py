@@ -14,6 +14,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline
 from hpe_core.pipeline.image_rotation import upright_camera, upright_from_delivered, upright_image
+from hpe_core.pixels.depth import DepthImage
 
 K = [[610.0, 0, 330.5], [0, 590.0, 215.25], [0, 0, 1]]
 LENSES = {
@@ -88,6 +89,25 @@ def test_a_camera_mounted_turned_tells_the_poses_of_the_upright_image_in_its_own
     np.testing.assert_allclose(face.box_px, [*corners.min(0), *corners.max(0)], atol=1e-6)
     if plain.landmarks is not None:
         np.testing.assert_allclose(face.landmarks_camera_m, plain.landmarks_camera_m @ R.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("degrees", CLOCKWISE_DEG)
+def test_depth_of_a_camera_mounted_turned_gives_the_range_of_the_upright_one(photo, degrees):
+    delivered, camera = cv2.rotate(photo, COUNTER[degrees]), LENSES["pinhole"]
+    if degrees != 180:
+        camera = CameraModel(480, 640, [[590.0, 0, 215.25], [0, 610.0, 330.5], [0, 0, 1]])
+    upright = upright_camera(camera, degrees)
+    (plain,) = pipeline().process(photo, upright, 1).faces
+    x0, y0, x1, y1 = np.rint(plain.box_px).astype(int)
+    depth = np.full(photo.shape[:2], 7.0, np.float32)  # a wall far behind, but where the face is
+    depth[max(y0, 0) : y1, max(x0, 0) : x1] = 1.1 * plain.pose.t_camera_head_m[2]
+    expected = pipeline().process(photo, upright, 1, DepthImage(depth, upright))
+    turned = np.ascontiguousarray(cv2.rotate(depth, COUNTER[degrees]))
+    found = pipeline(image_rotation=degrees).process(delivered, camera, 1, DepthImage(turned, camera))
+    assert found.counts["depth.measured"] == expected.counts["depth.measured"] == 1
+    found_m, expected_m = (np.linalg.norm(of.faces[0].pose.t_camera_head_m) for of in (found, expected))
+    assert found_m == pytest.approx(expected_m, rel=1e-3)
+    assert found_m > 1.05 * np.linalg.norm(plain.pose.t_camera_head_m)
 
 
 def test_a_turned_image_of_another_size_than_its_camera_is_refused_in_delivered_pixels(photo):

@@ -3,10 +3,16 @@
 The depth images show a wall where the face is: its points lie some 15 mm behind the sellion on average.
 """
 
+import struct
+import sys
 import time
+from array import array
 
+import cv2
 import numpy as np
 import pytest
+
+from hpe_core.io.depth.registration import LATE
 
 pytestmark = pytest.mark.ros
 
@@ -15,13 +21,14 @@ FACE_BEHIND_SELLION_M = 0.015
 
 
 class Depth:
-    """Publishes depth images of one distance beside the images of a camera."""
+    """Publishes depth images of one distance beside the images of a camera; transport: as the parameter."""
 
-    def __init__(self, graph, namespace, messages_of):
-        from sensor_msgs.msg import CameraInfo, Image
+    def __init__(self, graph, namespace, messages_of, transport="raw"):
+        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-        self._messages_of, self._graph = messages_of, graph
-        self._images = graph.node.create_publisher(Image, f"{namespace}/depth", 5)
+        self._messages_of, self._graph, self._transport = messages_of, graph, transport
+        kind, topic = (Image, "depth") if transport == "raw" else (CompressedImage, f"depth/{transport}")
+        self._images = graph.node.create_publisher(kind, f"{namespace}/{topic}", 5)
         self._infos = graph.node.create_publisher(CameraInfo, f"{namespace}/depth_camera_info", 5)
         graph.until(lambda: self._images.get_subscription_count() > 0, 30.0, "subscriber of depth")
 
@@ -29,7 +36,7 @@ class Depth:
         """One image of one distance; focal_px: with a depth_camera_info."""
         kind = {"32FC1": np.float32, "mono8": np.uint8}.get(encoding, np.uint16)
         pixels = np.full((height, width), round(1e3 * metres) if kind is np.uint16 else metres).astype(kind)
-        message = self._messages_of.image(pixels, encoding)
+        message = self._messages_of.image(pixels, encoding) if self._transport == "raw" else packed(pixels, encoding)
         messages = [(self._images, message)]
         if focal_px is not None:
             info = self._messages_of.camera_info(focal_px, width, height)
@@ -42,6 +49,16 @@ class Depth:
             time.sleep(0.02)
 
 
+def packed(pixels, encoding):
+    """sensor_msgs/CompressedImage as compressed_depth_image_transport makes it: 12 bytes, then a PNG."""
+    from sensor_msgs.msg import CompressedImage
+
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    return CompressedImage(
+        format=f"{encoding}; compressedDepth png", data=array("B", struct.pack("<iff", 0, 0.0, 0.0) + png)
+    )
+
+
 @pytest.fixture
 def device(start_node, graph, messages_of, sample_image, health):
     """start(namespace, **parameters): an object whose ranges(count, depth=True, **of the depth image) shows so many
@@ -49,22 +66,25 @@ def device(start_node, graph, messages_of, sample_image, health):
     from geometry_msgs.msg import PoseArray
 
     class Device:
-        def __init__(self, namespace, **parameters):
+        def __init__(self, namespace, lens="", started=False, **parameters):
+            """lens: namespace of the camera's topics below that of the node; started: the node is there already."""
             self._namespace = namespace
-            start_node(namespace, autostart=True, use_depth=True, depth_wait_s=0.5, **parameters)
-            self._poses = graph.record(PoseArray, f"{namespace}/head_poses")
-            self._camera, self.depth = graph.camera(namespace), Depth(graph, namespace, messages_of)
-            self._stamp_ns = START_NS
+            if not started:
+                start_node(namespace, autostart=True, use_depth=True, depth_wait_s=0.5, **parameters)
+            self._poses, lens = graph.record(PoseArray, f"{namespace}/head_poses"), namespace + lens
+            transport = parameters.get("depth_transport", "raw")
+            self._camera, self.depth = graph.camera(lens), Depth(graph, lens, messages_of, transport)
+            self.stamp_ns = START_NS
             self.by_size = np.median(self.ranges(3, depth=False))
 
         def ranges(self, count, depth=True, apart_ns=0, **options):
             found, end = [], time.monotonic() + 60.0
             while len(found) < count and time.monotonic() < end:
-                self._stamp_ns += STEP_NS
+                self.stamp_ns += STEP_NS
                 if depth:
-                    self.depth.show(self._stamp_ns + apart_ns, **({"metres": 1.1 * self.by_size} | options))
-                self._camera.show(sample_image, self._stamp_ns)
-                answer = graph.answer(self._poses, self._stamp_ns)
+                    self.depth.show(self.stamp_ns + apart_ns, **({"metres": 1.1 * self.by_size} | options))
+                self._camera.show(sample_image, self.stamp_ns)
+                answer = graph.answer(self._poses, self.stamp_ns)
                 if answer is not None:
                     (pose,) = answer.poses
                     found.append(np.linalg.norm([pose.position.x, pose.position.y, pose.position.z]))
@@ -121,3 +141,29 @@ def test_depth_that_does_not_fit_is_named_and_poses_go_on_without_it(device, nam
     camera = device(f"/wrong_{name}")
     assert camera.ranges(4, **options) == pytest.approx(camera.by_size, rel=0.04)
     assert says in camera.without(reason)
+
+
+def test_a_depth_image_that_comes_after_the_answer_is_counted_as_late(device):
+    camera = device("/late")
+    for _ in range(4):
+        camera.ranges(1, depth=False)
+        camera.depth.show(camera.stamp_ns, camera.by_size)
+    key = f"without depth, {LATE}"
+    camera.status(lambda level, _, values: int(values.get(key, 0)) >= 3, LATE)
+
+
+def test_compressed_depth_gives_the_range_as_raw_depth_does(device):
+    camera = device("/packed", depth_transport="compressedDepth")
+    metres = 1.1 * camera.by_size
+    assert camera.ranges(12)[-4:] == pytest.approx(metres - FACE_BEHIND_SELLION_M, rel=0.03)
+    camera.status(lambda level, text, values: int(values["images with depth"]) >= 10, "depth in diagnostics")
+
+
+def test_whoever_names_a_topic_of_depth_to_the_launch_file_has_its_ranges(device, start, model):
+    arguments = [f"{name}:=lens/{name}" for name in ("image", "camera_info", "depth")]
+    arguments += ["namespace:=deep", f"model:={model}", f"python:={sys.executable}"]
+    launched = start(["ros2", "launch", "hpe_ros", "pose.launch.py", *arguments])
+    camera = device("/deep", lens="/lens", started=True)
+    camera.ranges(12)
+    camera.status(lambda level, text, values: int(values["images with depth"]) > 0, "depth in diagnostics")
+    assert "Traceback" not in launched.text

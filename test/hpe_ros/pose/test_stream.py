@@ -122,7 +122,10 @@ def test_tf2_accepts_the_frames_and_finds_them_at_the_images_stamp(replay):
     from tf2_ros import Buffer
 
     buffer = Buffer()
-    face, gaze = transforms(replay, frame_of(replay).face_frame())[0], transforms(replay, frame_of(replay).gaze_frame())[0]
+    face, gaze = (
+        transforms(replay, frame_of(replay).face_frame())[0],
+        transforms(replay, frame_of(replay).gaze_frame())[0],
+    )
     buffer.set_transform(face, "test")
     buffer.set_transform(gaze, "test")
     found = buffer.lookup_transform(face.child_frame_id, gaze.child_frame_id, Time.from_msg(face.header.stamp))
