@@ -66,14 +66,13 @@ class Linearised(NamedTuple):
     H: np.ndarray  # (N, q, q) Gauss-Newton matrix
     g: np.ndarray  # (N, q) gradient
     mean: np.ndarray  # (N, 3) weighted mean of the model's landmarks
-    mean_J: np.ndarray  # (N, q, 3) its derivatives
+    mean_J: np.ndarray  # (N, 3, q) its derivatives
 
     def after(self, delta: np.ndarray) -> "Linearised":
         """The same after small steps delta (N, q), to first order; the cost to second order."""
         along = self.g + 0.5 * (self.H @ delta[..., None])[..., 0]
-        return self._replace(
-            cost=self.cost + (delta * along).sum(-1), mean=self.mean + (delta[:, None] @ self.mean_J)[:, 0]
-        )
+        mean = self.mean + (self.mean_J @ delta[..., None])[..., 0]
+        return self._replace(cost=self.cost + (delta * along).sum(-1), mean=mean)
 
 
 def infer(
@@ -164,7 +163,7 @@ class _Problem:
         self.root = np.sqrt(D)
         x = np.swapaxes(points, 1, 2)
         self.mean_x = (self.mean_of * x).sum(2)
-        self.x = self.root * (x - self.mean_x[..., None])
+        self.x = (self.root * (x - self.mean_x[..., None])).reshape(len(points), model.features.shape[0])
         self.rigid_weights = D.mean(1)
         self.effective = 3.0 * share.sum(1)
         self.prior = np.array([0.0] * 3 + [1.0] * model.identities + [1.0 / model.log_scale_std**2])  # precisions
@@ -191,30 +190,33 @@ class _Problem:
             _limited(log_scale + delta[:, -1], -_MAX_LOG_SCALE, _MAX_LOG_SCALE),
         )
 
-    def landmarks(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """s x(z, R) (N, 3, M) and its derivatives (N, q, 3, M)."""
+    def landmarks(self, state: State) -> np.ndarray:
+        """Derivatives (N, q, 3, M) of s x(z, R); the last one, by ln(size), is the landmarks themselves."""
         parameters, z, log_scale = state
-        n, m = len(z), self.model.landmarks
+        n, q, m = len(z), 4 + z.shape[1], self.model.landmarks
         phi = self.model.basis.evaluate(parameters)  # N 4 K
-        parts = (phi.reshape(4 * n, phi.shape[-1]).astype(np.float32) @ self.model.folded).reshape(n, 4, 1 + z.shape[1], 3 * m)
-        u = np.concatenate([np.ones((n, 1)), z], 1)[:, None, None].astype(np.float32)
-        s = np.exp(log_scale)[:, None, None] if self.free else 1.0
-        both = s * (u @ parts)[:, :, 0]  # N 4 3M: value, three derivatives
-        J = np.empty((n, 4 + z.shape[1], 3 * m))
-        J[:, :3], J[:, -1] = both[:, 1:], both[:, 0] if self.free else 0.0
-        np.multiply(s, parts[:, 0, 1:], out=J[:, 3:-1])
-        return both[:, 0].reshape(n, 3, m), J.reshape(n, 4 + z.shape[1], 3, m)
+        parts = (phi.reshape(4 * n, phi.shape[-1]).astype(np.float32) @ self.model.folded).reshape(n, 4, q - 3, 3 * m)
+        u = np.ones((n, 1, 1, q - 3), np.float32)
+        u[:, 0, 0, 1:] = z
+        turned = (u @ parts)[:, :, 0]  # N 4 3M: value, three derivatives
+        J = np.empty((n, q, 3 * m))
+        J[:, :3], J[:, 3:-1], J[:, -1] = turned[:, 1:], parts[:, 0, 1:], turned[:, 0]
+        if self.free:
+            J *= np.exp(log_scale)[:, None, None]
+        return J.reshape(n, q, 3, m)
 
     def linearise(self, state: State) -> Linearised:
         """The misfit at a state."""
-        x, J = self.landmarks(state)
+        J = self.landmarks(state)
         _, z, log_scale = state
-        n, q = J.shape[:2]
-        mean, mean_J = (self.mean_of * x).sum(-1), (self.mean_of[:, None] * J).sum(-1)
-        J -= mean_J[..., None]
+        n, q, _, m = J.shape
+        mean_J = (np.swapaxes(J, 1, 2) @ self.mean_of[..., None])[..., 0]  # N 3 q
+        J -= np.swapaxes(mean_J, 1, 2)[..., None]
         J *= self.root[:, None]
-        J = J.reshape(n, q, 3 * J.shape[-1])
-        rest = (self.root * (x - mean[..., None]) - self.x).reshape(n, J.shape[-1])
+        J = J.reshape(n, q, 3 * m)
+        rest = J[:, -1] - self.x
+        if not self.free:
+            J[:, -1] = 0.0
         misfit = (rest * rest).sum(-1)
         H = J @ np.swapaxes(J, 1, 2)
         g = (J @ rest[..., None])[..., 0]
@@ -224,7 +226,7 @@ class _Problem:
         diagonal = np.arange(q)
         tiny = 1e-9 * H[:, :3, :3].trace(axis1=1, axis2=2) + 1e-12
         H[:, diagonal, diagonal] += self.prior + tiny[:, None] * (diagonal < 3)
-        return Linearised(0.5 * (misfit + (prior * steps).sum(-1)), H, g, mean, mean_J)
+        return Linearised(0.5 * (misfit + (prior * steps).sum(-1)), H, g, mean_J[..., -1], mean_J)
 
     def estimates(
         self,
@@ -253,7 +255,7 @@ class _Problem:
         if self.free:
             offset = self.mean_x - at.mean
             A = np.zeros((len(z), 4, at.H.shape[1]))
-            A[:, :3] = -np.swapaxes(at.mean_J, 1, 2)
+            A[:, :3] = -at.mean_J
             A[:, 3, -1] = 1.0
             size_covariance = A @ covariance @ np.swapaxes(A, 1, 2)
             place = np.arange(3)
