@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 
-_SMALL_ANGLE = 1e-4
+_NO_ANGLE = 1e-100  # sin(x) / x is exact down to here
 _FAR_FROM_PI = -0.9  # cosine of the angle
 
 
@@ -24,13 +24,9 @@ def skew(vector: ArrayLike) -> np.ndarray:
 def matrix_from_rotvec(rotvec: ArrayLike) -> np.ndarray:
     """Exponential map: rotation vectors (..., 3) rad -> rotation matrices (..., 3, 3) (Rodrigues)."""
     rotvec = np.asarray(rotvec, float)
-    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
-    small = angle < _SMALL_ANGLE
-    safe = np.where(small, 1.0, angle)
-    sin_term = np.where(small, 1.0 - angle**2 / 6.0, np.sin(safe) / safe)
-    cos_term = np.where(small, 0.5 - angle**2 / 24.0, 2.0 * (np.sin(safe / 2.0) / safe) ** 2)
+    angle = np.maximum(np.sqrt(np.sum(rotvec * rotvec, -1)), _NO_ANGLE)[..., None, None]
     K = skew(rotvec)
-    return np.eye(3) + sin_term * K + cos_term * (K @ K)
+    return np.eye(3) + np.sin(angle) / angle * K + 2.0 * (np.sin(0.5 * angle) / angle) ** 2 * (K @ K)
 
 
 def quat_from_matrix(R: ArrayLike) -> np.ndarray:

@@ -49,7 +49,9 @@ class Model:
     log_scale_std: float = 0.1
     covariance_scale: float = 1.0
     card: dict = field(default_factory=dict)
-    folded: np.ndarray = field(init=False, repr=False)  # (K, (1 + identities) P): one product per evaluation
+    # (K, (1 + identities) 3 M) float32, of each identity the x of all landmarks, then y, z: one product per evaluation
+    folded: np.ndarray = field(init=False, repr=False)
+    mean_face: np.ndarray = field(init=False, repr=False)  # (M, 3) of the mean identity, frontal
 
     def __post_init__(self) -> None:
         for name, shape in _NUMBERS.items():
@@ -70,8 +72,10 @@ class Model:
             )
         if np.any(self.noise_std <= 0) or self.hidden_noise < 1 or min(self.log_scale_std, self.covariance_scale) <= 0:
             raise HpeError("noise, log_scale_std and covariance_scale must be positive, hidden_noise at least 1")
-        i, k, p = self.weights.shape
-        object.__setattr__(self, "folded", np.ascontiguousarray(self.weights.transpose(1, 0, 2)).reshape(k, i * p))
+        by_axis = self.features.reshape(-1, 3, directions).swapaxes(0, 1).reshape(rows, directions)
+        folded = (self.weights.transpose(1, 0, 2) @ by_axis.T).reshape(self.basis.size, -1)
+        object.__setattr__(self, "folded", folded.astype(np.float32))
+        object.__setattr__(self, "mean_face", self.points(np.eye(3)[None])[0])
 
     @property
     def landmarks(self) -> int:
