@@ -18,7 +18,20 @@ from hpe_core.config import PipelineConfig
 from hpe_core.io.manifest import CHECKED_BYTES, Fingerprint, fingerprint
 
 # where results go and who makes them; --config and --model count by what they lead to
-NOT_OF_RESULTS = {"command", "source", "out", "overwrite", "jobs", "cluster", "config", "model", "show", "view", "save"}
+NOT_OF_RESULTS = {
+    "command",
+    "typed",
+    "source",
+    "out",
+    "overwrite",
+    "jobs",
+    "cluster",
+    "config",
+    "model",
+    "show",
+    "view",
+    "save",
+}
 
 
 def settings_of(args: argparse.Namespace, config: PipelineConfig) -> dict[str, Any]:

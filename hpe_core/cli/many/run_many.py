@@ -49,7 +49,7 @@ def run_many(args: argparse.Namespace, sources: Sequence[str]) -> int:
         for text in again:
             print_note(f"{text} is given more than once and run once")
         outcomes, died, interrupted, problem = _followed(args, tasks)
-        arguments = {name: value for name, value in vars(args).items() if name not in ("command", "source")}
+        arguments = {name: value for name, value in vars(args).items() if name not in ("command", "typed", "source")}
         summary = summaries.all_of_them(by_name, outcomes, out, arguments, died)
         summaries.write(folder.staged, summary)
         folder.place()
