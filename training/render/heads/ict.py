@@ -15,7 +15,7 @@ from training.render.heads.head import scaled_rotation
 # ICT's neutral landmarks on the mean face of 14,607 labelled photos give +2 (1 to 3) deg, three teachers on 120
 # near-frontal renders (calibrate.py --skins) +1.4 +- 0.3 deg, with 1.8 between them. The 9 of the fit to five points in
 # training/label/calibrate.py, which gave the scale, had every method 7 deg off in pitch on such renders.
-PITCH_ICT_DEG = 2.0
+PITCH_ICT_DEG = 0.7
 METRES_PER_UNIT = 0.010092
 R_HEAD_ICT = Rotation.from_euler("x", PITCH_ICT_DEG, degrees=True).as_matrix() @ np.diag([1.0, -1.0, -1.0])
 LANDMARKS = np.array(
