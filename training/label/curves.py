@@ -1,26 +1,23 @@
 """How each teacher errs as a smooth function of the true pose, and how far it scatters: corrected and weighed by that.
 
-    python -m training.label.curves --shards DIR [DIR ...] --data ../shared/data    writes training/label/teacher_curves.json
-
-Measured on renders with exact poses. The error is the rotation vector of R_true R_teacher', camera axes. By symmetry its
-x is even and its y and z are odd in the direction aside. What is constant about x is not a property of the teacher
-alone: each kind of rendered head shifts every teacher by a degree or two, other than photographs do. So it is fitted
-for each folder of renders and left out; the constants of photographs are those of bfm_frame.json.
+Measured by fit_curves.py on renders with exact poses. The error is the rotation vector of R_true R_teacher', camera
+axes. By symmetry its x is even and its y and z are odd in the direction aside. What is constant about x is not a
+property of the teacher alone: each kind of rendered head shifts every teacher by a degree or two, other than
+photographs do. So it is fitted for each folder of renders and left out; the constants of photographs are those of
+bfm_frame.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hpe_core.geometry.so3 import matrix_from_rotvec, rotvec_from_matrix
+from hpe_core.geometry.so3 import matrix_from_rotvec
 
 CURVES_FILE = Path(__file__).with_name("teacher_curves.json")
-RIDGE, KNEE_DEG, ROUNDS = 2.0, 4.0, 10  # of the robust fit; the knee is where an error counts less
 STD_FLOOR_DEG = 1.5
 INVERSION_ROUNDS = 4
 
@@ -52,11 +49,11 @@ class Curve:
         even, odd = terms(R)
         return np.stack([even @ self.x, odd @ self.y, odd @ self.z], 1)
 
-    def corrected(self, R: np.ndarray) -> np.ndarray:
-        """Estimates (N, 3, 3) without the error, which depends on what comes out."""
+    def corrected(self, R: np.ndarray, share: float = 1.0) -> np.ndarray:
+        """Estimates (N, 3, 3) without that share of the error, which depends on what comes out."""
         out = R
         for _ in range(INVERSION_ROUNDS):
-            out = matrix_from_rotvec(np.radians(self.error_deg(out))) @ R
+            out = matrix_from_rotvec(np.radians(share * self.error_deg(out))) @ R
         return out
 
     def std_deg(self, R: np.ndarray) -> np.ndarray:
@@ -68,27 +65,3 @@ def load() -> dict[str, Curve]:
     """The curves of all teachers by name."""
     found = json.loads(CURVES_FILE.read_text())["curves"]
     return {name: Curve(**{key: np.array(value) for key, value in c.items()}) for name, c in found.items()}
-
-
-def fit(R: np.ndarray, R_true: np.ndarray, source: np.ndarray) -> Curve:
-    """R, R_true (N, 3, 3); source (N,) 0, 1, ...: which kind of head; each has a constant about x of its own."""
-    error = np.degrees(rotvec_from_matrix(R_true @ R.swapaxes(1, 2)))
-    even, odd = terms(R_true)
-    own = np.eye(source.max() + 1)[source]
-    weight = np.ones(len(R))
-    for _ in range(ROUNDS):
-        x = _ridge(np.concatenate([even, own], 1), error[:, 0], weight, even.shape[1])
-        y, z = (_ridge(odd, error[:, k], weight, odd.shape[1]) for k in (1, 2))
-        fitted = np.stack([np.concatenate([even, own], 1) @ x, odd @ y, odd @ z], 1)
-        rest = np.linalg.norm(error - fitted, axis=1)
-        weight = KNEE_DEG / np.maximum(rest, KNEE_DEG)
-    per_axis = np.log(np.maximum(rest, 0.5) / np.sqrt(3))
-    A = np.stack([np.ones(len(R)), turn(R)], 1)
-    log_std = np.linalg.lstsq(A, per_axis, rcond=None)[0] + [0.2, 0.0]  # ln of the rms over the mean of the ln
-    return Curve(x[: even.shape[1]], y, z, log_std)
-
-
-def _ridge(A, b, weight, penalised):
-    normal = (A * weight[:, None]).T @ A
-    normal[range(penalised), range(penalised)] += RIDGE
-    return np.linalg.solve(normal, (A * weight[:, None]).T @ b)

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from scipy.spatial.transform import Rotation
 
 from hpe_core.geometry.frames import mirrored
-from training.label.teachers import rotation_mean
+from hpe_core.geometry.so3 import geodesic_angle, project_to_rotation
 
 FILE, SIDE_PX = "head-pose-0.4-small-int8.onnx", 129
 FIRST_SIDE, OWN_PASSES = 1.3, 2  # crops: times the detector's box, then the larger side of OpNet's own
@@ -68,9 +68,8 @@ class OpNet:
             centre, side = (own[:2] + own[2:]) / 2, (own[2:] - own[:2]).max()
         views = [self.view(grey, centre, side * scale, mirror) for scale in VIEW_SCALES for mirror in (False, True)]
         R = np.array([view["R"] for view in views])
-        mean = rotation_mean(R, np.ones(len(R)))
-        cosine = (np.einsum("nij,ij->n", R, mean) - 1) / 2
-        spread = np.degrees(np.sqrt(np.mean(np.arccos(np.clip(cosine, -1, 1)) ** 2)))
+        mean = project_to_rotation(R.sum(0))
+        spread = np.degrees(np.sqrt(np.mean(geodesic_angle(R, mean) ** 2)))
         corners = np.mean([view["box"] for view in views], 0)
         place = [np.mean([view[key] for view in views], 0) for key in ("centre_px", "radius_px")]
         return mean, *place, np.concatenate([corners[:2], corners[2:] - corners[:2]]), spread
@@ -78,7 +77,7 @@ class OpNet:
 
 def grey_crop(grey: np.ndarray, centre: np.ndarray, side: float) -> np.ndarray:
     """Square of `side` pixels about centre (2,) -> (129, 129) uint8 by area; the border is repeated."""
-    n = max(int(round(side)), 2)
+    n = max(round(side), 2)
     patch = cv2.getRectSubPix(grey, (n, n), tuple(map(float, centre)))
     return cv2.resize(patch, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
 
@@ -88,4 +87,4 @@ def normalised(crop: np.ndarray) -> np.ndarray:
     share = np.cumsum(np.bincount(crop.ravel(), minlength=256)) / crop.size
     level = int(np.searchsorted(share, 0.9))
     x = crop.astype(np.float32)
-    return x * np.float32(BRIGHT / max(5, level)) - np.float32(0.5) if level < DARK else x / np.float32(255) - np.float32(0.5)
+    return x * np.float32(BRIGHT / max(5, level) if level < DARK else 1 / 255) - np.float32(0.5)

@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
     parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.heads.skins")
     parser.add_argument("--photo-share", type=float, default=0.5, help="share of people with photo textures")
-    parser.add_argument("--every-direction", action="store_true", help="flat yaw to +-180 and pitch to +-60, with weight")
+    parser.add_argument("--every-direction", action="store_true", help="flat yaw to +-180, pitch to +-60")
     parser.add_argument("--resume", action="store_true", help="keep the shards that are there")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
