@@ -13,7 +13,7 @@ import torch
 from training.data.crops import KEYS, random_view
 
 VIEWS = 2
-AWAY_DEG, AWAY_SHARE = 110, 0.4  # yaw from which no face is seen; how often such a head is drawn
+AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
 NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
 
 
