@@ -55,9 +55,7 @@ def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
     own = {f"net.{name}": value.shape for name, value in net.state_dict().items()}
     wrong = [name for name, shape in own.items() if name not in tensors or tensors[name].shape != tuple(shape)]
     if wrong:
-        raise HpeError(
-            f"{path}: got another network than is trained, want {wrong[0]} with shape {tuple(own[wrong[0]])}"
-        )
+        raise HpeError(f"{path}: got another network, want one with {wrong[0]} of shape {tuple(own[wrong[0]])}")
     return {name.removeprefix("net."): torch.tensor(tensors[name].astype(np.float32)) for name in own}
 
 

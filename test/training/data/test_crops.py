@@ -7,6 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hpe_core.backends import create  # noqa: E402
+from hpe_core.catalogue import WEIGHTS  # noqa: E402
+from hpe_core.errors import HpeError  # noqa: E402
 from hpe_core.geometry import so3  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000, axis_turn  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
@@ -17,8 +19,9 @@ from training.data import crops  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.losses import crop6dof as crop_losses  # noqa: E402
-from training.networks import crop6dof  # noqa: E402
-from training.train import parser, train  # noqa: E402
+from training.networks import crop6dof, head6dof  # noqa: E402
+from training.networks._blocks import fuse  # noqa: E402
+from training.train import fused_weights, parser, train  # noqa: E402
 
 torch.set_num_threads(1)
 SIDE, CROP_M = 128, 0.28
@@ -222,3 +225,24 @@ def test_two_steps_make_a_checkpoint_that_resumes_and_exports(crop_file, tmp_pat
     rows = backend.run(np.stack([crop, crop[::-1], crop]))
     assert rows.shape == (3, 289) and np.isfinite(rows).all()
     np.testing.assert_allclose(rows[0], rows[2], atol=1e-5)
+
+
+@pytest.mark.train_smoke
+def test_training_goes_on_from_exported_weights_with_the_function_they_have(crop_file, tmp_path):
+    options = ["crop6dof", "--crops", str(crop_file), "--batch", "2", "--workers", "0", "--threads", "1"]
+    card = {"name": "crop6dof", "estimator": "crop6dof", "licence": "Apache-2.0", "data": [], "metrics": {}}
+    train(parser().parse_args([*options, "--steps", "2", "--out", str(tmp_path / "first")]))
+    export([tmp_path / "first" / "last.pt"], card, tmp_path / "first.onnx")
+    on = ["--start", str(tmp_path / "first.onnx"), "--lr", "0", "--steps", "1", "--out", str(tmp_path / "second")]
+    train(parser().parse_args([*options, *on]))
+    export([tmp_path / "second" / "last.pt"], card, tmp_path / "second.onnx")
+    crop = cv2.resize(dot(64, 20, 30), (SIDE, SIDE))[None]
+    first, second = (
+        create("onnxruntime", tmp_path / f"{name}.onnx", threads=1).run(crop) for name in ("first", "second")
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(HpeError, match=r"crop6dof\.onnx: got another network, want one with net\."):
+        fused_weights(fuse(head6dof.build()), str(WEIGHTS / "crop6dof.onnx"))
