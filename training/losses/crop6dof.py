@@ -12,7 +12,7 @@ from training.networks.crop6dof import LANDMARKS
 WEIGHTS = {
     "rotation": 4.0,
     "points": 2.0,
-    "consistency": 1.5,
+    "consistency": 3.0,
     "rotation_nll": 0.05,
     "centre": 2.0,
     "size": 1.0,
