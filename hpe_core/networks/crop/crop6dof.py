@@ -23,8 +23,8 @@ COLUMNS = {
 # the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0018 to 0.006
 CONFIRMED_CENTRE_STD_M = 0.006  # hands and print, which it mostly takes to face the camera, give more
 # so much more where it says that the face points aside: a head in profile is harder to place, and from 120 degrees on,
-# where it shows no face, harder still
-ASIDE_CENTRE_STD_M, ASIDE_COSINES = 0.0015, (0.6, 0.2)  # all of it at the second cosine to the camera, none at the first
+# where it shows no face, harder still. All of it from the second cosine to the camera on, none before the first
+ASIDE_CENTRE_STD_M, ASIDE_COSINES = 0.0015, (0.6, 0.2)
 DOUBTFUL_CENTRE_STD_M = 0.004  # from here on a face may stand on its head: 5 % of upright faces, all that do
 CLEARLY_MORE_CERTAIN = 0.75  # ratio of the stds of the two ways up; lower for a face, but not for one on its side
 
