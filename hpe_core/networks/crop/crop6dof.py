@@ -65,8 +65,9 @@ class Decoder:
         new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
         size_ratio = np.exp(value["log_size"][:, 0])
         new_range = range_m / size_ratio
-        points = value["landmarks_m"].reshape(len(rows), -1, 3)
-        points = (points - np.pad(value["centre_m"], ((0, 0), (0, 1)))[:, None]) / size_ratio[:, None, None]
+        points = value["landmarks_m"].reshape(len(rows), -1, 3).copy()
+        points[..., :2] -= value["centre_m"][:, None]
+        points /= size_ratio[:, None, None]
         scale = self._calibration
         return Candidates(
             score=score,
