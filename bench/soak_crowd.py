@@ -7,7 +7,7 @@ at a size, a height and a speed of its own, the larger in front. Camera process 
 each published head is compared with where people are at its stamp. Counted are
 
 - ids that came again after they had been away for GONE_S, or stood twice in one message: none is allowed;
-- wild poses: no finite pose, or projected to where nobody is within half a face's width: none in a thousand allowed;
+- wild poses: no finite pose, or projected to where nobody is within half a face's width: less than one in a thousand allowed;
 - jumps from one message to the next with the same id: of direction, distance or rotation (the faces never turn; one
   that another covers may be misread);
 - ids that went over to another person.
@@ -188,7 +188,7 @@ class Rig:
             if time.monotonic() > end or self.node.poll() is not None:
                 raise SystemExit(f"the nodes do not become active:\n{self.log.read_text()}")
             time.sleep(0.1)
-        args.start_ns = time.time_ns() + 5 * 10**9
+        args.start_ns = time.time_ns() + 20 * 10**9  # until then the camera process chooses its photos
         options = ("minutes", "rate", "most", "data", "start_ns")
         own = [part for name in options for part in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
         self.camera = subprocess.Popen([sys.executable, "-m", "bench.soak_crowd", "--camera", *own], cwd=ROOT)
