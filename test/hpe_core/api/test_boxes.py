@@ -58,7 +58,7 @@ def test_the_box_of_a_frontal_head_gives_its_size():
     np.testing.assert_allclose(places.centre_px, [[72.0, 93.0]])
 
 
-@pytest.mark.parametrize("zoom, limit_deg", [(0.7, 3.0), (1.0, 1.5), (1.5, 3.0)])
+@pytest.mark.parametrize("zoom, limit_deg", [(0.7, 3.5), (1.0, 3.0), (1.5, 3.5)])
 def test_a_box_of_another_detector_gives_the_pose_that_full_frame_detection_leads_to(est, three, zoom, limit_deg):
     found = sorted(est.predict(three), key=lambda face: face.box[0])
     boxes = np.array([face.box for face in found])
@@ -104,7 +104,7 @@ def test_boxes_are_those_of_the_image_as_delivered(est, image, degrees):
     rotated = HeadPose(backend="onnxruntime", settings={"estimator": {"image_rotation": degrees}})
     (face,) = rotated.predict(turned)
     (again,) = rotated.predict(turned, boxes=[face.box])
-    assert apart_deg(face, again) < 1.5 and np.abs(np.subtract(face.box, again.box)).max() < 3
+    assert apart_deg(face, again) < 2.5 and np.abs(np.subtract(face.box, again.box)).max() < 3
 
 
 def test_the_whole_image_network_alone_takes_no_boxes(image):

@@ -23,7 +23,7 @@ def test_a_video_is_tracked_with_its_stamps_and_faces_keep_their_ids(est, folder
     assert [frame.index for frame in frames] == list(range(20))
     assert [round(frame.stamp_ns / 40e6) for frame in frames] == list(range(20))
     (face_id,) = {face.id for frame in frames for face in frame.faces}
-    assert FaceId(face_id).face_frame == face_id
+    assert FaceId(face_id).face_frame() == face_id
     assert {frame.dropped for frame in frames} == {0} and frames[3].source == "talk.avi"
     assert frames[3].image.shape == (480, 640, 3)
     assert repr(frames[0]) == f"<frame 0 at {frames[0].stamp_ns} ns: 1 face>"
