@@ -2,6 +2,7 @@
 
     python -m training.train crop6dof --crops CROPS.npz [CROPS.npz ...] --out runs/crop6dof
     python -m training.train head6dof --shards DIR [DIR ...] --out runs/head6dof
+    python -m training.train crop6dof --start hpe_core/weights/crop6dof.onnx --crops CROPS.npz --out runs/crop6dof
 
 The result is one file, `<out>/last.pt`, which training.deploy.export turns into the ONNX that ships (training.fit).
 A network is one file in training/networks: SPEC, Config, build, Deployed, FREE_BATCH, and the names of what it learns
@@ -12,8 +13,16 @@ import argparse
 from functools import partial
 from types import ModuleType
 
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
 from hpe_core import registry
+from hpe_core.backends.tensorrt.onnx_graph import STORED
+from hpe_core.errors import HpeError
 from training import fit
+from training.networks._blocks import fuse
 
 NETWORKS, BATCHES, LOSSES = "training.networks", "training.batches", "training.losses"
 
@@ -31,7 +40,23 @@ def train(args: argparse.Namespace) -> None:
     config = network.Config()
     data = batches.dataset(args, config)
     terms = partial(loss.loss_terms, config=config)
-    fit.fit(network.build(config), config, data, batches.collate, terms, loss.WEIGHTS, args)
+    net = network.build(config)
+    if args.start:
+        net.load_state_dict(fused_weights(fuse(net), args.start))
+    fit.fit(net, config, data, batches.collate, terms, loss.WEIGHTS, args)
+
+
+def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
+    """State of a fused network from the ONNX that training.deploy.export wrote of it.
+
+    Raises HpeError when it is another network.
+    """
+    tensors = {t.name.removesuffix(STORED): numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    own = {f"net.{name}": value.shape for name, value in net.state_dict().items()}
+    wrong = [name for name, shape in own.items() if name not in tensors or tensors[name].shape != tuple(shape)]
+    if wrong:
+        raise HpeError(f"{path}: got another network, want one with {wrong[0]} of shape {tuple(own[wrong[0]])}")
+    return {name.removeprefix("net."): torch.tensor(tensors[name].astype(np.float32)) for name in own}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         network = registry.load(NETWORKS, name)
         options = networks.add_parser(name, help=network.SPEC["input"])
         fit.add_options(options, network.STEPS)
+        options.add_argument("--start", help="exported model to begin with, trained on in its fused form")
         batches_of(network).add_options(options)
     return p
 

@@ -30,6 +30,7 @@ class CameraModel:
     D: np.ndarray = field(default_factory=lambda: np.zeros(0))
     model: str = "plumb_bob"
     assumed: bool = False
+    focal_px: np.ndarray = field(init=False, repr=False)  # (2,) of x and y
     max_radius: float = field(init=False, repr=False)  # tan of the angle off the axis where the distortion turns back
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class CameraModel:
                 f"distortion '{self.model}' has {len(D)} coefficients, allowed: {DISTORTION_LENGTHS[self.model]}"
             )
         object.__setattr__(self, "K", K)
+        object.__setattr__(self, "focal_px", np.diag(K)[:2])
         object.__setattr__(self, "D", D if np.any(D) else np.zeros(0))
         object.__setattr__(self, "max_radius", _monotonic_radius(self.D))
 
@@ -64,7 +66,7 @@ class CameraModel:
         """
         points = np.asarray(points_camera, float)
         if len(self.D) == 0 or points.size == 0:
-            return points[..., :2] / points[..., 2:] * np.diag(self.K)[:2] + self.K[:2, 2]
+            return points[..., :2] / points[..., 2:] * self.focal_px + self.K[:2, 2]
         return self._projected((points[..., :2] / points[..., 2:]).reshape(-1, 2))[0].reshape(points.shape[:-1] + (2,))
 
     def in_range(self, points_camera: ArrayLike) -> np.ndarray:
@@ -83,7 +85,7 @@ class CameraModel:
         """
         pixels = np.asarray(pixels, float)
         if len(self.D) == 0 or pixels.size == 0:
-            normalised = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
+            normalised = (pixels - self.K[:2, 2]) / self.focal_px
         else:
             normalised = self._undistorted(pixels.reshape(-1, 2)).reshape(pixels.shape)
         rays = np.concatenate([normalised, np.ones_like(normalised[..., :1])], -1)
@@ -95,7 +97,7 @@ class CameraModel:
         OpenCV's five rounds leave up to a pixel, or diverge, and the call with a stopping rule differs between OpenCV 4
         and 5. Here: the inverse of the radial part, then damped Newton steps within the lens.
         """
-        centred = (pixels - self.K[:2, 2]) / np.diag(self.K)[:2]
+        centred = (pixels - self.K[:2, 2]) / self.focal_px
         distorted = np.linalg.norm(centred, axis=-1, keepdims=True)
         radii = np.minimum(_START_RADII, (1.0 - 1e-9) * self.max_radius)  # a pole has no value
         points = centred / np.maximum(distorted, 1e-12) * np.interp(distorted, radii * _radial(self.D, radii), radii)

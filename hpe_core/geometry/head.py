@@ -47,10 +47,13 @@ _STEP_M = 1e-3
 def pixels_per_metre(camera: CameraModel, point_camera_m: ArrayLike) -> np.ndarray:
     """Image scale (...,) px/m at points (..., 3) m: sqrt |det J| for displacements perpendicular to the viewing ray.
 
-    For a pinhole camera this is f / d * cos(theta)^-1.5 at range d and angle theta off the axis; here J is taken by
-    central differences, so that any distortion is covered.
+    For a pinhole camera this is f / d * cos(theta)^-1.5 at range d and angle theta off the axis; where there is
+    distortion, J is taken by central differences.
     """
     point = np.asarray(point_camera_m, float)
+    if len(camera.D) == 0:
+        range_m, depth_m = np.sqrt(np.sum(point * point, -1)), np.abs(point[..., 2])
+        return np.sqrt(np.prod(camera.focal_px) * range_m / depth_m) / depth_m
     ray = point / np.linalg.norm(point, axis=-1, keepdims=True)
     step = _STEP_M * np.linalg.norm(point, axis=-1)[..., None, None]
     offsets = step * lookat_rotation(ray)[..., :2, :]
@@ -79,8 +82,8 @@ def turned_range_variance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray
     """
     t = np.asarray(t_camera_head_m, float)
     ray = t / np.linalg.norm(t, axis=-1, keepdims=True)
-    aside, up_down, _ = np.moveaxis((lookat_rotation(ray) @ R_camera_head)[..., 2], -1, 0)  # of the axis into the skull
-    return (UP_DOWN_DEPTH_REL_STD * up_down) ** 2 + (ASIDE_DEPTH_REL_STD * aside) ** 2
+    skull = (lookat_rotation(ray) @ R_camera_head)[..., 2]  # the axis into it
+    return (UP_DOWN_DEPTH_REL_STD * skull[..., 1]) ** 2 + (ASIDE_DEPTH_REL_STD * skull[..., 0]) ** 2
 
 
 def depth_covariance(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:

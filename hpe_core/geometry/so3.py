@@ -124,7 +124,7 @@ def matrix_from_sixd(sixd: ArrayLike) -> np.ndarray:
     if not np.all(np.isfinite(sixd)) or np.any(norm_a < 1e-6) or np.any(norm_y < 1e-6):
         raise HpeError("six-number rotation is degenerate: its two columns are zero, parallel or not finite")
     y = y / norm_y
-    return np.stack([x, y, np.cross(x, y)], -1)
+    return np.stack([x, y, (skew(x) @ y[..., None])[..., 0]], -1)
 
 
 def mean_rotation(R: ArrayLike, weights: ArrayLike | None = None) -> np.ndarray:

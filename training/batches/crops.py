@@ -13,6 +13,8 @@ import torch
 from training.data.crops import KEYS, random_view
 
 VIEWS = 2
+AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
+NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
 
 
 class Views(torch.utils.data.Dataset):
@@ -20,7 +22,7 @@ class Views(torch.utils.data.Dataset):
 
     config: of the network, with `side` and `crop_m`.
 
-    Rare yaws are drawn more often: probability falls with the root of their number.
+    Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less.
     """
 
     def __init__(self, paths: Sequence[str], config, seed: int, length: int):
@@ -28,9 +30,13 @@ class Views(torch.utils.data.Dataset):
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
         self.starts = np.cumsum([0] + [len(crops) for crops in self.crops])
-        yaw = np.degrees(np.arcsin(np.clip(np.abs(self.labels["R_local"][:, 0, 2]), 0, 1)))
+        R = self.labels["R_local"]
+        yaw = np.degrees(np.abs(np.arctan2(R[:, 0, 2], R[:, 2, 2])))
         bins = (yaw // 10).astype(int)
-        rarity = 1.0 / np.sqrt(np.maximum(np.bincount(bins, minlength=10), 30))[bins]
+        rarity = 1.0 / np.sqrt(np.maximum(np.bincount(bins, minlength=19), 30))[bins]
+        rarity *= np.where(yaw > AWAY_DEG, AWAY_SHARE, 1.0)
+        no_face = self.labels["no_face"] > 0
+        rarity[no_face] = NO_FACE_SHARE / (1 - NO_FACE_SHARE) * rarity[~no_face].sum() / max(no_face.sum(), 1)
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
 

@@ -17,16 +17,23 @@ from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.head import REFERENCE_LENGTH_M
 from hpe_core.geometry.landmarks68 import FLIP_68
+from hpe_core.io.shards import UNKNOWN
 from training.data.scenes import degrade, similarity
 from training.data.shards import ShardSet
 
 STORE_PX, STORE_M = 192, 0.42  # stored crops are wider than the network's, so that shifts show real pixels
-KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible")
+KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible", "no_face")
+MAX_TILT = np.radians(70)  # of a stored head in the image; beyond it the crop is turned upright
+NO_FACE_SHARE = 0.06  # of the photos also give a crop without a face
 UNLABELLED_SIZE_PX = 60.0  # photos without an agreed pose serve the consistency loss from this size on
 
 
 def store(shards, backgrounds, seed=0):
-    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds."""
+    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds.
+
+    Heads that lie on their side or stand upside down are turned upright, and a few crops show no face at all: how sure
+    the network is of the place tells an upright face from both.
+    """
     rng = np.random.default_rng(seed)
     crops, labels = [], {key: [] for key in KEYS}
     for index in tqdm(range(len(shards)), unit="image"):
@@ -41,27 +48,54 @@ def store(shards, backgrounds, seed=0):
             if faces.weight[f] == 0 and (alpha is not None or faces.size_px[f] < UNLABELLED_SIZE_PX):
                 continue
             px_per_m = faces.size_px[f] / REFERENCE_LENGTH_M
-            scale = STORE_PX / STORE_M / px_per_m
-            M = similarity(scale, 0.0, faces.centre_px[f], 2 * [(STORE_PX - 1) / 2])
-            shrunk = image
-            if scale < 0.6:
-                shrunk = cv2.blur(image, 2 * [int(1 / scale) | 1])
-            crops.append(cv2.warpAffine(shrunk, M, 2 * [STORE_PX], borderMode=cv2.BORDER_REPLICATE))
-            labels["R_local"].append(faces.R_local[f])
+            tilt = np.arctan2(-faces.R_local[f, 0, 1], faces.R_local[f, 1, 1])
+            angle = -tilt if abs(tilt) > MAX_TILT else 0.0
+            turn = axis_turn(2, angle)
+            crops.append(_cut(image, faces.centre_px[f], px_per_m, angle))
+            labels["R_local"].append(turn @ faces.R_local[f])
             labels["rot_std_deg"].append(faces.rot_std_deg[f])
             labels["weight"].append(faces.weight[f])
             xy = (marks[f, :, :2] - faces.centre_px[f]) / px_per_m
-            labels["landmarks_m"].append(np.concatenate([xy, marks[f, :, 2:]], -1))
+            labels["landmarks_m"].append(np.concatenate([xy, marks[f, :, 2:]], -1) @ turn.T)
             labels["landmarks_visible"].append(visible[f])
+            labels["no_face"].append(0.0)
+        place = _beside_faces(rng, image.shape, faces) if alpha is None and rng.random() < NO_FACE_SHARE else None
+        if place is not None:
+            crops.append(_cut(image, *place, 0.0))
+            labels["R_local"].append(np.eye(3))
+            labels["rot_std_deg"].append(180.0)
+            labels["weight"].append(0.0)
+            labels["landmarks_m"].append(np.full((68, 3), np.nan))
+            labels["landmarks_visible"].append(np.full(68, UNKNOWN, np.uint8))
+            labels["no_face"].append(1.0)
     arrays = {key: np.array(value) for key, value in labels.items()}
     return {"crops": np.array(crops)} | {k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()}
+
+
+def _cut(image, centre_px, px_per_m, angle):
+    """The stored crop about a centre, turned by an angle."""
+    scale = STORE_PX / STORE_M / px_per_m
+    M = similarity(scale, angle, centre_px, 2 * [(STORE_PX - 1) / 2])
+    shrunk = cv2.blur(image, 2 * [int(1 / scale) | 1]) if scale < 0.6 else image
+    return cv2.warpAffine(shrunk, M, 2 * [STORE_PX], borderMode=cv2.BORDER_REPLICATE)
+
+
+def _beside_faces(rng, shape, faces, tries=8):
+    """Centre (2,) px and scale (px/m) of a random crop whose middle is no face's, or None."""
+    for _ in range(tries):
+        size_px = rng.uniform(25, 100)
+        centre = rng.uniform([0, 0], [shape[1], shape[0]])
+        apart = np.linalg.norm(faces.centre_px - centre, axis=1) > 0.7 * np.maximum(faces.size_px, size_px)
+        if apart.all():
+            return centre, size_px / REFERENCE_LENGTH_M
+    return None
 
 
 def random_view(rng, crop, label, side, crop_m):
     """One random crop (side, side, 3) uint8 and its labels (dict) from a stored crop; `undo` leads back to the photo.
 
     Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
-    rot_std_deg, weight, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
+    rot_std_deg, weight, no_face, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
     """
     flip = rng.random() < 0.5
     R, marks, visible = label["R_local"], label["landmarks_m"], label["landmarks_visible"]
@@ -69,8 +103,8 @@ def random_view(rng, crop, label, side, crop_m):
         R, marks, visible = mirrored(R), marks[FLIP_68] * [-1, 1, 1], visible[FLIP_68]
         crop = np.ascontiguousarray(crop[:, ::-1])
     angle = np.radians(rng.uniform(-60, 60) if rng.random() < 0.15 else rng.normal(0.0, 12.0))
-    scale = np.exp(np.clip(rng.normal(0.0, 0.09), -0.3, 0.3))
-    shift_m = np.clip(rng.normal(0.0, 0.012, 2), -0.05, 0.05)
+    scale = np.exp(np.clip(rng.normal(0.0, 0.1), -0.3, 0.3))
+    shift_m = np.clip(rng.normal(0.0, 0.014, 2), -0.05, 0.05)
     px = side / crop_m
     middle = (side - 1) / 2
     M = similarity(scale * px * STORE_M / STORE_PX, angle, 2 * [(STORE_PX - 1) / 2], middle + shift_m * px)
@@ -84,6 +118,7 @@ def random_view(rng, crop, label, side, crop_m):
         "visible": visible,
         "rot_std_deg": label["rot_std_deg"],
         "weight": label["weight"],
+        "no_face": label["no_face"],
         "undo": turn.T,
         "mirrored": flip,
     }

@@ -4,8 +4,9 @@
         --shards DIR [DIR ...] --out DIR
 
 Each scale makes 95 % of the held-out errors lie inside the published 95 % region on the shard set that needs the most.
-Crops are not looked at mirrored here, as in images with many faces, so that the scale holds for those, too. Writes
-DIR/head6dof.json and DIR/crop6dof.json for `training.deploy.export --calibration`.
+Faces that their crop does not confirm are left out. Crops are not looked at mirrored here, as in images with many
+faces, so that the scale holds for those, too. Writes DIR/head6dof.json and DIR/crop6dof.json for
+`training.deploy.export --calibration`.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def measure(folder, estimators, limit):
         for i in np.flatnonzero(labels.weight > 0):
             total += 1
             matches = [_match(faces, camera, labels, i) for faces in answers]
-            if any(face is None for face in matches):
+            if any(face is None or face.confirmed is False for face in matches):  # not told to anybody
                 continue
             std_rad = 0.0 if alpha is not None else np.radians(np.hypot(labels.rot_std_deg[i], PHOTO_LABEL_STD_DEG))
             for result, face in zip(results, matches, strict=True):

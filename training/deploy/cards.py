@@ -39,8 +39,10 @@ def complete(card: dict[str, Any]) -> dict[str, Any]:
     common = json.loads((CARDS / "common.json").read_text("utf-8"))
     own = card.get("limits", [])
     limits = [*([own] if isinstance(own, str) else own), *common["limits"]]
+    chosen_on = [card["chosen_on"], common["chosen_on"]] if "chosen_on" in card else common["chosen_on"]
     free = trained_on_free_material(card)
-    return card | common | {"licence": LICENCE[free], "permission": PERMISSION[free], "limits": limits}
+    own_texts = {"licence": LICENCE[free], "permission": PERMISSION[free], "limits": limits, "chosen_on": chosen_on}
+    return card | common | own_texts
 
 
 def trained_on_free_material(card: dict[str, Any]) -> bool:

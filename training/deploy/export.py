@@ -21,6 +21,7 @@ from hpe_core.backends.tensorrt import onnx_graph
 from hpe_core.network_card import CARD_KEY
 from training.deploy.cards import complete
 from training.deploy.model_file import with_half_storage
+from training.networks._blocks import fuse
 
 OPSET = 17
 
@@ -40,6 +41,8 @@ def export(checkpoint_paths, card, out):
     module = registry.load("training.networks", card["name"])
     config = module.Config(**saved["config"])
     net = module.build(config)
+    if saved["args"].get("start"):  # trained in its fused form
+        net = fuse(net)
     net.load_state_dict(_mean_weights([run["average"] for run in runs]), strict=True)
     deployed = module.Deployed(net.eval()).eval()
     free = {"image": {0: "batch"}, "rows": {0: "batch"}} if module.FREE_BATCH else None

@@ -11,7 +11,7 @@ import numpy as np
 from hpe_core.geometry.head import FACE_CENTRE_M
 
 BFM_FRAME_FILE = Path(__file__).with_name("bfm_frame.json")
-TEACHERS = ("mb05", "b66", "fsanet")
+TEACHERS = ("mb05", "b66", "fsanet", "opnet")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class BfmFrame:
     units_per_metre: float
     sellion: np.ndarray  # (3,)
     landmarks68: np.ndarray  # (68, 3) mean head
-    teacher_bias_deg: np.ndarray  # (3, 3) rotation vector of each of TEACHERS: R_teacher = R @ exp(bias)
+    teacher_bias_deg: np.ndarray  # (4, 3) rotation vector of each of TEACHERS: R_teacher = R @ exp(bias)
 
     @classmethod
     def load(cls) -> BfmFrame:

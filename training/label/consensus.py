@@ -1,12 +1,16 @@
-"""From three teachers to one label: bias removal, robust mean on SO(3), spread, position and size."""
+"""From four teachers to one label: what each errs removed, robust mean on SO(3), spread, position and size."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
 from hpe_core.geometry.head import REFERENCE_LENGTH_M
 from hpe_core.geometry.so3 import matrix_from_rotvec, rotvec_from_matrix
-from training.label.bfm_frame import BfmFrame
+from training.label.bfm_frame import TEACHERS, BfmFrame
+from training.label.curves import Curve
+from training.label.curves import load as load_curves
 from training.label.teachers import (
     Camera,
     Teachers,
@@ -17,7 +21,8 @@ from training.label.teachers import (
     rotation_mean,
 )
 
-SPREAD_FLOOR_DEG = 1.0  # three agreeing teachers still share training data
+SPREAD_FLOOR_DEG = 1.0  # agreeing teachers still share training data
+CURVE_SHARE = 0.5  # the curves come from renders; how much of them holds for photographs is not known
 
 
 def outline_box(camera: Camera, frame: BfmFrame) -> np.ndarray:
@@ -29,7 +34,7 @@ def outline_box(camera: Camera, frame: BfmFrame) -> np.ndarray:
 def estimate(
     teachers: Teachers, frame: BfmFrame, images: list[np.ndarray], boxes: np.ndarray
 ) -> tuple[np.ndarray, Camera]:
-    """Detector box (N, 4) of one face per image -> rotations (N, 3 teachers, 3, 3) and mb05's camera.
+    """Detector box (N, 4) of one face per image -> rotations (N, 4 teachers, 3, 3) and mb05's camera.
 
     The first mb05 pass finds the landmarks' outline, from which all others are cropped (mb05 tracks like this).
     Each teacher sees the crop and its mirror image."""
@@ -41,24 +46,34 @@ def estimate(
     two = np.ones((len(images), 2))
     b66 = rotation_mean(np.stack([teachers.b66(images, centre, 1.4 * side, mirror) for mirror in views], 1), two)
     fsanet = rotation_mean(np.stack([teachers.fsanet(images, centre, 1.9 * side, mirror) for mirror in views], 1), two)
-    return np.stack([camera.R, b66, fsanet], 1), camera
+    return np.stack([camera.R, b66, fsanet, teachers.opnet(images, boxes).R], 1), camera
 
 
-def teacher_weights(R_mb05: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) -> (N, 3). Turned by more than 50 degrees from the camera, b66 and FSA-Net lose weight, to 0.3 at 75:
-    their Euler heads were trained within +-99 degrees and blur towards the edge."""
-    turn = np.degrees(np.arccos(np.clip(R_mb05[:, 2, 2], -1, 1)))
-    others = np.interp(turn, [50, 75], [1.0, 0.3])
-    return np.stack([np.ones_like(others), others, others], 1)
+def teacher_weights(R: np.ndarray) -> np.ndarray:
+    """Estimates of the teachers (N, 4, 3, 3) -> (N, 4), each by its scatter at that pose; the mean over them is 1."""
+    std = np.stack([curve.std_deg(R[:, k]) for k, curve in enumerate(_curves())], 1)
+    weight = std**-2.0
+    return weight / weight.mean(1, keepdims=True)
+
+
+def without_curves(R: np.ndarray) -> np.ndarray:
+    """Estimates (N, 4, 3, 3) less CURVE_SHARE of what the teachers err at these poses."""
+    return np.stack([curve.corrected(R[:, k], CURVE_SHARE) for k, curve in enumerate(_curves())], 1)
+
+
+@cache
+def _curves() -> list[Curve]:
+    found = load_curves()
+    return [found[name] for name in TEACHERS]
 
 
 def estimate_bias(R: np.ndarray, rounds: int = 5) -> np.ndarray:
-    """Constant offset of every teacher from the consensus, R (N, 3, 3, 3) -> (3, 3) rotation vectors, degrees.
+    """Constant offset of every teacher from the consensus, R (N, 4, 3, 3) -> (4, 3) rotation vectors, degrees.
     Mirrored views were averaged, so only the rotation about x can be biased: y and z are set to zero.
     The offsets add up to zero: nothing here tells which teacher is right."""
     bias = np.zeros((R.shape[1], 3))
     for _ in range(rounds):
-        mean = robust_rotation_mean(remove_bias(R, bias), teacher_weights(R[:, 0]))
+        mean = robust_rotation_mean(remove_bias(R, bias), teacher_weights(R))
         offset = mean[:, None].swapaxes(-1, -2) @ R
         vectors = np.degrees(rotvec_from_matrix(offset))
         bias[:, 0] = np.median(vectors[..., 0], 0)
@@ -72,9 +87,9 @@ def remove_bias(R: np.ndarray, bias_deg: np.ndarray) -> np.ndarray:
 
 
 def consensus(R: np.ndarray, bias_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Teachers' rotations (N, 3, 3, 3) -> (N, 3, 3) and the spread (N,), the weighted rms distance in degrees."""
-    weight = teacher_weights(R[:, 0])
-    R = remove_bias(R, bias_deg)
+    """Teachers' rotations (N, 4, 3, 3) -> (N, 3, 3) and the spread (N,), the weighted rms distance in degrees."""
+    weight = teacher_weights(R)
+    R = without_curves(remove_bias(R, bias_deg))
     mean = robust_rotation_mean(R, weight)
     distance = geodesic_deg(R, mean[:, None])
     return mean, np.sqrt((weight * distance**2).sum(1) / weight.sum(1))

@@ -28,7 +28,7 @@ from training.label.landmarks import SELLION, FaceMesh, MeanMesh, projected
 from training.label.sources import pad_blurred
 
 OUTPUT_PX = 256
-MAX_SOURCE_YAW_DEG, MAX_TURN_DEG, MAX_NOD_DEG = 35, 76, 32
+MAX_SOURCE_YAW_DEG, MAX_TURN_DEG, MAX_NOD_DEG = 35, 76, 40
 FACE_OVAL = [
     10,
     338,

@@ -1,10 +1,10 @@
-"""Teachers: two face detectors and three head pose networks whose consensus labels photographs.
+"""Teachers: two face detectors and four head pose networks whose consensus labels photographs.
 
 Frames. Camera: x right, y down, z forward. Head: x to the subject's left, y down, z backwards; R = identity for a face
 that looks into the camera. `R` is always R_local, the rotation of the head in the camera of the face crop.
 Images are BGR uint8; pixel centres lie at integers.
 
-Weights (sources and licences in the data README): YuNet, RFB-320, 3DDFA_V2 mb05, Lightweight b66, FSA-Net (two).
+Weights (sources and licences in the data README): YuNet, RFB-320, 3DDFA_V2 mb05, Lightweight b66, FSA-Net (two), OpNet.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import nn
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.so3 import geodesic_angle, project_to_rotation
+from training.label.opnet import OpNet
 
 F_3DDFA = np.diag([1.0, -1.0, -1.0])  # 3DDFA's x right, y up, z to the viewer <-> camera frame
 
@@ -205,8 +206,8 @@ def camera_from_3ddfa(P: np.ndarray, centre: np.ndarray, side: np.ndarray, mirro
 
 
 class Teachers:
-    """The three pose networks, each loaded when it is first used, so that one may be absent. Every method: one crop
-    (centre (N, 2), side (N,)) per image of a list of N."""
+    """The pose networks, each loaded when it is first used, so that one may be absent. Every method: one crop
+    (centre (N, 2), side (N,)) per image of a list of N; `opnet` finds its own."""
 
     def __init__(self, weights: Path, threads: int = 2):
         self._weights, self._threads = weights, threads
@@ -241,6 +242,10 @@ class Teachers:
     def net_fsanet(self) -> list[ort.InferenceSession]:
         paths = [self._weights / f"fsanet-{kind}-iter-688590.onnx" for kind in ("1x1", "var")]
         return [onnx_session(path, threads=self._threads) for path in paths]
+
+    @cached_property
+    def opnet(self) -> OpNet:
+        return OpNet(self._weights, self._threads)
 
     def mb05(self, images, centre, side, mirror: bool = False) -> Camera:
         """3DDFA_V2 (half width). The mirrored crop is undone, so that both calls estimate the same camera."""

@@ -1,5 +1,7 @@
 """Loss of crop6dof (methods: geodesic, calibration points, tangent-space Gaussian NLL, consistency of two views)."""
 
+import math
+
 import torch
 from torch.nn import functional as F
 
@@ -10,7 +12,7 @@ from training.networks.crop6dof import LANDMARKS
 WEIGHTS = {
     "rotation": 4.0,
     "points": 2.0,
-    "consistency": 1.0,
+    "consistency": 3.0,
     "rotation_nll": 0.05,
     "centre": 2.0,
     "size": 1.0,
@@ -18,7 +20,9 @@ WEIGHTS = {
     "size_nll": 0.05,
     "landmarks": 4.0,
     "visibility": 0.2,
+    "no_face": 0.3,
 }
+NO_FACE_CENTRE_STD_M = 0.012  # at least, twice of what confirms a face
 HIDDEN_WEIGHT = 0.5  # of a landmark that is not seen, or whose visibility is unknown
 LABEL_STD_DEG = 6.0  # a label this uncertain counts half
 _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch.float32)
@@ -53,7 +57,7 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
         ).sum(),
         "size_nll": (share * scalar_nll(size_error.detach() ** 2, out["log_size_std"][:, 0])).sum(),
     }
-    return terms | landmark_terms(out, labels)
+    return terms | landmark_terms(out, labels) | {"no_face": _no_face(out, labels)}
 
 
 def landmark_terms(out, labels):
@@ -91,9 +95,16 @@ def log_rotation(R):
     return axis * (angle / sine)[:, None]
 
 
+def _no_face(out, labels):
+    """By how much the network is too sure of the place of what is no face, in ln."""
+    short = F.relu(math.log(NO_FACE_CENTRE_STD_M) - out["log_centre_std_m"][:, 0])
+    return (labels["no_face"] * short).sum() / labels["no_face"].sum().clamp(min=1.0)
+
+
 def _consistency(R, labels):
     """Mean angle between the two views of each face, both turned back to the photo; no label is needed."""
     back = labels["undo"] @ R
     mirror = torch.where(labels["mirrored"][:, None] > 0, torch.tensor([-1.0, 1.0, 1.0]), torch.ones(3))
     back = mirror[:, :, None] * back * mirror[:, None, :]
-    return geodesic(back[0::2], back[1::2]).mean()
+    face = 1.0 - labels["no_face"][0::2]
+    return (face * geodesic(back[0::2], back[1::2])).sum() / face.sum().clamp(min=1.0)

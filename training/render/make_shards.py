@@ -69,6 +69,8 @@ def main():
     parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
     parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.heads.skins")
     parser.add_argument("--photo-share", type=float, default=0.5, help="share of people with photo textures")
+    parser.add_argument("--every-direction", action="store_true", help="flat yaw to +-180, pitch to +-60")
+    parser.add_argument("--resume", action="store_true", help="keep the shards that are there")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,8 @@ def main():
         + (args.view, tuple(args.people))
         for k, i in enumerate(starts)
     ]
-    studio_options = (args.data, args.split, args.skins, args.photo_share)
+    jobs = [job for job in jobs if not (args.resume and job[0].exists())]
+    studio_options = (args.data, args.split, args.skins, args.photo_share, args.every_direction)
     started = time.monotonic()
     with (
         multiprocessing.get_context("spawn").Pool(args.jobs, _init, studio_options) as pool,

@@ -14,6 +14,7 @@ from training.render.gl import Scene
 APART_M, MIN_SIZE_PX = 0.4, 14.0  # of test views: distance between face centres, smallest face
 EXACT_STD_DEG = 0.5
 BACK_OF_HEAD = 0.08  # share of images that show the back of a head; weight 0
+ANY_ROLL = 0.15  # share of images of every direction whose roll is anything
 
 
 def pinhole(hfov_deg: float, width: int, height: int) -> np.ndarray:
@@ -42,6 +43,12 @@ def sample_angles(rng) -> tuple[EulerDeg, float]:
     return EulerDeg(yaw=yaw, pitch=heavy_tail(rng, 15, 60), roll=heavy_tail(rng, 12, 60)), weight
 
 
+def sample_every_direction(rng) -> EulerDeg:
+    """Angles of R_local: yaw flat over the circle, pitch flat to +-60, some upside down."""
+    roll = rng.uniform(-180, 180) if rng.random() < ANY_ROLL else heavy_tail(rng, 12, 60)
+    return EulerDeg(yaw=rng.uniform(-180, 180), pitch=rng.uniform(-60, 60), roll=roll)
+
+
 def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     """Exact label of a pose seen through a pinhole K."""
     centre = R_camera_head @ FACE_CENTRE_M + t_camera_head_m
@@ -61,11 +68,15 @@ def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     )
 
 
-def sample_label(rng, size: int) -> FaceLabel:
-    """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image; its centre keeps inside."""
+def sample_label(rng, size: int, every_direction: bool = False) -> FaceLabel:
+    """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image; its centre keeps inside.
+
+    every_direction: as in `sample_every_direction`, every pose with weight 1, faces of 70 px or more.
+    """
+    least = 70 if every_direction else 30
     while True:
         K = pinhole(rng.uniform(35, 110), size, size)
-        size_px = rng.uniform(30, 180) * size / 256
+        size_px = rng.uniform(least, 180) * size / 256
         margin = 0.25 * size_px
         pixel = rng.uniform(margin, size - 1 - margin, 2)
         if rng.random() < 0.7:
@@ -75,7 +86,7 @@ def sample_label(rng, size: int) -> FaceLabel:
         d = K[0, 0] * REFERENCE_LENGTH_M / size_px * ray[2] ** -1.5
         if 0.3 <= d <= 4.0:
             break
-    angles, weight = sample_angles(rng)
+    angles, weight = (sample_every_direction(rng), 1.0) if every_direction else sample_angles(rng)
     R_camera_head = lookat_rotation(ray).T @ aflw2000.to_matrix(angles)
     return label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M, weight)
 

@@ -21,6 +21,7 @@ from training.render.sample import sample_body, sample_group, sample_label, samp
 
 IMAGES_PER_PERSON = 4
 MAX_PEOPLE = 8
+AWAY_COSINE = 0.3  # of the angle between face and camera: below it the head hides most of its own landmarks
 MIN_SEEN = 0.25  # of the landmarks; a face that is covered more gets weight 0
 
 
@@ -45,8 +46,11 @@ class Studio:
         split: str | None = None,
         skins: Path | None = None,
         photo_share: float = 0.5,
+        every_direction: bool = False,
     ):
-        """split: see assets.in_split; skins: a file of training.render.heads.skins, for photo_share of the people."""
+        """split: see assets.in_split; skins: a file of training.render.heads.skins, for photo_share of the people;
+        every_direction: see sample.sample_label."""
+        self.every_direction = every_direction
         self.model = HeadModel(data, split)
         self.photo = PhotoHeads(self.model, skins, data) if skins else None
         self.photo_share = photo_share if skins else 0.0
@@ -97,9 +101,13 @@ class Studio:
         return FaceLandmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
 
     def face(self, head: Head, scene: Scene, label: FaceLabel, person: str) -> Face:
-        """A face in the last drawing; its weight is 0 where too little of it is seen."""
+        """A face in the last drawing; its weight is 0 where too little of it is seen.
+
+        Where every direction counts, only a face that could be seen: that of a head turned away hides itself.
+        """
         landmarks = self.landmarks(head, scene, label)
-        seen = float(landmarks.visible.mean() >= MIN_SEEN)
+        away = self.every_direction and label.R_local[2, 2] < AWAY_COSINE
+        seen = float(away or landmarks.visible.mean() >= MIN_SEEN)
         return Face(replace(label, weight=min(label.weight, seen)), landmarks, person)
 
     def picture(self, seed: int, index: int, size: int) -> Picture:
@@ -107,7 +115,7 @@ class Studio:
         rng = np.random.default_rng([seed, 0, index])
         number = index // IMAGES_PER_PERSON
         look, head = self.person(seed, number)
-        label = sample_label(rng, size)
+        label = sample_label(rng, size, self.every_direction)
         environment = self.environments[rng.integers(len(self.environments))]
         scene, R_world_camera = sample_scene(rng, label, size, environment, self.model.pivot_m)
         image, alpha = self.compose(look, head, scene, environment, R_world_camera)

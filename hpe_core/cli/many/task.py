@@ -73,6 +73,7 @@ def _done(task: Task, progress: Progress) -> str:
         read = [*source.files, *option_files(args)]
         with OutFolder(task.folder, COMMAND, NAMES, args.overwrite, read, key, task.run_id) as out:
             if out.finished:
+                out.discard_unfinished()  # of a worker that died just after its results were in place
                 return SKIPPED
             cameras, depth = cameras_of(args, task.camera), depth_of(args, source)
             run = Run(args, source, out, cameras, _pipeline(task), depth, follow=progress)

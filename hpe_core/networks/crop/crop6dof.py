@@ -20,8 +20,11 @@ COLUMNS = {
     "landmarks_m": 3 * 68,
     "visibility": 68,
 }
-# the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0017 to 0.0055
-CONFIRMED_CENTRE_STD_M = 0.0055  # hands, print and backs of heads give more
+# the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0018 to 0.006
+CONFIRMED_CENTRE_STD_M = 0.006  # hands and print, which it mostly takes to face the camera, give more
+# so much more where it says that the face points aside: a head in profile is harder to place, and from 120 degrees on,
+# where it shows no face, harder still. All of it from the second cosine to the camera on, none before the first
+ASIDE_CENTRE_STD_M, ASIDE_COSINES = 0.0015, (0.6, 0.2)
 DOUBTFUL_CENTRE_STD_M = 0.004  # from here on a face may stand on its head: 5 % of upright faces, all that do
 CLEARLY_MORE_CERTAIN = 0.75  # ratio of the stds of the two ways up; lower for a face, but not for one on its side
 
@@ -42,13 +45,15 @@ class Decoder:
         return self._turn_sign * rows
 
     def confirmed(self, rows: np.ndarray) -> np.ndarray:
-        return self._centre_std_m(rows) < CONFIRMED_CENTRE_STD_M
+        return self._centre_std_m(rows) < confirmed_centre_std_m(rows[:, self._columns["sixd"]])
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
         return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows))
+        limit_m = confirmed_centre_std_m(rows[:, self._columns["sixd"]])
+        turned_limit_m = confirmed_centre_std_m(turned_rows[:, self._columns["sixd"]])
+        return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows), limit_m, turned_limit_m)
 
     def decode(
         self, rows: np.ndarray, score: np.ndarray, camera: CameraModel, rays: np.ndarray, range_m: np.ndarray
@@ -60,8 +65,9 @@ class Decoder:
         new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
         size_ratio = np.exp(value["log_size"][:, 0])
         new_range = range_m / size_ratio
-        points = value["landmarks_m"].reshape(len(rows), -1, 3)
-        points = (points - np.pad(value["centre_m"], ((0, 0), (0, 1)))[:, None]) / size_ratio[:, None, None]
+        points = value["landmarks_m"].reshape(len(rows), -1, 3).copy()
+        points[..., :2] -= value["centre_m"][:, None]
+        points /= size_ratio[:, None, None]
         scale = self._calibration
         return Candidates(
             score=score,
@@ -111,12 +117,24 @@ def half_turn_of_rows(columns: dict[str, slice], width: int) -> np.ndarray:
     return sign
 
 
-def more_certain_way_up(std_m: np.ndarray, upside_down_std_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def confirmed_centre_std_m(sixd: np.ndarray) -> np.ndarray:
+    """Below which std (N,) of its centre a face is one, metres, by its rotation as six numbers (N, 6)."""
+    cosine = so3.matrix_from_sixd(sixd)[:, 2, 2]
+    first, last = ASIDE_COSINES
+    return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.clip((first - cosine) / (first - last), 0.0, 1.0)
+
+
+def more_certain_way_up(
+    std_m: np.ndarray, upside_down_std_m: np.ndarray, limit_m: np.ndarray, upside_down_limit_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Masks (N,): whether one of the two ways up confirms a face, clearly more than the other; and whether the more
-    certain way is the second. The stds (N,) are the network's own of the face centre, metres.
+    certain way is the second. The stds (N,) are the network's own of the face centre, the limits (N,) those that
+    confirm a face, metres.
     """
+    upside_down = upside_down_std_m < std_m
     least, other = np.minimum(std_m, upside_down_std_m), np.maximum(std_m, upside_down_std_m)
-    return (least < CONFIRMED_CENTRE_STD_M) & (least < CLEARLY_MORE_CERTAIN * other), upside_down_std_m < std_m
+    limit_m = np.where(upside_down, upside_down_limit_m, limit_m)
+    return (least < limit_m) & (least < CLEARLY_MORE_CERTAIN * other), upside_down
 
 
 def covariance_from_factor(factor: np.ndarray) -> np.ndarray:

@@ -99,3 +99,10 @@ def test_the_nose_points_out_of_the_face_and_the_chin_down():
     nose, chin = REFERENCE_POINTS_M[2], REFERENCE_POINTS_M[3]
     assert nose[2] == REFERENCE_POINTS_M[:, 2].min()
     assert chin[1] == REFERENCE_POINTS_M[:, 1].max()
+
+
+def test_the_scale_of_a_pinhole_is_that_of_a_lens_that_hardly_distorts():
+    K = [[600.0, 0, 300], [0, 580.0, 250], [0, 0, 1]]
+    points = np.random.default_rng(0).uniform([-0.8, -0.6, 0.5], [0.8, 0.6, 3.0], (50, 3))
+    pinhole, lens = CameraModel(640, 480, K), CameraModel(640, 480, K, [1e-12, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(pixels_per_metre(pinhole, points), pixels_per_metre(lens, points), rtol=1e-5)

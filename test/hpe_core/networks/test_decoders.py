@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hpe_core import registry
+from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.network_card import CROP, WHOLE_IMAGE, card_of
@@ -81,6 +82,20 @@ def test_a_crop_mirrored_or_turned_twice_says_what_the_crop_says(name):
         twice = vars(ahead(decoder, change(change(rows))))
         for field, values in once.items():
             np.testing.assert_array_equal(twice[field], values, err_msg=field)
+
+
+@pytest.mark.parametrize("yaw_deg, confirmed", [(0, [True, False, False]), (90, [True, True, False])])
+def test_a_face_in_profile_may_be_less_sure_of_its_place_than_one_that_faces_the_camera(yaw_deg, confirmed):
+    decoder, rows = decoder_and_rows(CROP, "crop6dof")
+    R = so3.matrix_from_rotvec(np.radians([0.0, yaw_deg, 0.0]))
+    rows = rows[:3]
+    rows[:, decoder._columns["sixd"]] = [*R[:, 0], *R[:, 1]]
+    rows[:, decoder._columns["log_centre_std_m"]] = np.log([[0.005], [0.007], [0.009]])
+    assert decoder.confirmed(rows).tolist() == confirmed
+    unsure = rows.copy()
+    unsure[:, decoder._columns["log_centre_std_m"]] += 1.0  # the other way up
+    assert [mask.tolist() for mask in decoder.better_way_up(rows, unsure)] == [confirmed, 3 * [False]]
+    assert [mask.tolist() for mask in decoder.better_way_up(unsure, rows)] == [confirmed, 3 * [True]]
 
 
 @EVERY_CROP_DECODER

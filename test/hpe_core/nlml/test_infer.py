@@ -9,7 +9,8 @@ from hpe_core.cli.main import main
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml import angles as euler
-from hpe_core.nlml.infer import BEYOND_DEG, infer
+from hpe_core.nlml.infer import BEYOND_DEG, State, _Problem, infer
+from hpe_core.nlml.model import load, shipped
 
 KINDS = ("so3", "cosine", "fourier")
 
@@ -200,3 +201,16 @@ def test_covariance_scale_multiplies_the_covariance(build_model):
     points, *_ = scene(model, count=2, seed=12)
     once, twice = infer(model, points), infer(replace(model, covariance_scale=4.0), points)
     np.testing.assert_allclose(4.0 * once.covariance_rad2, twice.covariance_rad2)
+
+
+def test_float32_weights_lay_the_shipped_landmarks_where_the_plain_sum_does():
+    model = load(shipped())
+    points, R, z, *_ = scene(model, count=6, seed=11)
+    problem = _Problem(model, points, np.ones(points.shape[:2]))
+    J = problem.landmarks(State(R, z, np.zeros(6)))
+    assert np.abs(np.swapaxes(J[:, -1], 1, 2) - model.points(R, z)).max() < 1e-6  # metres
+    step = 1e-6
+    for k in range(3):
+        turned = so3.matrix_from_rotvec(step * np.eye(3)[k]) @ R
+        slope = (model.points(turned, z) - model.points(R, z)) / step
+        np.testing.assert_allclose(np.swapaxes(J[:, k], 1, 2), slope, atol=1e-5)

@@ -7,17 +7,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hpe_core.backends import create  # noqa: E402
+from hpe_core.catalogue import WEIGHTS  # noqa: E402
+from hpe_core.errors import HpeError  # noqa: E402
 from hpe_core.geometry import so3  # noqa: E402
-from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
+from hpe_core.geometry.euler import EulerDeg, aflw2000, axis_turn  # noqa: E402
 from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.landmarks68 import FLIP_68  # noqa: E402
+from hpe_core.geometry.so3 import geodesic_angle  # noqa: E402
 from training.batches.crops import Views, collate  # noqa: E402
 from training.data import crops  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.losses import crop6dof as crop_losses  # noqa: E402
-from training.networks import crop6dof  # noqa: E402
-from training.train import parser, train  # noqa: E402
+from training.networks import crop6dof, head6dof  # noqa: E402
+from training.networks._blocks import fuse  # noqa: E402
+from training.train import fused_weights, parser, train  # noqa: E402
 
 torch.set_num_threads(1)
 SIDE, CROP_M = 128, 0.28
@@ -35,7 +39,7 @@ def stored_face(landmark_m):
     marks = np.full((68, 3), np.nan, np.float32)
     marks[36] = landmark_m
     px = np.array(landmark_m[:2]) * crops.STORE_PX / crops.STORE_M + (crops.STORE_PX - 1) / 2
-    label = {"R_local": R_TRUE, "rot_std_deg": 2.0, "weight": 1.0, "landmarks_m": marks}
+    label = {"R_local": R_TRUE, "rot_std_deg": 2.0, "weight": 1.0, "landmarks_m": marks, "no_face": 0.0}
     return dot(crops.STORE_PX, *px), label | {"landmarks_visible": np.arange(68).astype(np.uint8)}
 
 
@@ -92,6 +96,27 @@ def test_stored_crops_show_the_face_in_the_middle_and_leave_out_small_faces_with
     assert np.isnan(stored["landmarks_m"]).all() and (stored["landmarks_visible"] == 255).all()
 
 
+def test_an_upside_down_head_is_stored_upright_with_its_labels(tmp_path, write_shard):
+    image = dot(160, 80.0, 60.0)  # a spot 20 px above the face centre
+    turned = axis_turn(2, np.pi) @ R_TRUE
+    face = {"image": 0, "centre_px": (80.0, 80.0), "size_px": 90.0, "R_local": turned}
+    write_shard(tmp_path / "a" / "shard_0000.npz", [image], [face])
+    stored = crops.store(ShardSet([tmp_path / "a"]), ShardSet([tmp_path / "a"]))
+    upright = aflw2000.from_matrix(stored["R_local"][0].astype(float))
+    assert abs(upright.roll) < 10 and geodesic_angle(stored["R_local"][0], R_TRUE) < np.radians(10)
+    assert spot_of(stored["crops"][0])[1] > crops.STORE_PX / 2 + 10  # below the middle now
+
+
+def test_some_photos_give_a_crop_beside_the_faces_that_is_no_face(tmp_path, write_shard):
+    images = [np.zeros((250, 250, 3), np.uint8) for _ in range(200)]
+    faces = [{"image": i, "centre_px": (60.0, 60.0), "size_px": 50.0} for i in range(200)]
+    write_shard(tmp_path / "a" / "shard_0000.npz", images, faces)
+    stored = crops.store(ShardSet([tmp_path / "a"]), ShardSet([tmp_path / "a"]))
+    no_face = stored["no_face"] > 0
+    assert no_face.sum() == pytest.approx(200 * crops.NO_FACE_SHARE, abs=10) and no_face.sum() > 2
+    assert (stored["weight"][no_face] == 0).all() and (stored["weight"][~no_face] == 1).all()
+
+
 def test_two_views_of_a_face_lie_side_by_side(crop_file):
     data = Views([crop_file], crop6dof.Config(), seed=1, length=4)
     images, labels = collate([data[0], data[1]])
@@ -123,6 +148,7 @@ def labels_of(n=4):
         "visible": torch.ones(n, 68),
         "rot_std_deg": torch.full((n,), 2.0),
         "weight": torch.ones(n),
+        "no_face": torch.zeros(n),
         "undo": torch.eye(3).expand(n, 3, 3),
         "mirrored": torch.zeros(n),
     }
@@ -151,6 +177,14 @@ def test_views_that_differ_cost_consistency_without_a_label():
     terms = crop_losses.loss_terms(rows, labels, crop6dof.Config())
     assert terms["consistency"].item() == pytest.approx(0.15, rel=1e-3)  # one pair of two
     assert terms["rotation"].item() == 0.0
+
+
+def test_only_what_is_no_face_pays_for_being_sure_of_its_place():
+    labels = labels_of() | {"weight": torch.zeros(4), "no_face": torch.tensor([1.0, 1.0, 0.0, 0.0])}
+    rows = perfect_rows(labels)
+    rows[:, 15] = np.log(crop_losses.NO_FACE_CENTRE_STD_M) - torch.tensor([1.0, 0.0, 5.0, 5.0])
+    terms = crop_losses.loss_terms(rows, labels, crop6dof.Config())
+    assert terms["no_face"].item() == pytest.approx(0.5)
 
 
 def test_unknown_landmarks_cost_nothing_and_hidden_ones_half():
@@ -191,3 +225,24 @@ def test_two_steps_make_a_checkpoint_that_resumes_and_exports(crop_file, tmp_pat
     rows = backend.run(np.stack([crop, crop[::-1], crop]))
     assert rows.shape == (3, 289) and np.isfinite(rows).all()
     np.testing.assert_allclose(rows[0], rows[2], atol=1e-5)
+
+
+@pytest.mark.train_smoke
+def test_training_goes_on_from_exported_weights_with_the_function_they_have(crop_file, tmp_path):
+    options = ["crop6dof", "--crops", str(crop_file), "--batch", "2", "--workers", "0", "--threads", "1"]
+    card = {"name": "crop6dof", "estimator": "crop6dof", "licence": "Apache-2.0", "data": [], "metrics": {}}
+    train(parser().parse_args([*options, "--steps", "2", "--out", str(tmp_path / "first")]))
+    export([tmp_path / "first" / "last.pt"], card, tmp_path / "first.onnx")
+    on = ["--start", str(tmp_path / "first.onnx"), "--lr", "0", "--steps", "1", "--out", str(tmp_path / "second")]
+    train(parser().parse_args([*options, *on]))
+    export([tmp_path / "second" / "last.pt"], card, tmp_path / "second.onnx")
+    crop = cv2.resize(dot(64, 20, 30), (SIDE, SIDE))[None]
+    first, second = (
+        create("onnxruntime", tmp_path / f"{name}.onnx", threads=1).run(crop) for name in ("first", "second")
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(HpeError, match=r"crop6dof\.onnx: got another network, want one with net\."):
+        fused_weights(fuse(head6dof.build()), str(WEIGHTS / "crop6dof.onnx"))

@@ -16,8 +16,9 @@ from hpe_core.geometry.frames import mirrored  # noqa: E402
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_rotvec  # noqa: E402
 from training.data import shards  # noqa: E402
 from training.data.labels import FaceLabel  # noqa: E402
-from training.label import consensus, detect, profile, sources, teachers  # noqa: E402
-from training.label.bfm_frame import BfmFrame  # noqa: E402
+from training.label import consensus, detect, fit_curves, profile, sources, teachers  # noqa: E402
+from training.label.bfm_frame import TEACHERS, BfmFrame  # noqa: E402
+from training.label.curves import load  # noqa: E402
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not (DATA / "weights").is_dir(), reason=f"no data at {DATA}")
@@ -88,8 +89,8 @@ def test_mean_of_opposite_turns_is_the_middle():
 
 def test_consensus_of_mirrored_faces_is_the_mirrored_consensus():
     rng = np.random.default_rng(0)
-    R = matrix_from_rotvec(rng.normal(0, 0.4, (20, 1, 3))) @ matrix_from_rotvec(rng.normal(0, 0.05, (20, 3, 3)))
-    bias = np.array([[1.0, 0, 0], [-2.0, 0, 0], [1.0, 0, 0]])  # about x only: the same in the mirror
+    R = matrix_from_rotvec(rng.normal(0, 0.4, (20, 1, 3))) @ matrix_from_rotvec(rng.normal(0, 0.05, (20, 4, 3)))
+    bias = np.array([[1.0, 0, 0], [-2.0, 0, 0], [1.0, 0, 0], [0.0, 0, 0]])  # about x only: the same in the mirror
     mean, spread = consensus.consensus(R, bias)
     mean_m, spread_m = consensus.consensus(mirrored(R), bias)
     np.testing.assert_allclose(mean_m, mirrored(mean), atol=1e-9)
@@ -99,14 +100,42 @@ def test_consensus_of_mirrored_faces_is_the_mirrored_consensus():
 def test_known_bias_is_found():
     rng = np.random.default_rng(1)
     truth = matrix_from_rotvec(rng.normal(0, 0.3, (500, 1, 3)))
-    bias = np.array([[1.5, 0, 0], [-1.0, 0, 0], [-0.5, 0, 0]])
-    R = truth @ matrix_from_rotvec(np.radians(bias)) @ matrix_from_rotvec(rng.normal(0, 0.01, (500, 3, 3)))
+    bias = np.array([[1.5, 0, 0], [-1.0, 0, 0], [-0.5, 0, 0], [0.0, 0, 0]])
+    R = truth @ matrix_from_rotvec(np.radians(bias)) @ matrix_from_rotvec(rng.normal(0, 0.01, (500, 4, 3)))
     np.testing.assert_allclose(consensus.estimate_bias(R), bias, atol=0.15)
 
 
-def test_profile_faces_are_left_to_mb05():
-    weight = consensus.teacher_weights(np.stack([np.eye(3), turn("y", 85)]))
-    np.testing.assert_allclose(weight, [[1, 1, 1], [1, 0.3, 0.3]])
+def test_opnet_weighs_most_and_no_teacher_gains_by_a_turn():
+    weight = consensus.teacher_weights(np.stack([np.eye(3), turn("y", 70)])[:, None].repeat(4, 1))
+    assert (weight.argmax(1) == TEACHERS.index("opnet")).all()
+    assert all((curve.std_deg(turn("y", 70)[None]) > curve.std_deg(np.eye(3)[None])).all() for curve in load().values())
+
+
+def test_correction_undoes_an_error_that_depends_on_the_true_pose():
+    curve = load()["fsanet"]
+    truth = turn("x", 40)[None]
+    estimate = matrix_from_rotvec(-np.radians(curve.error_deg(truth))) @ truth
+    assert teachers.geodesic_deg(estimate, truth) > 2
+    assert teachers.geodesic_deg(curve.corrected(estimate), truth) < 0.1
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_a_curve_says_the_same_of_the_mirrored_face(axis):
+    R = (turn("y", 30) @ turn("x", -20) @ turn(axis, 10))[None]
+    for curve in load().values():
+        np.testing.assert_allclose(curve.corrected(mirrored(R)), mirrored(curve.corrected(R)), atol=1e-9)
+
+
+def test_an_error_that_is_known_is_fitted():
+    rng = np.random.default_rng(2)
+    truth = matrix_from_rotvec(rng.normal(0, 0.4, (800, 3)))
+    known = load()["b66"]
+    source = np.arange(800) % 2
+    constant = np.radians([[2.0, 0, 0], [-1.0, 0, 0]])[source]  # of each kind of head: no part of the curve
+    error = np.radians(known.error_deg(truth)) + constant + rng.normal(0, 0.01, (800, 3))
+    found = fit_curves.fit(matrix_from_rotvec(-error) @ truth, truth, source)
+    near = matrix_from_rotvec(rng.normal(0, 0.3, (100, 3)))
+    np.testing.assert_allclose(found.error_deg(near), known.error_deg(near), atol=1.0)
 
 
 def test_outer_eye_corners_of_the_stored_mean_head_are_ninety_millimetres_apart():

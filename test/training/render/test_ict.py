@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hpe_core.geometry.rigid import rotation_between_points
 from training.render import assets
+from training.render.heads import landmarks
 from training.render.heads.ict import LANDMARKS, IctModel
+from training.render.heads.makehuman import HeadModel
+from training.render.heads.people import mean_shape
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +64,15 @@ def test_weak_perspective_recovers_an_exact_camera():
     found, scale, shift = weak_perspective(X, 3.0 * (X @ R.T)[:, :2] + [4, -5])
     assert np.allclose(found, R, atol=1e-9)
     assert scale == pytest.approx(3.0) and shift == pytest.approx([4, -5])
+
+
+EYES_AND_NOSE = slice(27, 48)  # of the 68: they do not move with the face
+
+
+def test_eyes_and_nose_of_both_kinds_of_mean_head_face_the_same_way_within_half_a_degree(ict):
+    people = HeadModel()
+    mean = people.targets.add(people.base, mean_shape())
+    vertices = people.mesh_to_head(mean, 1.0)(mean)
+    of_makehuman = landmarks.at(people.landmark_index, people.landmark_weight, vertices)[EYES_AND_NOSE]
+    R, _ = rotation_between_points(of_makehuman, ict.neutral[LANDMARKS][EYES_AND_NOSE])
+    assert np.degrees(Rotation.from_matrix(R).magnitude()) < 0.5
