@@ -7,7 +7,8 @@ at a size, a height and a speed of its own, the larger in front. Camera process 
 each published head is compared with where people are at its stamp. Counted are
 
 - ids that came again after they had been away for GONE_S, or stood twice in one message: none is allowed;
-- wild poses: no finite pose, or projected to where nobody is within half a face's width: less than one in a thousand allowed;
+- wild poses: no finite pose, or projected to where nobody is within half a face's width: less than one in a thousand
+  allowed;
 - jumps from one message to the next with the same id: of direction, distance or rotation (the faces never turn; one
   that another covers may be misread);
 - ids that went over to another person.
@@ -38,6 +39,7 @@ FOCAL_PX = 512.0
 CENTRE_PX = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
 CAMERAS = ("left", "right")
 NAMESPACE = "/bench"
+KEPT_WILD = 500
 NEAR_WIDTHS = 0.5  # of the face, between a pose and the middle of its person
 GONE_S = 3.0  # an id away for so long, far above timeout_s, must not come again
 JUMP_DEG, JUMP_RANGE, JUMP_WIDTHS, JUMP_WITHIN_S = 30.0, 1.3, 0.5, 0.2
@@ -91,6 +93,7 @@ class Watch:
         self._people: deque[tuple[int, list[Walker]]] = deque(maxlen=600)
         self._last: dict[str, tuple[int, np.ndarray, np.ndarray, Walker | None]] = {}  # by id
         self.counts, self.most_heads = Counter(messages=0, heads=0, visible=0), 0
+        self.wild: list[dict] = []  # the first of them, to look at
 
     @property
     def ids(self) -> int:
@@ -124,8 +127,14 @@ class Watch:
             self.counts["wild poses"] += 1
             return
         before = self._last.get(detection.id)
-        whose = self._whose(CENTRE_PX + FOCAL_PX * t[:2] / t[2], frame, people, before and before[3])
-        self.counts["wild poses"] += whose is None
+        pixel = CENTRE_PX + FOCAL_PX * t[:2] / t[2]
+        whose = self._whose(pixel, frame, people, before and before[3])
+        if whose is None:
+            self.counts["wild poses"] += 1
+            if len(self.wild) < KEPT_WILD:
+                row = {"frame": frame, "id": detection.id, "x_px": round(pixel[0]), "y_px": round(pixel[1])}
+                there = [(one.number, one.photo, *np.round(one.middle_px(frame)).astype(int)) for one in people]
+                self.wild.append(row | {"range_m": round(float(np.linalg.norm(t)), 2), "there": there})
         self._last[detection.id] = stamp_ns, t, q, whose
         if before is None:
             return
@@ -238,6 +247,12 @@ def soak(args, rig: Rig) -> int:
         reasons = {key: value for key, value in rig.input[name].items() if key.startswith("dropped, ")}
         print(f"{name}: {dict(watch.counts)}, {watch.ids} ids, at most {watch.most_heads} at a time; {reasons}")
     print(last)
+    wild = [{"camera": name} | row for name, watch in rig.watches.items() for row in watch.wild]
+    if wild:
+        path = args.out.with_name(f"{args.out.stem}_wild.csv")
+        path.unlink(missing_ok=True)
+        append(path, wild)
+        print(f"poses where nobody is: {path}")
     print(f"memory at start {rss[0]:.1f} MB, after warm-up {warm[0]:.1f}, at the end {warm[-1]:.1f}", end="")
     print(f", between {min(warm):.1f} and {max(warm):.1f}; growth {slope:+.2f} +- {error:.2f} MB/h")
     problems = (

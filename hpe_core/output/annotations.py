@@ -86,7 +86,8 @@ def face_text(face: Face) -> str:
     """Id, distance and the three angles (AFLW2000) in one line."""
     angles = face.pose.euler_aflw2000
     # rounded first: there is no -0 among integers
-    numbers = f"yaw {round(angles.yaw):+d} pitch {round(angles.pitch):+d} roll {round(angles.roll):+d}"
+    yaw, pitch, roll = (round(float(angle)) for angle in (angles.yaw, angles.pitch, angles.roll))
+    numbers = f"yaw {yaw:+d} pitch {pitch:+d} roll {roll:+d}"
     return f"{face.face_id or 'face'} {np.linalg.norm(face.pose.t_camera_head_m):.2f} m, {numbers}"
 
 

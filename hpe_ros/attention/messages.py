@@ -96,7 +96,7 @@ def event_detection(event: Event, detection: "Detection3D", header: Header) -> "
 
 def tf_name(detection: "Detection3D") -> str:
     """What the TF frame of a head is called, as pose_node says it in a second hypothesis; without one, by its id."""
-    names = [result.hypothesis.class_id for result in detection.results[1:]]
+    names = [result.hypothesis.class_id for result in list(detection.results)[1:]]
     return next((name for name in names if name.startswith("face_")), detection.id)
 
 

@@ -284,3 +284,27 @@ def test_a_parameter_that_is_wrong_names_its_camera(parameters, words, executabl
     cameras = executable("cameras_node", "/wrong", cameras_file=str(path))
     assert cameras.wait(60.0) == 2
     assert "camera right: " in cameras.text and words in cameras.text and "Traceback" not in cameras.text
+
+
+def test_a_camera_with_a_topic_of_depth_listens_to_it_below_its_namespace(executable, graph, tmp_path, model):
+    path, pose = tmp_path / "cameras.yaml", tmp_path / "pose.yaml"
+    path.write_text("cameras: [{name: deep, depth: aligned/image, depth_camera_info: /lens/info}, {name: flat}]\n")
+    pose.write_text(f"/**:\n  ros__parameters:\n    model: {model}\n")
+    executable("cameras_node", "/depths", cameras_file=str(path), pose_params_file=str(pose))
+    for topic in ("/depths/deep/aligned/image", "/lens/info", "/depths/flat/image"):
+        graph.until(lambda topic=topic: graph.node.count_subscribers(topic), 60.0, f"subscription of {topic}")
+    assert graph.node.count_subscribers("/depths/flat/depth") == 0
+
+
+def test_the_people_topics_take_overrides_of_qos(executable, graph, files):
+    from rclpy.qos import ReliabilityPolicy
+
+    override = {"qos_overrides./tuned_people/people.publisher.reliability": "best_effort"}
+    executable("people_node", "/tuned_people", cameras_file=str(files[0]), **override)
+    graph.until(lambda: graph.node.count_publishers("/tuned_people/person_pose"), 60.0, "publishers")
+    reliability = [
+        info.qos_profile.reliability
+        for topic in ("people", "people_poses")
+        for info in graph.node.get_publishers_info_by_topic(f"/tuned_people/{topic}")
+    ]
+    assert reliability == [ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE]
