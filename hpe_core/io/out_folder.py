@@ -10,6 +10,7 @@ manifest differ from other files in nothing but their names, so they are refused
 """
 
 import contextlib
+import fnmatch
 import os
 import shutil
 import tempfile
@@ -147,8 +148,8 @@ class OutFolder:
 
     def discard_unfinished(self) -> None:
         """Delete what earlier runs of the same command left unfinished; for a command that then makes it again."""
-        for path in self._left():
-            if unfinished_command(path) == self.command:
+        for path in sorted(self._real.glob(f"{UNFINISHED}*")):
+            if path != self._staged and (unfinished_command(path) == self.command or _hardly_begun(path)):
                 shutil.rmtree(path)
 
     def place(self) -> list[Path]:
@@ -272,6 +273,12 @@ def check_new_file(path: str | Path, overwrite: bool, sources: Iterable[str | Pa
         raise HpeError(f"{path} is read and would be replaced: write to another file")
     if not overwrite and os.path.lexists(path) and (path.is_file() or not path.exists()):
         raise HpeError(f"{path} is there already: use --overwrite or another name")
+
+
+def _hardly_begun(path: Path) -> bool:
+    """Whether a run was killed before it had marked the folder: there is half a mark at most."""
+    half_mark = f"{Path(MANIFEST).stem}.*.tmp"
+    return path.is_dir() and all(fnmatch.fnmatch(name, half_mark) for name in os.listdir(path))
 
 
 def _is_unfinished(path: Path) -> bool:

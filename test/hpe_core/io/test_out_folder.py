@@ -419,6 +419,15 @@ def made(folder, made_from, text="1", overwrite=False):
     return False
 
 
+def test_a_folder_whose_run_was_killed_before_it_was_marked_is_cleared_and_one_with_a_file_stays(tmp_path):
+    for name in ("hpe_unfinished", "hpe_unfinished_2", "hpe_unfinished_3"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "hpe_unfinished_2" / ".hpe_manifest.26448.json.tmp").write_text("{")
+    (tmp_path / "hpe_unfinished_3" / "mine.txt").write_text("mine")
+    assert not made(tmp_path, "abc")
+    assert [path.name for path in sorted(tmp_path.glob("hpe_unfinished*"))] == ["hpe_unfinished_3"]
+
+
 def test_results_of_the_same_hash_are_finished_until_one_is_missing(tmp_path):
     assert [made(tmp_path, "abc"), made(tmp_path, "abc")] == [False, True]
     (tmp_path / "table.csv").unlink()

@@ -125,7 +125,7 @@ def test_every_mix_of_backends_finds_the_same_faces_and_uploads_each_image_at_mo
         assert len(faces) == len(expected) > 0
         R, R_expected = (np.stack([f.pose.R_camera_head for f in some]) for some in (faces, expected))
         turns += list(np.degrees(so3.geodesic_angle(R, R_expected)))
-    assert np.median(turns) < 0.2 and max(turns) < 1.0
+    assert np.median(turns) < 0.3 and max(turns) < 1.0
 
 
 def test_an_image_that_gave_way_to_another_one_goes_to_the_device_again(array_gpu):
