@@ -7,7 +7,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent  # colcon build --symlink-install links this file
 NAME = "hpe_ros"
 # an editable install is of a checkout, where the training tools are at hand; a wheel leaves them out
 EDITABLE = "editable_wheel" in sys.argv or "develop" in sys.argv

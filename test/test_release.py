@@ -103,3 +103,9 @@ def test_a_form_for_issues_asks_something(name):
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
     assert form["name"] and form["description"]
     assert any(part.get("validations", {}).get("required") for part in form["body"])
+
+
+def test_setup_finds_its_files_where_it_is_only_a_link_as_with_symlink_install(tmp_path):
+    (tmp_path / "setup.py").symlink_to(ROOT / "setup.py")
+    done = subprocess.run([sys.executable, "setup.py", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split()[-1:] == [hpe_core.__version__], done.stderr
