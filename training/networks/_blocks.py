@@ -46,6 +46,12 @@ def stage(c_in, c_out, blocks):
     return nn.Sequential(RepConv(c_in, c_out, 2), *[RepConv(c_out, c_out) for _ in range(blocks)])
 
 
+def stages(stem, widths, blocks):
+    """Stages one after the other: of `widths` channels, each half as large as the one before."""
+    ins = (stem, *widths[:-1])
+    return nn.Sequential(*[stage(a, b, n) for a, b, n in zip(ins, widths, blocks, strict=True)])
+
+
 def fuse(module):
     """The module with every block that has a fused form replaced by it, in place."""
     for name, child in module.named_children():
