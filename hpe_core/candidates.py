@@ -34,7 +34,7 @@ class Candidates(Places):
     """N possible faces. Rotations and landmarks are in the virtual camera that is turned to the centre of each face
     (hpe_core.geometry.lookat).
 
-    confirmed: whether a crop network, too, takes it for a face; None where none was asked. Both fields of landmarks
+    confirmed: whether a crop network, too, takes it for a face; None where none tells. Both fields of landmarks
     (hpe_core.types.Landmarks) are None without a network that has them.
     """
 

@@ -146,7 +146,7 @@ class RangeScale:
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
-    None where there is none.
+    None where none tells.
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
     that only this face has now and another one may have later. Both are None before tracking. reading: of its range in

@@ -56,7 +56,7 @@ class Estimator:
     @property
     def can_track(self) -> bool:
         """Whether it makes anything of expected faces."""
-        return self._refiner is not None
+        return self._refiner is not None and self._refiner.places_faces
 
     def reconfigure(self, config: EstimatorConfig) -> None:
         """Go on with other thresholds."""
@@ -82,7 +82,7 @@ class Estimator:
         image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
         most = self._config.max_faces
         refiner = self._refiner
-        expected = expected[:most] if refiner else ()
+        expected = expected[:most] if self.can_track else ()
         beyond = 0
         found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
@@ -115,8 +115,8 @@ class Estimator:
         """The Estimate of the faces in boxes (N, 4) x0, y0, x1, y1 of another detector; and the row of each one's box.
 
         Every box is answered for itself: two around the same face give it twice. A box without a face gives a face that
-        its crop does not confirm, or none, when refinement leaves the image or the lens has no ray (`beyond_lens`).
-        Raises HpeError as `estimate` does, and without a crop network.
+        its crop does not confirm (nor deny, where the network cannot tell), or none, when refinement leaves the image
+        or the lens has no ray (`beyond_lens`). Raises HpeError as `estimate` does, and without a crop network.
         """
         if self._refiner is None:
             raise HpeError("boxes need a method with a crop network (fusion, crop6dof, nlml), this model has none")
