@@ -55,9 +55,7 @@ class Decoder:
         return self._turn_sign * rows
 
     def confirmed(self, rows: np.ndarray) -> np.ndarray | None:
-        if "log_centre_std_m" not in self._columns:
-            return None
-        return self._centre_std_m(rows) < confirmed_centre_std_m(rows[:, self._columns["sixd"]])
+        return self._confirmed(self._centre_std_m(rows), self._R_local(rows))
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
         if "log_centre_std_m" not in self._columns:
@@ -65,8 +63,7 @@ class Decoder:
         return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        limit_m = confirmed_centre_std_m(rows[:, self._columns["sixd"]])
-        turned_limit_m = confirmed_centre_std_m(turned_rows[:, self._columns["sixd"]])
+        limit_m, turned_limit_m = (confirmed_centre_std_m(self._R_local(one)) for one in (rows, turned_rows))
         return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows), limit_m, turned_limit_m)
 
     def decode(
@@ -81,16 +78,16 @@ class Decoder:
         size_ratio = np.exp(value["log_size"][:, 0]) if "log_size" in value else np.ones(len(rows))
         new_range = range_m / size_ratio
         landmarks_m, visible = _landmarks(value, size_ratio)
-        scale = self._calibration
+        R_local, centre_std_m, scale = self._R_local(rows), self._centre_std_m(rows), self._calibration
         return Candidates(
             score=score,
             centre_px=np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
             size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
-            R_local=so3.matrix_from_sixd(value["sixd"]),
+            R_local=R_local,
             rotation_covariance=self._rotation_covariance(value),
-            centre_rel_std=self._centre_std_m(rows) / REFERENCE_LENGTH_M * scale.centre_std,
+            centre_rel_std=centre_std_m / REFERENCE_LENGTH_M * scale.centre_std,
             size_rel_std=self._exp(rows, "log_size_std", SIZE_REL_STD) * scale.size_std,
-            confirmed=self.confirmed(rows),
+            confirmed=self._confirmed(centre_std_m, R_local),
             landmarks_m=landmarks_m,
             visible=visible,
         )
@@ -101,6 +98,14 @@ class Decoder:
             return covariance_from_factor(value["precision_factor"]) * self._calibration.rotation_std**2
         variance = np.radians(self._calibration.rotation_std_deg) ** 2
         return np.tile(variance * np.eye(3), (len(value["sixd"]), 1, 1))
+
+    def _R_local(self, rows):
+        """Rotations (N, 3, 3), head to virtual camera."""
+        return so3.matrix_from_sixd(rows[:, self._columns["sixd"]])
+
+    def _confirmed(self, centre_std_m, R_local):
+        """As `confirmed`, by the stds (N,) and rotations (N, 3, 3) of rows."""
+        return centre_std_m < confirmed_centre_std_m(R_local) if "log_centre_std_m" in self._columns else None
 
     def _centre_std_m(self, rows):
         """The network's own uncertainty (N,) of the face centre across the line of sight."""
@@ -170,9 +175,9 @@ def _signs_of_row(signs, columns, width):
     return row
 
 
-def confirmed_centre_std_m(sixd: np.ndarray) -> np.ndarray:
-    """Below which std (N,) of its centre a face is one, metres, by its rotation as six numbers (N, 6)."""
-    cosine = so3.matrix_from_sixd(sixd)[:, 2, 2]
+def confirmed_centre_std_m(R_local: np.ndarray) -> np.ndarray:
+    """Below which std (N,) of its centre a face is one, metres, by its rotation (N, 3, 3) to the virtual camera."""
+    cosine = R_local[:, 2, 2]
     first, last = ASIDE_COSINES
     return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.clip((first - cosine) / (first - last), 0.0, 1.0)
 
