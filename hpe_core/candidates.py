@@ -38,7 +38,7 @@ class Candidates(Places):
     (hpe_core.types.Landmarks) are None without a network that has them.
     """
 
-    R_local: np.ndarray  # (N, 3, 3) head to virtual camera
+    R_local: np.ndarray  # (N, 3, 3) head to virtual camera; NaN where a crop network gives no rotation
     rotation_covariance: np.ndarray  # (N, 3, 3) rad^2 of the left error, about the virtual camera's axes
     centre_rel_std: np.ndarray  # (N,) of REFERENCE_LENGTH_M
     size_rel_std: np.ndarray  # (N,) of the size

@@ -202,7 +202,8 @@ class FrameResult:
     stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces that full-frame detection saw beyond
     max_faces (with those hidden for the moment), dropped; `beyond_lens`: faces found where the lens's distortion has no
     inverse (CameraModel.rays), which have no pose; `unconfirmed`: what the whole-image network took for a face and the
-    crop network did not, such as the back of a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
+    crop network did not, such as the back of a head, or gave no rotation of; and what hpe_core.rotations counts, such
+    as `nlml.rigid`.
     candidate_boxes_px: (M, 4) x0, y0, x1, y1 of everything that was taken for a face in this image, or was expected to
     be one, published or not: squares of REFERENCE_LENGTH_M around the face's centre.
     """

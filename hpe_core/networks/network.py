@@ -48,7 +48,8 @@ class CropDecoder(Protocol):
         """Candidates of rows (N, C) of crops around unit rays (N, 3) at ranges (N,); score (N,): what found the faces.
 
         centre_px is NaN where the face lies beyond the lens (CameraModel.in_range); confirmed is that of `confirmed`.
-        Where the rows do not tell them, place and size are those of the crop.
+        Where the rows do not tell them, place and size are those of the crop. R_local is NaN where a row gives no
+        rotation.
         """
         ...
 

@@ -147,7 +147,8 @@ class Pipeline:
         estimate = self._estimator.estimate(image_bgr, camera, expected, due, known)
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]
-        counts = estimate.counts | {"unconfirmed": len(estimate.faces) - len(seen)}
+        without_rotation = estimate.counts["unconfirmed"]
+        counts = estimate.counts | {"unconfirmed": without_rotation + len(estimate.faces) - len(seen)}
         if depth is not None and seen:
             depth = depth if isinstance(depth, DepthImage) else depth()
             if depth is not None:
@@ -181,7 +182,7 @@ class Pipeline:
         seen = [(face, row) for face, row in zip(estimate.faces, rows, strict=True) if face.confirmed is not False]
         faces = self._published([face for face, _ in seen], delivered)
         without = len(boxes_px) - len(seen) - estimate.counts["beyond_lens"]
-        counts = {"untracked": 0, "unconfirmed": without} | estimate.counts
+        counts = {"untracked": 0} | estimate.counts | {"unconfirmed": without}
         boxes = self._delivered_boxes(estimate, delivered)
         return FrameResult(0, faces, estimate.stage_s, counts, boxes), [row for _, row in seen]
 

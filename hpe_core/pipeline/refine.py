@@ -42,7 +42,7 @@ class Refiner:
         passes: int = 1,
     ) -> Candidates:
         """Candidates at N places, whose centres have a ray, in the same order; centre_px is NaN where a crop places the
-        face beyond the lens (CameraModel.in_range).
+        face beyond the lens (CameraModel.in_range), R_local where it gives no rotation.
 
         found: the same faces by full-frame detection, for rotations of both; each of several passes but the last one
         only places the next crop, and is left out where the network places no face. Raises HpeError when the network's

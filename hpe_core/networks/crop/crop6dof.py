@@ -100,8 +100,8 @@ class Decoder:
         return np.tile(variance * np.eye(3), (len(value["sixd"]), 1, 1))
 
     def _R_local(self, rows):
-        """Rotations (N, 3, 3), head to virtual camera."""
-        return so3.matrix_from_sixd(rows[:, self._columns["sixd"]])
+        """Rotations (N, 3, 3), head to virtual camera; NaN where a row has none."""
+        return so3.rotations_or_nan(rows[:, self._columns["sixd"]])
 
     def _confirmed(self, centre_std_m, R_local):
         """As `confirmed`, by the stds (N,) and rotations (N, 3, 3) of rows."""

@@ -1,5 +1,7 @@
 """One contract for every file in hpe_core/networks/whole and hpe_core/networks/crop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.network_card import CROP, WHOLE_IMAGE, card_of
 from hpe_core.networks.crop import crop6dof
 from hpe_core.networks.network import ROOMS
+from hpe_core.rotations.fusing import FusedRotation
 
 EVERY_WHOLE_IMAGE_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[WHOLE_IMAGE]))
 CAMERA = CameraModel.from_hfov(641, 481, 60.0)
@@ -166,3 +169,16 @@ def test_a_network_without_an_uncertainty_of_its_rotation_has_a_constant_one_in_
     card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": {"sixd": [0, 6]}, "crop_m": 0.28}}
     with pytest.raises(HpeError, match="net has no column 'precision_factor'"):
         crop6dof.Decoder(card_of(card, ("batch", 32, 32, 3), "net.onnx"))
+
+
+def test_a_row_without_a_rotation_is_nan_and_does_not_touch_the_others():
+    decoder, rows = decoder_and_rows(CROP, "crop6dof", LEAST)
+    rows[3], rows[5, 3:] = 0.0, rows[5, :3]  # zeros, and twice the same column
+    found = ahead(decoder, rows)
+    without = np.isnan(found.R_local).all((1, 2))
+    assert np.flatnonzero(without).tolist() == [3, 5]
+    np.testing.assert_array_equal(found.R_local[~without], so3.matrix_from_sixd(rows[~without]))
+    fused = FusedRotation(0.3).rotated(
+        found, np.zeros(COUNT, bool), replace(found, R_local=np.tile(np.eye(3), (20, 1, 1)))
+    )
+    assert np.flatnonzero(np.isnan(fused.R_local).any((1, 2))).tolist() == [3, 5]

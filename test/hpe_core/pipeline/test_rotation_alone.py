@@ -1,5 +1,7 @@
 """A crop network that says nothing but a rotation, by ONNX Runtime, behind the shipped whole-image network."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -70,3 +72,14 @@ def test_a_network_that_places_faces_but_has_no_landmarks_tracks_them(tmp_path, 
     results = [pipeline.process(PHOTO, CAMERA, i * 33_000_000) for i in range(3)]
     assert ["inference" in result.stage_s for result in results] == [True, False, False]
     assert [[face.confirmed for face in result.faces] for result in results] == [[True]] * 3
+
+
+@pytest.mark.parametrize("plus", ["", "head6dof+"])
+def test_a_crop_that_gives_no_rotation_gives_no_face_and_is_counted(weights_with_whenet, write_fixed_crops, plus):
+    write_fixed_crops(weights_with_whenet / "zoo" / "whenet.onnx", sixd=np.zeros(6))
+    (weights_with_whenet / catalogue.SUMS).write_text(json.dumps(catalogue.actual_sums()))
+    pipeline = pipeline_of(f"{plus}whenet")
+    result = pipeline.process(PHOTO, CAMERA, 0)
+    assert result.faces == () and result.counts["unconfirmed"] == len(result.candidate_boxes_px) >= 1
+    result, rows = pipeline.process_boxes(PHOTO, CAMERA, np.array([[142.0, 82.0, 191.0, 152.0]]))
+    assert (result.faces, rows, result.counts["unconfirmed"]) == ((), [], 1)
