@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+STEPS_PER_SEED = 10**7  # no two seeds share a step's
+
 
 def commit() -> str:
     """Current git commit, with `+` when the tree has changes; `unknown` outside git."""
@@ -61,6 +63,7 @@ def fit(net, config, data, collate, loss_terms, loss_weights, args):
     running, began = {}, time.time()
     progress = tqdm(loader, initial=start, total=args.steps, unit="step")
     for step, (images, labels) in enumerate(progress, start):
+        torch.manual_seed(args.seed * STEPS_PER_SEED + step)  # dropout of a step is the same in a resumed run
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, args.steps, args.lr)
         with torch.autocast(device(), dtype=torch.bfloat16):
@@ -105,7 +108,7 @@ def _restore(args, net, average, optimiser):
     return saved["step"]
 
 
-def add_options(p: argparse.ArgumentParser, steps: int) -> None:
+def add_options(p: argparse.ArgumentParser, steps: int | None) -> None:
     """Options that every network has; `steps` is the default of --steps."""
     p.add_argument("--out", required=True)
     p.add_argument("--steps", type=int, default=steps)
@@ -116,6 +119,7 @@ def add_options(p: argparse.ArgumentParser, steps: int) -> None:
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--threads", type=int, default=0, help="CPU threads of torch; one is best when cores are shared")
     p.add_argument("--save-every", type=int, default=250)
+    p.add_argument("--start", help="exported model to begin with, trained on in its fused form")
     p.add_argument("--resume", help="checkpoint to go on from")
     p.add_argument("--restart-schedule", action="store_true", help="keep the weights of --resume, start at step 0")
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from training.losses.head6dof import geodesic, matrix_from_sixd, scalar_nll
+from training.networks._trunks.method import shares
 from training.networks.crop6dof import LANDMARKS
 
 WEIGHTS = {
@@ -24,7 +25,6 @@ WEIGHTS = {
 }
 NO_FACE_CENTRE_STD_M = 0.012  # at least, twice of what confirms a face
 HIDDEN_WEIGHT = 0.5  # of a landmark that is not seen, or whose visibility is unknown
-LABEL_STD_DEG = 6.0  # a label this uncertain counts half
 _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch.float32)
 _EYE = torch.eye(3)
 
@@ -37,8 +37,7 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
     rows = rows.cpu()
     out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
     R = matrix_from_sixd(out["sixd"])
-    share = labels["weight"] / (1.0 + (labels["rot_std_deg"] / LABEL_STD_DEG) ** 2)
-    share = share / share.sum().clamp(min=1e-6)
+    share = shares(labels)
     size_error = out["log_size"][:, 0] - labels["log_size"]
     centre_error = (out["centre_m"] - labels["centre_m"]) / REFERENCE_LENGTH_M
     shape = _CENTRED_POINTS_M
