@@ -255,7 +255,7 @@ def _table(rows: Rows, columns: Mapping[str, tuple[str, str, str]], brief: bool 
     titles = list(columns)
     if counted:
         faces = [
-            max((row.faces or 0 for row in rows if (row.set, row.part, row.metric) == key)) for key in columns.values()
+            max(row.faces or 0 for row in rows if (row.set, row.part, row.metric) == key) for key in columns.values()
         ]
         titles = [f"{title} ({count})" for title, count in zip(titles, faces, strict=True)]
     lines = []
