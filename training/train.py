@@ -62,7 +62,7 @@ def load_start(net: torch.nn.Module, path: str) -> None:
     names = {name for name, _ in whole.named_parameters()}
     trunk = next((part for part in whole.modules() if isinstance(part, Shared)), None)
     stored = {tensor.name.removesuffix(STORED).removeprefix("net.") for tensor in onnx.load(path).graph.initializer}
-    part = whole if trunk is None or names & stored else trunk
+    part = whole if trunk is None or names <= stored else trunk
     part.load_state_dict(fused_weights(part, path))
 
 
