@@ -106,7 +106,7 @@ class Sets:
     def answers(self, model: Model, name: str) -> Answers:
         """What a model says of the faces of a set."""
         faces = self.faces_for(model, name)
-        return Answers(rotations(model.network, self.crops_for(model, name)), rotations_of(faces), people_of(faces))
+        return Answers.of(rotations(model.network, self.crops_for(model, name)), rotations_of(faces), people_of(faces))
 
 
 def harder(model: Model, sets: Sets) -> Iterator[Score]:
@@ -116,7 +116,7 @@ def harder(model: Model, sets: Sets) -> Iterator[Score]:
     chosen = np.flatnonzero(within_limits(R_true))[::HARDER_SHARE]
     for title, change in HARDER.items():
         R = rotations(model.network, change(crops[chosen], model.network.card.shown_m))
-        yield mean_score(sets.renders, title, GEODESIC, Answers(R, R_true[chosen], person[chosen]))
+        yield mean_score(sets.renders, title, GEODESIC, Answers.of(R, R_true[chosen], person[chosen]))
 
 
 def measure(models: Sequence[Model], sets: Sets) -> list[page.Row]:

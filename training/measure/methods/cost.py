@@ -54,7 +54,7 @@ def cost_of(path: Path, crops: np.ndarray, folder: Path, parameters: int) -> Cos
     change = None
     if quantised:
         before, after = (rotations(one, crops[: 2 * RANGES_FROM]) for one in both)
-        change = float(np.degrees(np.median(geodesic_angle(before, after))))
+        change = float(np.degrees(np.nanmedian(geodesic_angle(before, after))))
     int8_ms = times[1] if quantised else None
     return Cost(parameters, path.stat().st_size / 1e6, times[0], int8_ms, change, note, engine(path))
 
@@ -71,10 +71,13 @@ def processor_ms(networks: Sequence[Backend], crop: np.ndarray, rounds: int) -> 
 
 
 def rotations(network: Backend, crops: np.ndarray) -> np.ndarray:
-    """R_local (N, 3, 3) of crops (N, S, S, 3). Raises HpeError when a row holds no rotation."""
-    sixd = slice(*network.card.columns["sixd"])
-    rows = [network.run(crops[i : i + BATCH])[:, sixd] for i in range(0, len(crops), BATCH)]
-    return matrix_from_sixd(np.concatenate(rows))
+    """R_local (N, 3, 3) of crops (N, S, S, 3); NaN where a network refuses an answer by a row of zeros."""
+    first, end = network.card.columns["sixd"]
+    rows = [network.run(crops[i : i + BATCH])[:, first:end] for i in range(0, len(crops), BATCH)]
+    sixd = np.concatenate(rows)
+    R, known = np.full((len(sixd), 3, 3), np.nan), np.any(sixd != 0, axis=-1)
+    R[known] = matrix_from_sixd(sixd[known])
+    return R
 
 
 def _quantised(path: Path, crops: np.ndarray, folder: Path, parameters: int) -> tuple[Path | None, str]:

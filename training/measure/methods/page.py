@@ -19,7 +19,7 @@ from typing import Any
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import new_file
 from training.measure.methods import weaknesses
-from training.measure.methods.scores import ALL, EULER, GEODESIC, MAEV, MEDIAN, WITHIN, Score
+from training.measure.methods.scores import ALL, EULER, GEODESIC, MAEV, MEDIAN, REFUSED, WITHIN, Score
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS, PAGE = ROOT / "bench" / "methods.csv", ROOT / "docs" / "methods.md"
@@ -177,6 +177,8 @@ def _accuracy(rows: Rows) -> list[str]:
     for name in renders:
         columns = {f"{m}, below 99": (name, WITHIN, m) for m in (EULER, MAEV, GEODESIC, MEDIAN)}
         columns |= {f"{m}, full circle": (name, ALL, m) for m in (GEODESIC, MEDIAN)}
+        if any(row.value for row in rows if row.set == name and row.metric == REFUSED):
+            columns[REFUSED] = (name, ALL, REFUSED)
         columns |= {f"{GEODESIC}, {part}": (name, part, GEODESIC) for part in HARDER}
         out += [f"**`{name}`**: renders of unseen people, exact labels", _table(rows, columns, counted=False)]
     return out

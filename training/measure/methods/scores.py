@@ -11,8 +11,10 @@ import numpy as np
 from hpe_core.evaluation.errors.bootstrap import group_interval
 from hpe_core.evaluation.errors.metrics import euler_error_deg, geodesic_deg, maev_deg
 from hpe_core.evaluation.errors.pairs import aflw2000_angles_deg, facing_angles_deg
+from hpe_core.geometry.so3 import mean_rotation
 
 EULER, MAEV, GEODESIC, MEDIAN = "Euler MAE", "MAEV", "geodesic mean", "geodesic median"
+REFUSED = "no answer, %"
 WITHIN, ALL = "angles below 99", "all"
 LIMIT_DEG = 99.0
 PAN_EDGES_DEG = (0, 30, 60, 90, 120, 150, 180.001)
@@ -35,15 +37,23 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """R (N, 3, 3) of a method beside R_true (N, 3, 3), and person (N,)."""
+    """R (N, 3, 3) of a method beside R_true (N, 3, 3), and person (N,). refused (N,): no answer was given, and R is the
+    mean of the set's true rotations, so that refusing costs something."""
 
     R: np.ndarray
     R_true: np.ndarray
     person: np.ndarray
+    refused: np.ndarray
+
+    @classmethod
+    def of(cls, R: np.ndarray, R_true: np.ndarray, person: np.ndarray) -> Answers:
+        """Answers of rotations (N, 3, 3) that are NaN where there is none."""
+        refused = np.isnan(R).any((1, 2))
+        return cls(np.where(refused[:, None, None], mean_rotation(R_true), R), R_true, person, refused)
 
     def part(self, chosen: np.ndarray) -> Answers:
-        """Those that a mask (N,) chooses."""
-        return Answers(self.R[chosen], self.R_true[chosen], self.person[chosen])
+        """Those that a mask (N,) or indices choose."""
+        return Answers(self.R[chosen], self.R_true[chosen], self.person[chosen], self.refused[chosen])
 
 
 def scores(name: str, answers: Answers) -> Iterator[Score]:
@@ -51,6 +61,7 @@ def scores(name: str, answers: Answers) -> Iterator[Score]:
     within = answers.part(within_limits(answers.R_true))
     yield from _four(name, WITHIN, within)
     yield from _four(name, ALL, answers)
+    yield Score(name, ALL, REFUSED, 100.0 * float(answers.refused.mean()), None, None, len(answers.R))
     facing = facing_angles_deg(answers.R_true)
     for axis, values, edges in (("pan", np.abs(facing[:, 0]), PAN_EDGES_DEG), ("tilt", facing[:, 1], TILT_EDGES_DEG)):
         for low, high in pairwise(edges):

@@ -29,7 +29,7 @@ def backs(answers: Answers) -> Iterator[Score]:
     if len(away.R) < FEWEST:
         return
     yield mean_score(BACKS, f"pan beyond {BACK_DEG:.0f}", GEODESIC, away)
-    front = 100.0 * (np.abs(facing_angles_deg(away.R)[:, 0]) < FRONT_DEG)
+    front = 100.0 * ((np.abs(facing_angles_deg(away.R)[:, 0]) < FRONT_DEG) & ~away.refused)
     low, high = group_interval(front, away.person) or (None, None)
     yield Score(BACKS, f"pan beyond {BACK_DEG:.0f}", FRONTAL_ANSWERS, float(front.mean()), low, high, len(front))
 
