@@ -46,7 +46,7 @@ def from_matrix(R: torch.Tensor) -> torch.Tensor:
 
 def sixd(angles: torch.Tensor) -> torch.Tensor:
     """First two columns (N, 6) of the rotations with these angles (N, 3)."""
-    rad = torch.deg2rad(angles)
+    rad = angles * (3.141592653589793 / 180.0)
     sb, sa, sc = torch.sin(rad).unbind(-1)
     cb, ca, cc = torch.cos(rad).unbind(-1)
     sa = -sa  # Rx turns by minus pitch

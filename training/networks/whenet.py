@@ -9,6 +9,7 @@ short to point anywhere the row is zeros, which is no rotation. Lower edges inst
 `decode` = `published` does both as the original.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ def decode(logits: dict[str, torch.Tensor], config: Config) -> tuple[torch.Tenso
         length = torch.ones_like(yaw)
     else:
         sine, cosine = (_euler.expectation(logits["yaw"], f(torch.deg2rad(bins))) for f in (torch.sin, torch.cos))
-        yaw, length = torch.rad2deg(torch.atan2(sine, cosine)), torch.sqrt(sine.square() + cosine.square())
+        yaw, length = torch.atan2(sine, cosine) * (180.0 / math.pi), torch.sqrt(sine.square() + cosine.square())
     return torch.cat([yaw[:, None], pitch_roll], -1), length
 
 
