@@ -77,8 +77,6 @@ def _of_folders(args: argparse.Namespace, network: ModuleType, config: Any) -> f
         raise HpeError("give --crops or --data, not both")
     if args.crop == recipes.PUBLISHED and not args.recipe:
         raise HpeError("--crop published needs a --recipe, which says how the crops are cut")
-    if args.crop == recipes.PUBLISHED and hasattr(network, "LOSS"):
-        raise HpeError(f"{args.model} learns from two views of a face, which --crop lookat gives")
     recipe = recipes.load(args.recipe) if args.recipe else recipes.Recipe(model=args.model)
     recipe = replace(recipe, crop=args.crop or recipes.LOOKAT, protocol=args.protocol or "")
     faces = faces_of(args.data, recipe, args.list or ())

@@ -250,7 +250,7 @@ def test_options_beside_a_recipe_win(tmp_path):
         (["--model", "lightweight", "--data", "DATA", "--crop", "published"], "needs a --recipe"),
         (["--model", "lightweight", "--data", "EMPTY"], "holds no labelled images"),
         (["--recipe", "RECIPE", "--crops", "c.npz"], "--crops are look-at crops"),
-        (["--recipe", "RECIPE", "--model", "crop6dof", "--data", "DATA"], "two views of a face"),
+        (["--recipe", "RECIPE", "--model", "crop6dof", "--data", "DATA"], "crop6dof has no setting 'trunk'"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, options, message):
