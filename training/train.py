@@ -11,6 +11,7 @@ own). training.train_crop chooses the trunk of a crop method, too.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -38,20 +39,21 @@ def batches_of(network: ModuleType) -> ModuleType:
 def train(args: argparse.Namespace) -> None:
     """Train, as `parser` says."""
     network = registry.load(NETWORKS, args.network)
-    run(args, network, network.Config())
+    batches, config = batches_of(network), network.Config()
+    run(args, network, config, batches.dataset(args, config), batches.collate)
 
 
-def run(args: argparse.Namespace, network: ModuleType, config: Any) -> None:
-    """Train a network with this Config on what its batches give; args: of training.fit, of the batches, and `start`."""
+def run(
+    args: argparse.Namespace, network: ModuleType, config: Any, data: torch.utils.data.Dataset, collate: Callable
+) -> None:
+    """Train a network with this Config on seeded data; args: of training.fit, and `start`."""
     fit.prepare(args)
-    batches = batches_of(network)
     loss = registry.load(LOSSES, network.LOSS) if hasattr(network, "LOSS") else network
-    data = batches.dataset(args, config)
     terms = partial(loss.loss_terms, config=config)
     net = network.build(config)
     if args.start:
         load_start(net, args.start)
-    fit.fit(net, config, data, batches.collate, terms, loss.WEIGHTS, args)
+    fit.fit(net, config, data, collate, terms, fit.weights_of(loss.WEIGHTS, args), args)
 
 
 def load_start(net: torch.nn.Module, path: str) -> None:
