@@ -79,7 +79,8 @@ setup(
         "av",
     ],
     extras_require={
-        "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib"],
+        "train": ["torch", "tensorly", "onnx", "tqdm", "moderngl", "matplotlib", "trimesh"],
+        "litert": ["litert-torch>=0.9"],  # brings ai-edge-litert and ai-edge-quantizer
         "tensorrt": ["tensorrt", "onnx", "cuda-python"],
         "tensorrt-rtx": ["tensorrt_rtx", "onnx", "cuda-python"],  # with its libraries; builds engines without a GPU
         "cluster": ["distributed"],
@@ -121,6 +122,8 @@ setup(
         ],
         # `hpe nlml` looks them up; in a wheel they lead nowhere, and it says so
         "hpe.nlml_tools": [f"{name} = training.nlml.actions:{name}" for name in ("build", "fit", "train", "evaluate")],
+        # `hpe export --to litert` looks it up
+        "hpe.exporters": ["litert = training.deploy.litert:export"],
         # `hpe eval images --baselines` looks it up; in a wheel it leads nowhere, and it says so
         "hpe.baselines": ["baselines = training.measure.baselines:baselines"],
     },

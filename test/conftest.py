@@ -229,3 +229,20 @@ def weights_with_whenet(tmp_path, monkeypatch, write_fixed_crops):
     write_fixed_crops(folder / catalogue.ZOO / "whenet.onnx")
     (folder / catalogue.SUMS).write_text(json.dumps(catalogue.actual_sums()))
     return folder
+
+
+@pytest.fixture
+def entry_point(tmp_path, monkeypatch):
+    """A function (group, "name = module:function") that puts a package with this entry point first on the path; its
+    folder is returned."""
+
+    def install(group, line):
+        folder = tmp_path / "installed"
+        metadata = folder / "installed-1.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: installed\nVersion: 1\n")
+        (metadata / "entry_points.txt").write_text(f"[{group}]\n{line}\n")
+        monkeypatch.syspath_prepend(folder)
+        return folder
+
+    return install

@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 import hpe_core
-from hpe_core.cli import bench, engine, models, nlml, run
+from hpe_core.cli import bench, engine, export, models, nlml, run
 from hpe_core.cli.arguments import check_texts
 from hpe_core.cli.evaluation import parsers as evaluation
 from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, print_error
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hpe {hpe_core.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for subcommand in (run, evaluation, engine, bench, nlml, models):
+    for subcommand in (run, evaluation, engine, export, bench, nlml, models):
         subcommand.add_parsers(commands)
     return parser
 

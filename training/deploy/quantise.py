@@ -29,6 +29,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.frames import head_from_face
+from hpe_core.inference import Backend
 from hpe_core.io.sources import open_source
 from hpe_core.network_card import CROP
 from hpe_core.networks.network import crop_network, whole_image_network
@@ -126,11 +127,39 @@ def truth_of_bag(bag: str | Path, topic: str = "/truth/head_pose") -> dict[int, 
 
 def estimator_of(model_path):
     """Estimator of a whole-image network, or of a crop network behind DETECTOR, on one thread of the CPU."""
-    backend, refiner = backends.create("onnxruntime", model_path, threads=1), None
+    return estimator_on(backends.create("onnxruntime", model_path, threads=1))
+
+
+def estimator_on(backend):
+    """The same of a loaded Backend."""
+    refiner = None
     if takes_crops(backend):
         refiner = Refiner(crop_network(backend), CropRotation())
         backend = backends.create("onnxruntime", catalogue.path_of(DETECTOR), threads=1)
     return Estimator(whole_image_network(backend), EstimatorConfig(), refiner)
+
+
+class Recorder:
+    """A Backend that keeps what it is asked: `asked`, a list of inputs (H, W, 3)."""
+
+    def __init__(self, backend):
+        self._backend, self.asked = backend, []
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def run(self, array):
+        self.asked += list(array)
+        return self._backend.run(array)
+
+
+def crops_of_images(backend: Backend, images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """What a crop network is shown of the faces in images (H, W, 3) uint8: crops (side, side, 3) uint8."""
+    recorder = Recorder(backend)
+    estimator = estimator_on(recorder)
+    for image in images:
+        estimator.estimate(image, CameraModel.from_hfov(image.shape[1], image.shape[0], HFOV_DEG))
+    return recorder.asked
 
 
 def takes_crops(backend):
