@@ -80,6 +80,8 @@ class Backbone(nn.Module):
     Features are the published mean over the last map, or the shared trunk's neck.
     """
 
+    trunk: Any
+
     def __init__(
         self,
         config: MethodConfig,
@@ -106,6 +108,8 @@ class Backbone(nn.Module):
 
 class DeployedRotation(nn.Module):
     """A network with fused convolutions that gives its rotation, as exported; `sixd` makes it of the raw output."""
+
+    config: Any
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
