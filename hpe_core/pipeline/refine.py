@@ -68,9 +68,8 @@ class Refiner:
         rows = self._rows(source, camera, rays, range_m, mirrored)
         upside_down = np.zeros(len(rows), bool)
         doubtful = np.flatnonzero(decoder.doubtful(rows))
-        if not len(doubtful):
+        if not len(doubtful) or (confirmed := decoder.confirmed(rows)) is None:
             return decoder.decode(rows, places.score, camera, rays, range_m), upside_down
-        confirmed = decoder.confirmed(rows)
         turned = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)
         confirmed[doubtful], upside_down[doubtful] = decoder.better_way_up(rows[doubtful], turned)
         rows[upside_down] = turned[upside_down[doubtful]]

@@ -13,6 +13,7 @@ networks for `training.deploy.export --calibration`.
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Whitened:
 
     def __init__(self):
         self.rotation, self.centre, self.size = [], [], []
-        self.angle_rad, self.label_std_rad = [], []
+        self.angle_rad, self.label_std_rad = [], []  # of the rotations, and of their labels
 
     def add(self, face, camera, labels, i, label_std_rad):
         """One face against label i: R_local, centre_px and size_px of the camera turned to the label's centre."""
@@ -83,7 +84,7 @@ def _scale(whitened):
     return float(np.sqrt(np.quantile(lengths, COVERAGE) / chi2.ppf(COVERAGE, whitened.shape[1])))
 
 
-def constant_std_deg(angle_rad: np.ndarray, label_std_rad: np.ndarray) -> float:
+def constant_std_deg(angle_rad: Sequence[float], label_std_rad: Sequence[float]) -> float:
     """The standard deviation per axis of rotations that puts COVERAGE of the errors (N,) inside its 95 % region; labels
     have standard deviations (N,) of their own. 0 where those explain the errors: then labels must be more exact.
     """
@@ -123,7 +124,7 @@ def measure(folder, estimators, limit):
 def _is_ambiguous(face):
     """Whether a crop network left open which way a face looks, and the whole-image network cannot tell."""
     R, t = face.pose.R_camera_head[None], face.pose.t_camera_head_m[None]
-    return face.confirmed is None and ambiguity_std_rad(np.array([face.score]), R, t)[0] > 0
+    return face.confirmed is None and bool((ambiguity_std_rad(np.array([face.score]), R, t) > 0).any())
 
 
 def _match(faces, camera, labels, i):

@@ -42,7 +42,8 @@ class Decoder:
     def __init__(self, card: NetworkCard):
         self._columns = {name: slice(*card.columns[name]) for name in COLUMNS if name in card.columns}
         self.places_faces = {"centre_m", "log_size", "log_centre_std_m"} <= set(self._columns)
-        if "precision_factor" not in self._columns and card.calibration.rotation_std_deg is None:
+        self._constant_std_deg = card.calibration.rotation_std_deg or 0.0  # of a rotation without a precision_factor
+        if "precision_factor" not in self._columns and not self._constant_std_deg:
             raise HpeError(f"{card.name} has no column 'precision_factor': its card needs calibration.rotation_std_deg")
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns, card.row)
         self._turn_sign = half_turn_of_rows(self._columns, card.row)
@@ -96,8 +97,7 @@ class Decoder:
         """(N, 3, 3) rad^2, calibrated."""
         if "precision_factor" in value:
             return covariance_from_factor(value["precision_factor"]) * self._calibration.rotation_std**2
-        variance = np.radians(self._calibration.rotation_std_deg) ** 2
-        return np.tile(variance * np.eye(3), (len(value["sixd"]), 1, 1))
+        return np.tile(np.radians(self._constant_std_deg) ** 2 * np.eye(3), (len(value["sixd"]), 1, 1))
 
     def _R_local(self, rows):
         """Rotations (N, 3, 3), head to virtual camera; NaN where a row has none."""
