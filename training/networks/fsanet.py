@@ -185,9 +185,9 @@ class FsaNet(nn.Module):
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """(N, side, side, 3) uint8 -> yaw, pitch, roll of every variant (N, V, 3) in degrees."""
         if isinstance(self.trunk, nn.ModuleList):
-            pairs = [trunk.pairs(crops) for trunk in self.trunk]
+            pairs = [trunk(crops) for trunk in self.trunk]
         else:
-            pairs = [self.trunk.pairs(crops)] * len(self.variants)
+            pairs = [self.trunk(crops)] * len(self.variants)
         return torch.stack([variant(maps) for variant, maps in zip(self.variants, pairs, strict=True)], 1)
 
 

@@ -56,7 +56,7 @@ class SsrNet(nn.Module):
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """(N, side, side, 3) uint8 -> yaw, pitch, roll (N, 3) in degrees."""
         found = []
-        for head, cells, (s, x) in zip(self.heads, CELLS, self.gates(self.trunk.pairs(crops)), strict=True):
+        for head, cells, (s, x) in zip(self.heads, CELLS, self.gates(self.trunk(crops)), strict=True):
             pool = s.shape[-1] // cells
             found.append(head((F.max_pool2d(s, pool) * F.avg_pool2d(x, pool)).flatten(1)))
         p, delta, eta = (torch.stack(part, 1).float() for part in zip(*found, strict=True))

@@ -66,7 +66,7 @@ def test_maps_have_the_widths_that_a_trunk_states(trunk, channels, side, sides):
 
 
 def test_both_streams_give_maps_of_16_8_and_8_cells():
-    maps = TwoStreams().eval().maps(torch.zeros(1, 3, 64, 64))
+    maps = TwoStreams().eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
     assert [tuple(m.shape[1:]) for pair in maps for m in pair] == [
         shape for shape in ((32, 16, 16), (64, 8, 8), (128, 8, 8)) for _ in range(2)
     ]

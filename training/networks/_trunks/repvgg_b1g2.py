@@ -18,12 +18,14 @@ class RepVggBlock(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, stride, 1, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(c_out)
-        self.pointwise = nn.Conv2d(c_in, c_out, 1, stride, groups=groups, bias=False)
+        self.pointwise = nn.Conv2d(c_in, c_out, 1, groups=groups, bias=False)
         self.pointwise_bn = nn.BatchNorm2d(c_out)
         self.identity = nn.BatchNorm2d(c_out) if c_in == c_out and stride == 1 else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn(self.conv(x)) + self.pointwise_bn(self.pointwise(x))
+        # a 1x1 convolution of stride 2 over three channels corrupts the heap in its backward pass (torch 2.13, CPU)
+        every = self.conv.stride[0]
+        y = self.bn(self.conv(x)) + self.pointwise_bn(self.pointwise(x[:, :, ::every, ::every]))
         return torch.relu(y if self.identity is None else y + self.identity(x))
 
     def fused(self) -> nn.Sequential:

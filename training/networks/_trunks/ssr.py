@@ -58,7 +58,7 @@ class TwoStreams(nn.Module):
         super().__init__()
         self.tanh, self.relu = Stream(nn.Tanh(), nn.MaxPool2d(2)), Stream(nn.ReLU(), nn.AvgPool2d(2))
 
-    def pairs(self, crops: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def forward(self, crops: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Crops (N, 64, 64, 3) uint8 -> (of tanh, of ReLU) per level, fine to coarse."""
         x = crops.permute(0, 3, 1, 2).float() / 255.0
         return list(zip(self.tanh(x), self.relu(x), strict=True))
@@ -67,7 +67,7 @@ class TwoStreams(nn.Module):
 class OneStream(shared.Shared):
     """The shared trunk in the place of both streams."""
 
-    def pairs(self, crops: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def forward(self, crops: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Crops (N, 128, 128, 3) uint8 -> the same map twice per level, fine to coarse."""
         return [(x, x) for x in self.maps(shared.scaled(crops))]
 
