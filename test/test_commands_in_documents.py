@@ -85,7 +85,9 @@ def check_module(name, arguments, monkeypatch, capsys):
 
     if not importlib.util.find_spec("torch") and name.startswith(("training.", "bench.gpu")):
         pytest.skip(f"NOT CHECKED: python -m {name} (pip install -e '.[train]')")
-    if "parse_args(" not in (ROOT / f"{name.replace('.', '/')}.py").read_text("utf-8"):
+    path = ROOT / name.replace(".", "/")
+    file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    if "parse_args(" not in file.read_text("utf-8"):
         assert arguments == []
         return
     monkeypatch.setattr(sys, "argv", [name, *arguments])

@@ -34,7 +34,7 @@ class Folders(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    def __getitem__(self, index: int) -> list[tuple[Any, dict[str, Any]]]:
         cv2.setNumThreads(1)
         face = self.faces[self._face(index)]
         rng = np.random.default_rng([self.seed, index])

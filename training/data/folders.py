@@ -120,6 +120,6 @@ def _listed(lists: Iterable[str | Path]) -> set[str] | None:
 
 def stored_label(face: Labelled) -> dict[str, Any]:
     """Label of a stored crop, with training.data.crops.KEYS."""
-    visible = np.where(np.isfinite(face.landmarks_px).all(-1), 1, UNKNOWN).astype(np.uint8)
+    visible = np.full(len(face.landmarks_px), UNKNOWN, np.uint8)
     known = {"R_local": face.R_local, "landmarks_m": face.landmarks_m(), "landmarks_visible": visible}
     return known | {"rot_std_deg": LABEL_STD_DEG, "weight": 1.0, "no_face": 0.0}

@@ -109,15 +109,14 @@ def _labels(
     ratio = float(np.sqrt(abs(np.linalg.det(A)))) * face.px_per_m / px
     xy = (face.landmarks_px @ A.T + offset - (side - 1) / 2) / px
     marks = np.concatenate([xy, ratio * face.landmarks_m()[:, 2:]], -1)
-    visible = np.where(np.isfinite(face.landmarks_px).all(-1), 1, UNKNOWN)
     if flip:
-        R, centre_m, marks, visible = mirrored(R), centre_m * [-1, 1], marks[FLIP_68] * [-1, 1, 1], visible[FLIP_68]
+        R, centre_m, marks = mirrored(R), centre_m * [-1, 1], marks[FLIP_68] * [-1, 1, 1]
     return {
         "R_local": R,
         "centre_m": centre_m,
         "log_size": np.log(ratio),
         "landmarks_m": marks,
-        "visible": visible,
+        "visible": np.full(len(marks), UNKNOWN),
         "rot_std_deg": LABEL_STD_DEG,
         "weight": 1.0,
         "no_face": 0.0,
@@ -133,4 +132,4 @@ def _soiled(rng: np.random.Generator, crop: np.ndarray, augment: Augment) -> np.
         crop = cv2.resize(small, (side, side), interpolation=cv2.INTER_NEAREST)
     if rng.random() < augment.blur:
         crop = cv2.GaussianBlur(crop, (0, 0), BLUR_SIGMA)
-    return degrade(rng, crop) if augment.degrade else crop
+    return np.asarray(degrade(rng, crop) if augment.degrade else crop)

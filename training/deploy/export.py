@@ -98,7 +98,10 @@ def main():
     for key, path in (("metrics", args.metrics), ("calibration", args.calibration)):
         if path:
             card[key] = json.loads(Path(path).read_text())
-    card = export(args.checkpoints, card, args.out, args.decode)
+    try:
+        card = export(args.checkpoints, card, args.out, args.decode)
+    except HpeError as error:
+        raise SystemExit(f"export: error: {error}") from error
     data = Path(args.out).read_bytes()
     print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")
 

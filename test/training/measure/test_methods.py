@@ -225,3 +225,10 @@ def test_an_interval_over_people_is_that_of_one_image_each():
     found = mean_score("set", ALL, GEODESIC, four)
     assert [found.low, found.high] == pytest.approx([one.low, one.high], abs=0.3) and found.faces == 160
     assert found.high - found.low > 2.5  # 40 independent errors, spread over 20 degrees; as 160 it would be 1.8
+
+
+def test_the_document_shows_the_numbers_that_were_committed():
+    text = page.PAGE.read_text("utf-8")
+    assert page.filled(text, *page.read(page.RESULTS)) == text
+    places = {match[2] for match in page.PLACE.finditer(text)}
+    assert places == {"tables", *page.METHODS} - {"crop6dof"}

@@ -91,20 +91,19 @@ def read(path: Path) -> tuple[list[Row], dict[str, str]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
-        rows = [
-            Row(
-                *(line[name] for name in ("table", "method", "set", "part", "metric")),
-                *(float(line[name]) if line[name] else None for name in ("value", "low", "high")),
-                int(line["faces"]) if line["faces"] else None,
-                line["note"],
-            )
-            for line in lines
-        ]
+        rows = [_row(line) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HpeError(f"{path} is no table of methods: {type(error).__name__} {error}") from error
     if not rows:
         raise HpeError(f"{path} has no rows")
     return rows, {name: lines[0][name] for name in ("date", "commit", "hardware")}
+
+
+def _row(line: Mapping[str, str]) -> Row:
+    value, low, high = (float(line[name]) if line[name] else None for name in ("value", "low", "high"))
+    table, method, name, part, metric = (line[name] for name in ("table", "method", "set", "part", "metric"))
+    faces = int(line["faces"]) if line["faces"] else None
+    return Row(table, method, name, part, metric, value, low, high, faces, line["note"])
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class Answers:
     @classmethod
     def of(cls, R: np.ndarray, R_true: np.ndarray, person: np.ndarray) -> Answers:
         """Answers of rotations (N, 3, 3) that are NaN where there is none."""
-        refused = np.isnan(R).any((1, 2))
+        refused = np.asarray(np.isnan(R).any((1, 2)))
         return cls(np.where(refused[:, None, None], mean_rotation(R_true), R), R_true, person, refused)
 
     def part(self, chosen: np.ndarray) -> Answers:

@@ -59,6 +59,9 @@ def edges(answers: Mapping[str, Answers], reference: str = "sixd") -> Iterator[t
         for low, high in pairwise(PAN_EDGES_DEG):
             inside = (pan >= low) & (pan < high)
             if inside.sum() >= FEWEST:
-                ends = group_interval(difference[inside], found.person[inside]) or (None, None)
+                least, most = group_interval(difference[inside], found.person[inside]) or (None, None)
                 part = f"pan {low} to {int(high)}"
-                yield method, Score(EDGES, part, LARGER, float(difference[inside].mean()), *ends, int(inside.sum()))
+                yield (
+                    method,
+                    Score(EDGES, part, LARGER, float(difference[inside].mean()), least, most, int(inside.sum())),
+                )
