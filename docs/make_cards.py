@@ -6,7 +6,7 @@ Run it after a change of training/cards or of the weights; a test compares the p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,40 @@ rows compare faces as pictures show them, not kinds of people. Turn is that of t
 `python -m training.measure.subgroups` at commit {commit}.
 """
 NOT_MEASURED = "\n**Not measured:**\n\n"
+COMPARISON = """\
+## Methods for comparison
+
+Other people's methods, each trained here. `--model NAME` takes one as crop network behind `head6dof`. Their weights lie
+in `hpe_core/weights/zoo` of a source checkout and are in no wheel.
+"""
 
 
 def page() -> str:
     """The text of docs/models.md."""
-    cards = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(catalogue.WEIGHTS.glob("*.json"))}
-    del cards[Path(catalogue.SUMS).stem]
-    parts = [HEAD, _common(cards), _groups(json.loads(SUBGROUPS.read_text("utf-8")))]
+    cards, zoo = _cards(catalogue.WEIGHTS), _cards(catalogue.WEIGHTS / catalogue.ZOO)
+    parts = [HEAD, _common(cards | zoo), _groups(json.loads(SUBGROUPS.read_text("utf-8")))]
     parts += [_card(name, card, cards) for name, card in cards.items()]
-    return "\n".join(parts)
+    return "\n".join(parts + _comparison(zoo))
+
+
+def _cards(folder: Path) -> dict[str, Any]:
+    """Name -> card of the weights in a folder."""
+    paths = sorted(path for path in folder.glob("*.json") if path.name != catalogue.SUMS)
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
+
+
+def _comparison(zoo: Mapping[str, Any]) -> list[str]:
+    """The methods for comparison: what all their cards say, then each one's own lines. Nothing without any."""
+    if not zoo:
+        return []
+    said = [{(title, line) for title, lines in sections(card) for line in lines} for card in zoo.values()]
+    everywhere = set.intersection(*said)
+    first = sections(next(iter(zoo.values())))
+    parts = [
+        COMPARISON,
+        *_paragraphs([(title, [line for line in lines if (title, line) in everywhere]) for title, lines in first]),
+    ]
+    return parts + [_card(name, card, zoo, "###", everywhere) for name, card in zoo.items()]
 
 
 def _common(cards: Mapping[str, Any]) -> str:
@@ -85,16 +110,26 @@ def _cell(numbers: Mapping[str, Any]) -> str:
     return f"{share:g} % ({low:g} to {high:g}), {angle}"
 
 
-def _card(name: str, card: Mapping[str, Any], cards: Mapping[str, Any]) -> str:
-    """One model; of INT8 ones only what differs from the float ones."""
+def _card(
+    name: str,
+    card: Mapping[str, Any],
+    cards: Mapping[str, Any],
+    heading: str = "##",
+    told: Collection[tuple[str, str]] = (),
+) -> str:
+    """One model, without the pairs (title, line) that were told; of INT8 ones only what differs from the float ones."""
     twin = dict(sections(cards[name.removesuffix(INT8)])) if name.endswith(INT8) else {}
-    lines = [f"## {name}\n"]
+    lines = [f"{heading} {name}\n"]
     if twin:
         lines.append(f"`{name.removesuffix(INT8)}` with weights and activations in INT8, for CPUs.\n")
-    for title, texts in sections(card):
-        if title not in SAME and twin.get(title) != texts:
-            lines.append(f"**{title}**\n\n{_bullets(texts)}\n")
+    own = [(title, texts) for title, texts in sections(card) if twin.get(title) != texts]
+    lines += _paragraphs((title, [text for text in texts if (title, text) not in told]) for title, texts in own)
     return "\n".join(lines)
+
+
+def _paragraphs(titled: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """A paragraph for each title with lines, but for SAME, which _common has."""
+    return [f"**{title}**\n\n{_bullets(lines)}\n" for title, lines in titled if lines and title not in SAME]
 
 
 def _bullets(lines) -> str:

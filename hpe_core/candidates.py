@@ -34,11 +34,11 @@ class Candidates(Places):
     """N possible faces. Rotations and landmarks are in the virtual camera that is turned to the centre of each face
     (hpe_core.geometry.lookat).
 
-    confirmed: whether a crop network, too, takes it for a face; None where none was asked. Both fields of landmarks
+    confirmed: whether a crop network, too, takes it for a face; None where none tells. Both fields of landmarks
     (hpe_core.types.Landmarks) are None without a network that has them.
     """
 
-    R_local: np.ndarray  # (N, 3, 3) head to virtual camera
+    R_local: np.ndarray  # (N, 3, 3) head to virtual camera; NaN where a crop network gives no rotation
     rotation_covariance: np.ndarray  # (N, 3, 3) rad^2 of the left error, about the virtual camera's axes
     centre_rel_std: np.ndarray  # (N,) of REFERENCE_LENGTH_M
     size_rel_std: np.ndarray  # (N,) of the size

@@ -10,6 +10,7 @@ from hpe_core.network_card import WHOLE_IMAGE, kind_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 SUMS = "SHA256SUMS.json"  # in WEIGHTS: file name -> SHA-256, written by training.deploy.hash_weights
+ZOO = "zoo"  # folder in WEIGHTS: crop networks of other people's methods, trained here; in a checkout, in no wheel
 HASHED = (".onnx", ".npz")
 
 
@@ -30,6 +31,10 @@ METHODS = {
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
 }
+# each is a method by its own name: ZOO_DETECTOR finds faces, the rotation is the network's own
+ZOO_METHODS = ("fsanet", "hopenet", "hybrid", "lightweight", "mnn", "opnet", "sixd", "ssrnet", "whenet")
+ZOO_DETECTOR = "head6dof"
+ZOO_ELSEWHERE = "weights of methods for comparison come with a source checkout (`pip install -e .` there), in no wheel"
 AUTO = "auto"
 # quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones
 AUTO_METHOD, AUTO_METHOD_ON_CPU = "fusion", "fusion_int8"
@@ -37,10 +42,12 @@ AUTO_TEXT = f"{AUTO}: {AUTO_METHOD}, on a CPU {AUTO_METHOD_ON_CPU}"
 
 
 def models() -> list[str]:
-    """What `--model` takes by name: the methods whose parts are shipped, then the whole-image networks."""
+    """What `--model` takes by name: the methods whose parts are shipped, the whole-image networks, and methods for
+    comparison.
+    """
     shipped = networks()
     ready = [name for name, method in METHODS.items() if {method.detector, method.refiner} - {None} <= {*shipped}]
-    return ready + [name for name in shipped if _shipped_kind(name) == WHOLE_IMAGE]
+    return ready + [name for name in shipped if _shipped_kind(name) == WHOLE_IMAGE] + zoo()
 
 
 def method_of(model: str) -> Method:
@@ -50,10 +57,12 @@ def method_of(model: str) -> Method:
     """
     if model in METHODS:
         return METHODS[model]
+    if model in zoo():
+        return Method(ZOO_DETECTOR, model, "crop")
     parts = model.split("+", 1)
     for part in parts:
-        if not part.endswith(".onnx") and part not in networks():
-            raise HpeError(f"unknown model '{part}', known: {', '.join(models()) or 'none'}")
+        if not part.endswith(".onnx") and _folder_of(part) is None:
+            raise _unknown(part, models())
     return Method(*parts)
 
 
@@ -63,8 +72,29 @@ def auto_method(on_cpu: bool) -> str:
 
 
 def networks() -> list[str]:
-    """Sorted names of the shipped networks."""
+    """Sorted names of the shipped networks, without those of zoo()."""
     return sorted(path.stem for path in WEIGHTS.glob("*.onnx"))
+
+
+def zoo() -> list[str]:
+    """Sorted names of the crop networks for comparison that are here."""
+    return sorted(path.stem for path in (WEIGHTS / ZOO).glob("*.onnx"))
+
+
+def missing_from_zoo() -> list[str]:
+    """Those of ZOO_METHODS whose weights are not here."""
+    return [name for name in ZOO_METHODS if name not in zoo()]
+
+
+def _folder_of(name):
+    """Where a network of this name lies, None where there is none."""
+    return WEIGHTS if name in networks() else WEIGHTS / ZOO if name in zoo() else None
+
+
+def _unknown(name, known):
+    if name.removesuffix("_int8") in missing_from_zoo():
+        return HpeError(f"the network '{name}' is not here: {ZOO_ELSEWHERE}")
+    return HpeError(f"unknown model '{name}', known: {', '.join(known) or 'none'}")
 
 
 def _shipped_kind(name):
@@ -85,9 +115,10 @@ def path_of(model: str | Path) -> Path:
         if "\0" in str(model) or not Path(model).is_file():
             raise HpeError(f"model file {model} does not exist")
         return Path(model)
-    if model not in networks():
-        raise HpeError(f"unknown model '{model}', known: {', '.join(networks()) or 'none'}")
-    return WEIGHTS / f"{model}.onnx"
+    folder = _folder_of(str(model))
+    if folder is None:
+        raise _unknown(str(model), networks() + zoo())
+    return folder / f"{model}.onnx"
 
 
 def read(path: str | Path) -> bytes:
@@ -108,10 +139,11 @@ def verify(path: str | Path, sha256: str) -> None:
 
     Files elsewhere are the user's own, and nothing is known of them.
     """
-    path = Path(path)
-    if path.parent.resolve() != WEIGHTS.resolve():
+    path, root = Path(path), WEIGHTS.resolve()
+    folder = path.parent.resolve()
+    if folder not in (root, root / ZOO):
         return
-    expected = shipped_sums().get(path.name)
+    expected = shipped_sums().get((folder / path.name).relative_to(root).as_posix())
     if sha256 != expected:
         raise HpeError(
             f"{path} is not the file that was shipped (sha256 {sha256}, shipped: {expected or 'no such file'}): "
@@ -120,7 +152,10 @@ def verify(path: str | Path, sha256: str) -> None:
 
 
 def shipped_sums() -> dict[str, str]:
-    """File name -> SHA-256 of all weights as they were shipped. Raises HpeError when the list cannot be read."""
+    """File name -> SHA-256 of all weights as they were shipped, those of the zoo as `zoo/NAME.onnx`.
+
+    Raises HpeError when the list cannot be read.
+    """
     path = WEIGHTS / SUMS
     try:
         sums = json.loads(path.read_text("utf-8"))
@@ -133,6 +168,6 @@ def shipped_sums() -> dict[str, str]:
 
 
 def actual_sums() -> dict[str, str]:
-    """File name -> SHA-256 of all weights as they lie there now."""
-    paths = sorted(path for path in WEIGHTS.iterdir() if path.suffix in HASHED)
-    return {path.name: sha256_of(read(path)) for path in paths}
+    """File name -> SHA-256 of all weights as they lie there now, see shipped_sums."""
+    paths = sorted(path for path in (*WEIGHTS.iterdir(), *(WEIGHTS / ZOO).glob("*")) if path.suffix in HASHED)
+    return {path.relative_to(WEIGHTS).as_posix(): sha256_of(read(path)) for path in paths}

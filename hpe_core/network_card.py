@@ -15,17 +15,20 @@ PRECISIONS = ("fp32", "int8")
 MOST_COLUMNS, MOST_PIXELS = 10_000, 4096
 CROP_M = (0.05, 2.0)  # a face and what is around it, metres
 FACTOR = (1e-3, 1e3)  # of a calibration
+CALIBRATION_RANGES = {"correlation": (0.0, 0.999), "rotation_std_deg": (0.1, 180.0)}  # the others are factors
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Factors on the standard deviations that a network predicts, and the correlation of its rotation errors with those
-    of the whole-image network."""
+    of the whole-image network. rotation_std_deg: per axis, of a network that predicts none.
+    """
 
     rotation_std: float = 1.0
     centre_std: float = 1.0
     size_std: float = 1.0
     correlation: float = 0.0
+    rotation_std_deg: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +146,8 @@ def _calibration(values):
     unknown = sorted(set(values) - known)
     if unknown:
         raise HpeError(f"calibration has an unknown '{_shown(unknown[0])}', known: {', '.join(sorted(known))}")
-    ranges = {"correlation": (0.0, 0.999)}
-    return Calibration(
-        **{name: _number(value, f"calibration.{name}", *ranges.get(name, FACTOR)) for name, value in values.items()}
-    )
+    ranges = {name: CALIBRATION_RANGES.get(name, FACTOR) for name in values}
+    return Calibration(**{name: _number(value, f"calibration.{name}", *ranges[name]) for name, value in values.items()})
 
 
 def _input_shape(found, kind):

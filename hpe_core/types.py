@@ -146,7 +146,7 @@ class RangeScale:
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
-    None where there is none.
+    None where none tells.
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
     that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
@@ -202,7 +202,8 @@ class FrameResult:
     stage_s: seconds spent per stage. counts: name -> how many; `untracked`: faces that full-frame detection saw beyond
     max_faces (with those hidden for the moment), dropped; `beyond_lens`: faces found where the lens's distortion has no
     inverse (CameraModel.rays), which have no pose; `unconfirmed`: what the whole-image network took for a face and the
-    crop network did not, such as the back of a head; and what hpe_core.rotations counts, such as `nlml.rigid`.
+    crop network did not, such as the back of a head, or gave no rotation of; and what hpe_core.rotations counts, such
+    as `nlml.rigid`.
     candidate_boxes_px: (M, 4) x0, y0, x1, y1 of everything that was taken for a face in this image, or was expected to
     be one, published or not: squares of REFERENCE_LENGTH_M around the face's centre.
     """

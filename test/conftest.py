@@ -1,9 +1,12 @@
 """Fixtures of all tests: the least card of a network, and small networks in ONNX with the shape of the shipped ones."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+
+from hpe_core import catalogue
 
 COLUMNS = {
     "score": [0, 1],
@@ -172,6 +175,60 @@ def write_crop_net(tmp_path, model_card):
         return path
 
     return write
+
+
+@pytest.fixture
+def write_fixed_crops():
+    """write_fixed_crops(path, calibration, **values) -> path of an ONNX that says the same row about every crop.
+
+    values: of the columns that it has, one after another; by default a head that faces the crop, and nothing more.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(path, calibration=None, **values):
+        values = {"sixd": [1, 0, 0, 0, 1, 0]} | values
+        ends = np.cumsum([np.size(value) for value in values.values()]).tolist()
+        columns = {name: [first, end] for name, first, end in zip(values, [0, *ends], ends, strict=False)}
+        row = np.concatenate([np.ravel(value) for value in values.values()]).astype(np.float32)
+        tensors = {"row": row, "nothing": np.zeros((3, len(row)), np.float32)}
+        nodes = [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["real"], ["colour"], axes=[1, 2], keepdims=0),
+            helper.make_node("MatMul", ["colour", "nothing"], ["zeros"]),
+            helper.make_node("Add", ["zeros", "row"], ["rows"]),
+        ]
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 32, 32, 3])
+        output = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", len(row)])
+        model = helper.make_model(
+            helper.make_graph(
+                nodes, "fixed", [image], [output], [numpy_helper.from_array(v, k) for k, v in tensors.items()]
+            ),
+            opset_imports=[helper.make_opsetid("", 17)],
+            ir_version=8,
+        )
+        made = {"name": path.stem, "estimator": "crop6dof", "spec": {"columns": columns, "crop_m": 0.28}}
+        made["calibration"] = {"rotation_std_deg": 7.0} if calibration is None else calibration
+        onnx.helper.set_model_props(model, {"hpe_model_card": json.dumps(made)})
+        path.parent.mkdir(exist_ok=True)
+        onnx.save(model, path)
+        path.with_suffix(".json").write_text(json.dumps(made))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def weights_with_whenet(tmp_path, monkeypatch, write_fixed_crops):
+    """A copy of the shipped weights, taken for the shipped ones; the only method for comparison there is `whenet`, a
+    network that says that every head faces the crop.
+    """
+    folder = tmp_path / "weights"
+    shutil.copytree(catalogue.WEIGHTS, folder, ignore=shutil.ignore_patterns(catalogue.ZOO))
+    monkeypatch.setattr(catalogue, "WEIGHTS", folder)
+    write_fixed_crops(folder / catalogue.ZOO / "whenet.onnx")
+    (folder / catalogue.SUMS).write_text(json.dumps(catalogue.actual_sums()))
+    return folder
 
 
 @pytest.fixture

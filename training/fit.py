@@ -1,7 +1,7 @@
 """The training loop that every network shares: seeded data, moving averages, checkpoints, resume.
 
 Every --save-every steps `<out>/last.pt` is written with weights, moving averages, optimiser, config, commit and seed;
---resume goes on from it. Runs on a GPU where there is one, else on the CPU, in bfloat16 either way.
+--resume goes on from it. Runs on a GPU where there is one, else on the CPU, in bfloat16 where that helps (`half`).
 """
 
 import argparse
@@ -14,6 +14,10 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
+
+from hpe_core.errors import HpeError
+
+STEPS_PER_SEED = 10**7  # no two seeds share a step's
 
 
 def commit() -> str:
@@ -33,9 +37,45 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps))))
 
 
+def rate_of(step: int, args: argparse.Namespace) -> float:
+    """Learning rate of a step: `learning_rate`, or of adam one that falls by --lr-factor at every milestone."""
+    if args.optimiser == "adamw":
+        return learning_rate(step, args.steps, args.lr)
+    return args.lr * args.lr_factor ** sum(step >= milestone for milestone in args.milestones)
+
+
+def optimiser_of(net: torch.nn.Module, args: argparse.Namespace) -> torch.optim.Optimizer:
+    """AdamW, which decays weights of more than one axis; or adam, with a rate of its own for what is not `backbone`."""
+    if args.optimiser == "adamw":
+        decay = [p for p in net.parameters() if p.ndim > 1]
+        no_decay = [p for p in net.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": 0.02}, {"params": no_decay, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=args.lr)
+    body = [p for name, p in net.named_parameters() if name.startswith("backbone.")]
+    heads = [p for name, p in net.named_parameters() if not name.startswith("backbone.")]
+    groups = [{"params": body}, {"params": heads, "factor": args.head_lr}]
+    return torch.optim.Adam([g for g in groups if g["params"]], lr=args.lr, weight_decay=args.weight_decay)
+
+
+def weights_of(weights: dict[str, float], args: argparse.Namespace) -> dict[str, float]:
+    """Weights of a network's loss terms with those of a recipe over them. Raises HpeError for a term that it lacks."""
+    for name in args.loss.keys() - weights.keys():
+        raise HpeError(f"the loss of {args.model} has no term '{name}', known: {', '.join(weights)}")
+    return weights | args.loss
+
+
 def device() -> str:
     """`cuda` where there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def half(net: torch.nn.Module) -> bool:
+    """Whether to compute in bfloat16: not with depthwise convolutions on a CPU.
+
+    There their backward pass is up to eight times as slow as in float32 (torch 2.13).
+    """
+    convolutions = [layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    return device() == "cuda" or not any(layer.groups == layer.in_channels > 1 for layer in convolutions)
 
 
 def fit(net, config, data, collate, loss_terms, loss_weights, args):
@@ -43,12 +83,8 @@ def fit(net, config, data, collate, loss_terms, loss_weights, args):
 
     loss_terms(output, labels) -> dict of scalars, weighted by loss_weights; collate(samples) -> (images, labels).
     """
-    net = net.to(device(), memory_format=torch.channels_last)
-    decay = [p for p in net.parameters() if p.ndim > 1]
-    no_decay = [p for p in net.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": no_decay, "weight_decay": 0.0}], lr=args.lr
-    )
+    net, in_half = net.to(device(), memory_format=torch.channels_last), half(net)
+    optimiser = optimiser_of(net, args)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(args.ema), use_buffers=True
     )
@@ -61,9 +97,10 @@ def fit(net, config, data, collate, loss_terms, loss_weights, args):
     running, began = {}, time.time()
     progress = tqdm(loader, initial=start, total=args.steps, unit="step")
     for step, (images, labels) in enumerate(progress, start):
+        torch.manual_seed(args.seed * STEPS_PER_SEED + step)  # dropout of a step is the same in a resumed run
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, args.steps, args.lr)
-        with torch.autocast(device(), dtype=torch.bfloat16):
+            group["lr"] = group.get("factor", 1.0) * rate_of(step, args)
+        with torch.autocast(device(), dtype=torch.bfloat16, enabled=in_half):
             output = net(images.to(device()))
         terms = loss_terms(output, labels)
         optimiser.zero_grad()
@@ -105,7 +142,7 @@ def _restore(args, net, average, optimiser):
     return saved["step"]
 
 
-def add_options(p: argparse.ArgumentParser, steps: int) -> None:
+def add_options(p: argparse.ArgumentParser, steps: int | None) -> None:
     """Options that every network has; `steps` is the default of --steps."""
     p.add_argument("--out", required=True)
     p.add_argument("--steps", type=int, default=steps)
@@ -116,8 +153,11 @@ def add_options(p: argparse.ArgumentParser, steps: int) -> None:
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--threads", type=int, default=0, help="CPU threads of torch; one is best when cores are shared")
     p.add_argument("--save-every", type=int, default=250)
+    p.add_argument("--start", help="exported model to begin with, trained on in its fused form")
     p.add_argument("--resume", help="checkpoint to go on from")
     p.add_argument("--restart-schedule", action="store_true", help="keep the weights of --resume, start at step 0")
+    # what a recipe may say (training.recipes)
+    p.set_defaults(optimiser="adamw", weight_decay=0.0, head_lr=1.0, milestones=[], lr_factor=0.1, loss={})
 
 
 def prepare(args: argparse.Namespace) -> None:

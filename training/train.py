@@ -6,12 +6,15 @@
 
 The result is one file, `<out>/last.pt`, which training.deploy.export turns into the ONNX that ships (training.fit).
 A network is one file in training/networks: SPEC, Config, build, Deployed, FREE_BATCH, and the names of what it learns
-from (BATCHES, a file in training/batches) and by (LOSS, a file in training/losses).
+from (BATCHES, a file in training/batches) and by (LOSS, a file in training/losses; or loss_terms and WEIGHTS of its
+own). training.train_crop chooses the trunk of a crop method, too.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +26,7 @@ from hpe_core.backends.tensorrt.onnx_graph import STORED
 from hpe_core.errors import HpeError
 from training import fit
 from training.networks._blocks import fuse
+from training.networks._trunks.shared import Shared
 
 NETWORKS, BATCHES, LOSSES = "training.networks", "training.batches", "training.losses"
 
@@ -34,16 +38,32 @@ def batches_of(network: ModuleType) -> ModuleType:
 
 def train(args: argparse.Namespace) -> None:
     """Train, as `parser` says."""
-    fit.prepare(args)
     network = registry.load(NETWORKS, args.network)
-    batches, loss = batches_of(network), registry.load(LOSSES, network.LOSS)
-    config = network.Config()
-    data = batches.dataset(args, config)
+    batches, config = batches_of(network), network.Config()
+    run(args, network, config, batches.dataset(args, config), batches.collate)
+
+
+def run(
+    args: argparse.Namespace, network: ModuleType, config: Any, data: torch.utils.data.Dataset, collate: Callable
+) -> None:
+    """Train a network with this Config on seeded data; args: of training.fit, and `start`."""
+    fit.prepare(args)
+    loss = registry.load(LOSSES, network.LOSS) if hasattr(network, "LOSS") else network
     terms = partial(loss.loss_terms, config=config)
     net = network.build(config)
     if args.start:
-        net.load_state_dict(fused_weights(fuse(net), args.start))
-    fit.fit(net, config, data, batches.collate, terms, loss.WEIGHTS, args)
+        load_start(net, args.start)
+    fit.fit(net, config, data, collate, terms, fit.weights_of(loss.WEIGHTS, args), args)
+
+
+def load_start(net: torch.nn.Module, path: str) -> None:
+    """Fuse a network and give it the weights of an exported one: of itself, or the shared trunk those of crop6dof."""
+    whole = fuse(net)
+    names = {name for name, _ in whole.named_parameters()}
+    trunk = next((part for part in whole.modules() if isinstance(part, Shared)), None)
+    stored = {tensor.name.removesuffix(STORED).removeprefix("net.") for tensor in onnx.load(path).graph.initializer}
+    part = whole if trunk is None or names <= stored else trunk
+    part.load_state_dict(fused_weights(part, path))
 
 
 def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
@@ -67,7 +87,6 @@ def parser() -> argparse.ArgumentParser:
         network = registry.load(NETWORKS, name)
         options = networks.add_parser(name, help=network.SPEC["input"])
         fit.add_options(options, network.STEPS)
-        options.add_argument("--start", help="exported model to begin with, trained on in its fused form")
         batches_of(network).add_options(options)
     return p
 

@@ -134,7 +134,8 @@ def _shipped():
     """dict model name -> SHA-256 of its file, of the models that come with the package."""
     from hpe_core import catalogue
 
-    return {name: catalogue.sha256_of(catalogue.read(catalogue.path_of(name))) for name in catalogue.networks()}
+    names = catalogue.networks() + catalogue.zoo()
+    return {name: catalogue.sha256_of(catalogue.read(catalogue.path_of(name))) for name in names}
 
 
 def _outdated(entry, library, shipped):

@@ -69,8 +69,8 @@ def facts_of(name: str, loaded: dict[str, Part]) -> Facts:
     if name == catalogue.AUTO:
         name = catalogue.auto_method(on_cpu=False)
         return _facts(catalogue.AUTO, f"{catalogue.AUTO_TEXT}; this is {name}", catalogue.METHODS[name], name, loaded)
-    if name in catalogue.METHODS:
-        method = catalogue.METHODS[name]
+    if name in catalogue.METHODS or name in catalogue.zoo():
+        method = catalogue.method_of(name)
         rotation = {"crop": f"of {method.refiner}", "fused": "of both, fused by their covariances"}
         how = rotation.get(method.rotation, f"from landmarks of {method.refiner} ({method.rotation})")
         what = f"{method.detector} finds faces, {method.refiner} refines them, rotation {how}"
@@ -119,8 +119,9 @@ def _manifold() -> Part:
 
 def _card(name: str) -> dict[str, Any]:
     """The card beside shipped weights; empty without one that can be read."""
+    folder = catalogue.WEIGHTS / (catalogue.ZOO if name in catalogue.zoo() else "")
     try:
-        card = json.loads((catalogue.WEIGHTS / f"{name}.json").read_text("utf-8"))
+        card = json.loads((folder / f"{name}.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}

@@ -57,6 +57,8 @@ def _models(args: argparse.Namespace) -> int:
     else:
         _print_choice(console, found)
         print(catalogue.AUTO_TEXT)
+        if missing := catalogue.missing_from_zoo():
+            console.print(f"not here: {', '.join(missing)} ({catalogue.ZOO_ELSEWHERE})", markup=False)
     return EXIT_BAD_INPUT if problems else EXIT_OK
 
 

@@ -66,7 +66,9 @@ class Aflw2000:
     """AFLW2000-3D and 300W-LP: R = Rx(-pitch) Ry(yaw) Rz(roll).
 
     yaw > 0 turns the face to the image's left, pitch > 0 up, roll > 0 clockwise in the image.
-    Source: `Pose_Para` = (pitch, yaw, roll) of the passive X-Y-Z product, whose transpose is R (3DDFA).
+    Source: `Pose_Para` = (pitch, yaw, roll). 3DDFA's passive X-Y-Z product P = Rx(-pitch) Ry(-yaw) Rz(-roll) leads from
+    the head to a camera with y up and z to the viewer, so R = C P C with C = diag(1, -1, -1). The transpose of P is the
+    way back, camera to head, and the label of 6DRepNet.
     """
 
     @staticmethod

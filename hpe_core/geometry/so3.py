@@ -127,6 +127,16 @@ def matrix_from_sixd(sixd: ArrayLike) -> np.ndarray:
     return np.stack([x, y, (skew(x) @ y[..., None])[..., 0]], -1)
 
 
+def rotations_or_nan(sixd: np.ndarray) -> np.ndarray:
+    """As matrix_from_sixd; NaN where the two columns are parallel, zero or not finite."""
+    try:
+        return matrix_from_sixd(sixd)
+    except HpeError:  # rare: nothing is asked before
+        if np.ndim(sixd) == 1:
+            return np.full((3, 3), np.nan)
+        return np.array([rotations_or_nan(row) for row in sixd])
+
+
 def mean_rotation(R: ArrayLike, weights: ArrayLike | None = None) -> np.ndarray:
     """Chordal L2 mean (3, 3) of rotations (N, 3, 3) with weights (N,) (Hartley et al., IJCV 2013)."""
     R = np.asarray(R, float)

@@ -1,12 +1,13 @@
 """A network: the backend that runs it and the decoder of its rows, one file per architecture in `whole` and `crop`.
 
-A decoder's module has COLUMNS (name -> width of what it needs of a row) and `Decoder(card)`.
+A decoder's module has COLUMNS (name -> width of what it reads of a row), NEEDED (those that no row may lack) and
+`Decoder(card)`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -33,7 +34,13 @@ class WholeImageDecoder(Protocol):
 
 
 class CropDecoder(Protocol):
-    """Rows of a network that sees the face-centred crops of a virtual camera (hpe_core.pixels.canvas.crop_canvases)."""
+    """Rows of a network that sees the face-centred crops of a virtual camera (hpe_core.pixels.canvas.crop_canvases).
+
+    places_faces: whether the rows say where a face is, how large, and whether it is one. Only then is a face tracked by
+    its crops, and shown better by a second pass.
+    """
+
+    places_faces: bool
 
     def decode(
         self, rows: np.ndarray, score: np.ndarray, camera: CameraModel, rays: np.ndarray, range_m: np.ndarray
@@ -41,6 +48,8 @@ class CropDecoder(Protocol):
         """Candidates of rows (N, C) of crops around unit rays (N, 3) at ranges (N,); score (N,): what found the faces.
 
         centre_px is NaN where the face lies beyond the lens (CameraModel.in_range); confirmed is that of `confirmed`.
+        Where the rows do not tell them, place and size are those of the crop. R_local is NaN where a row gives no
+        rotation.
         """
         ...
 
@@ -52,8 +61,8 @@ class CropDecoder(Protocol):
         """What rows (N, C) of crops turned by 180 degrees say about the crops as they are."""
         ...
 
-    def confirmed(self, rows: np.ndarray) -> np.ndarray:
-        """Whether (N,) the crops show faces."""
+    def confirmed(self, rows: np.ndarray) -> np.ndarray | None:
+        """Whether (N,) the crops show faces; None where the rows do not tell."""
         ...
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
@@ -118,15 +127,17 @@ def _decoder_class(card, kind):
     if card.kind != kind:
         raise HpeError(f"{card.name} takes {card.kind}s, not {kind}s")
     module = registry.load(ROOMS[kind], card.estimator, f"estimator for {kind}s")
-    check_columns(card, module.COLUMNS)
+    check_columns(card, module.COLUMNS, module.NEEDED)
     return module.Decoder
 
 
-def check_columns(card: NetworkCard, needed: Mapping[str, int]) -> None:
-    """Raises HpeError unless the rows of a network have the columns of these names and widths."""
-    for name, width in needed.items():
+def check_columns(card: NetworkCard, widths: Mapping[str, int], needed: Collection[str]) -> None:
+    """Raises HpeError unless the rows of a network have the needed columns, and all of these names their widths."""
+    for name, width in widths.items():
         if name not in card.columns:
-            raise HpeError(f"spec.columns of {card.name} lacks '{name}', which {card.estimator} needs")
+            if name in needed:
+                raise HpeError(f"spec.columns of {card.name} lacks '{name}', which {card.estimator} needs")
+            continue
         first, end = card.columns[name]
         if end - first != width:
             raise HpeError(

@@ -56,7 +56,7 @@ class Estimator:
     @property
     def can_track(self) -> bool:
         """Whether it makes anything of expected faces."""
-        return self._refiner is not None
+        return self._refiner is not None and self._refiner.places_faces
 
     def reconfigure(self, config: EstimatorConfig) -> None:
         """Go on with other thresholds."""
@@ -82,7 +82,7 @@ class Estimator:
         image = _OneImage(SourceImage(image_bgr), camera, Stopwatch())
         most = self._config.max_faces
         refiner = self._refiner
-        expected = expected[:most] if refiner else ()
+        expected = expected[:most] if self.can_track else ()
         beyond = 0
         found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
@@ -99,7 +99,7 @@ class Estimator:
                 new = _refined(refiner, detected, image, detected, PASSES_OF_NEW)
                 found = each_once(confirmed_first(found.concat(new)))
         faces = faces_from_candidates(found, camera)
-        counts = {"untracked": beyond, "beyond_lens": image.beyond_lens} | (refiner.take_counts() if refiner else {})
+        counts = {"untracked": beyond} | image.counts() | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
         return Estimate(
             faces=faces,
@@ -115,8 +115,8 @@ class Estimator:
         """The Estimate of the faces in boxes (N, 4) x0, y0, x1, y1 of another detector; and the row of each one's box.
 
         Every box is answered for itself: two around the same face give it twice. A box without a face gives a face that
-        its crop does not confirm, or none, when refinement leaves the image or the lens has no ray (`beyond_lens`).
-        Raises HpeError as `estimate` does, and without a crop network.
+        its crop does not confirm (nor deny, where the network cannot tell), or none, when refinement leaves the image
+        or the lens has no ray (`beyond_lens`). Raises HpeError as `estimate` does, and without a crop network.
         """
         if self._refiner is None:
             raise HpeError("boxes need a method with a crop network (fusion, crop6dof, nlml), this model has none")
@@ -127,9 +127,9 @@ class Estimator:
         rows = np.flatnonzero(image.with_ray(places))
         with image.watch("refinement"):
             seen = self._refiner.refine(places.where(rows), image.source, camera, passes=PASSES_OF_A_BOX)
-            kept = np.flatnonzero(image.with_ray(seen) & on_image(seen, camera))
+            kept = np.flatnonzero(image.with_pose(seen) & on_image(seen, camera))
         faces = faces_from_candidates(seen.where(kept), camera)
-        counts = {"beyond_lens": image.beyond_lens} | self._refiner.take_counts()
+        counts = image.counts() | self._refiner.take_counts()
         image.watch.rest("postprocess")
         estimate = Estimate(
             faces=faces,
@@ -150,13 +150,14 @@ class Estimator:
 
 @dataclass(eq=False)
 class _OneImage:
-    """What is at hand while one image is worked on; beyond_lens: candidates without a pose, for want of a ray;
-    places: where a face was expected or detected."""
+    """What is at hand while one image is worked on; beyond_lens, unconfirmed: candidates without a pose, for want of a
+    ray and of a rotation; places: where a face was expected or detected."""
 
     source: SourceImage
     camera: CameraModel
     watch: Stopwatch
     beyond_lens: int = 0
+    unconfirmed: int = 0
     places: list[Places] = field(default_factory=list)
 
     def with_ray(self, found: Places) -> np.ndarray:
@@ -164,6 +165,16 @@ class _OneImage:
         has = np.all(np.isfinite(self.camera.rays(found.centre_px)), -1)
         self.beyond_lens += int(np.sum(~has))
         return has
+
+    def with_pose(self, found: Candidates) -> np.ndarray:
+        """Mask (N,) of those with a ray and a rotation; the others are counted."""
+        has_ray, has_rotation = self.with_ray(found), np.isfinite(found.R_local).all((1, 2))
+        self.unconfirmed += int(np.sum(has_ray & ~has_rotation))
+        return has_ray & has_rotation
+
+    def counts(self) -> dict[str, int]:
+        """Of candidates without a pose, by reason."""
+        return {"beyond_lens": self.beyond_lens, "unconfirmed": self.unconfirmed}
 
     def candidate_boxes_px(self) -> np.ndarray:
         """As in FrameResult."""
@@ -198,7 +209,7 @@ def _tracked(refiner, faces, image):
     expected = expected.where(on_image(expected, image.camera))
     with image.watch("refinement"):
         found = refiner.refine(expected, image.source, image.camera)
-        kept = image.with_ray(found) & on_image(found, image.camera)
+        kept = image.with_pose(found) & on_image(found, image.camera)
     return tracked(found.where(kept), expected.where(kept))
 
 
@@ -206,4 +217,4 @@ def _refined(refiner, places, image, found, passes):
     """Candidates of refinement."""
     with image.watch("refinement"):
         seen = refiner.refine(places, image.source, image.camera, found, passes)
-        return seen.where(image.with_ray(seen) & on_image(seen, image.camera))
+        return seen.where(image.with_pose(seen) & on_image(seen, image.camera))

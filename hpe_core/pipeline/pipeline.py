@@ -128,8 +128,8 @@ class Pipeline:
         image is worked on upright; the result is about the image as delivered.
 
         Faces of the image before are tracked from crop to crop (ROI tracking); full-frame detection runs when one of
-        them is lost or detection_interval_s have passed. After so long a pause, or when time stands still, no face is
-        tracked by its crop.
+        them is lost or detection_interval_s have passed, and on every image where the crops place no faces. After so
+        long a pause, or when time stands still, no face is tracked by its crop.
 
         depth: the DepthImage of the same moment, or what gives it (None where there is none): that is asked once the
         faces are found, for depth images come later, and not where there is no face.
@@ -147,7 +147,8 @@ class Pipeline:
         estimate = self._estimator.estimate(image_bgr, camera, expected, due, known)
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]
-        counts = estimate.counts | {"unconfirmed": len(estimate.faces) - len(seen)}
+        without_rotation = estimate.counts["unconfirmed"]
+        counts = estimate.counts | {"unconfirmed": without_rotation + len(estimate.faces) - len(seen)}
         if depth is not None and seen:
             depth = depth if isinstance(depth, DepthImage) else depth()
             if depth is not None:
@@ -178,10 +179,10 @@ class Pipeline:
             image_bgr, camera = upright_image(image_bgr, rotation), self._upright_camera(camera)
             boxes_px = upright_boxes(boxes_px, camera, rotation)
         estimate, rows = self._estimator.estimate_at(image_bgr, camera, boxes_px)
-        seen = [(face, row) for face, row in zip(estimate.faces, rows, strict=True) if face.confirmed]
+        seen = [(face, row) for face, row in zip(estimate.faces, rows, strict=True) if face.confirmed is not False]
         faces = self._published([face for face, _ in seen], delivered)
         without = len(boxes_px) - len(seen) - estimate.counts["beyond_lens"]
-        counts = {"untracked": 0, "unconfirmed": without} | estimate.counts
+        counts = {"untracked": 0} | estimate.counts | {"unconfirmed": without}
         boxes = self._delivered_boxes(estimate, delivered)
         return FrameResult(0, faces, estimate.stage_s, counts, boxes), [row for _, row in seen]
 

@@ -78,8 +78,8 @@ def pose_covariance(
 
 def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
     """The poses of Faces with what no filter may average away in their covariances: the size and the frame of this
-    person's head, the error of depth that a pose brings with it (of both, what depth images leave), and, where there is
-    no crop network, that the face may look the other way or stand on its head.
+    person's head, the error of depth that a pose brings with it (of both, what depth images leave), and, where no crop
+    network confirms faces, that this one may look the other way or stand on its head.
     """
     poses = [face.pose for face in faces]
     rows = [row for row, pose in enumerate(poses) if pose.covariance is not None]

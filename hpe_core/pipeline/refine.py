@@ -28,6 +28,11 @@ class Refiner:
         self._network, self._rotation, self._mirrored_up_to = network, rotation, mirrored_up_to
         self._side, self._crop_m = network.card.input_shape[1], network.card.shown_m
 
+    @property
+    def places_faces(self) -> bool:
+        """As the network's CropDecoder."""
+        return self._network.decoder.places_faces
+
     def refine(
         self,
         places: Places,
@@ -37,14 +42,15 @@ class Refiner:
         passes: int = 1,
     ) -> Candidates:
         """Candidates at N places, whose centres have a ray, in the same order; centre_px is NaN where a crop places the
-        face beyond the lens (CameraModel.in_range).
+        face beyond the lens (CameraModel.in_range), R_local where it gives no rotation.
 
         found: the same faces by full-frame detection, for rotations of both; each of several passes but the last one
-        only places the next crop. Raises HpeError when the network's output is not finite.
+        only places the next crop, and is left out where the network places no face. Raises HpeError when the network's
+        output is not finite.
         """
         if len(places) == 0:
             return Candidates.empty()
-        for _ in range(passes - 1):
+        for _ in range(passes - 1 if self.places_faces else 0):
             seen, _ = self._seen(places, source, camera, mirrored=False)
             places = next_places(places, seen, camera)
         seen, upside_down = self._seen(places, source, camera, len(places) <= self._mirrored_up_to)

@@ -19,7 +19,8 @@ class FusedRotation:
     def rotated(self, seen: Candidates, upside_down: np.ndarray, found: Candidates | None) -> Candidates:
         if found is None:
             return seen
-        upright = ~upside_down  # the whole-image network takes all faces for upright
+        # the whole-image network takes all faces for upright; a crop may give no rotation
+        upright = ~upside_down & np.isfinite(seen.R_local).all((1, 2))
         R, covariance = seen.R_local.copy(), seen.rotation_covariance.copy()
         R[upright], covariance[upright] = fuse_rotations(
             R[upright],

@@ -23,15 +23,16 @@ class LandmarkSolver(Protocol):
 
 
 class LandmarkRotation:
-    """A RotationSource: made of landmarks, where the crop confirms a face."""
+    """A RotationSource: made of landmarks, where the crop does not deny a face."""
 
     def __init__(self, solve: LandmarkSolver):
         self._solve = solve
 
     def rotated(self, seen: Candidates, upside_down: np.ndarray, found: Candidates | None) -> Candidates:
-        confirmed = seen.confirmed  # landmarks of what is no face mean nothing, and take longest
-        if seen.landmarks_m is None or seen.visible is None or confirmed is None:
+        if seen.landmarks_m is None or seen.visible is None:
             raise HpeError("a rotation of landmarks needs a crop network with landmarks")
+        # landmarks of what is no face mean nothing, and take longest
+        confirmed = np.ones(len(seen), bool) if seen.confirmed is None else seen.confirmed
         if not confirmed.any():
             return seen
         turn = np.where(upside_down[confirmed, None], HALF_TURN, 1.0)

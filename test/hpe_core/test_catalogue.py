@@ -8,12 +8,13 @@ from hpe_core.cli.main import main
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
 
-MOST_MB = 8.0
+MOST_MB, MOST_MB_OF_A_METHOD, MOST_MB_OF_METHODS = 8.0, 1.5, 10.0
 LARGEST_LOSS_DEG = 0.2
 SHIPPED = set(catalogue.networks())
 needs_weights = pytest.mark.skipif(
     not {"head6dof", "head6dof_int8", "crop6dof", "crop6dof_int8"} <= SHIPPED, reason="not all models are here"
 )
+needs_zoo = pytest.mark.skipif(not catalogue.zoo(), reason="no weights of methods for comparison here")
 
 
 def card(name):
@@ -21,17 +22,27 @@ def card(name):
 
 
 def test_weights_and_cards_take_at_most_8_mb():
-    files = {path.name: path.stat().st_size for path in catalogue.WEIGHTS.iterdir()}
+    files = {path.name: path.stat().st_size for path in catalogue.WEIGHTS.iterdir() if path.is_file()}
     assert sum(files.values()) <= MOST_MB * 1e6, files
+
+
+@needs_zoo
+def test_each_method_for_comparison_is_here_with_a_card_and_all_are_small():
+    files = {path.name: path.stat().st_size for path in (catalogue.WEIGHTS / catalogue.ZOO).iterdir()}
+    assert {path.removesuffix(".onnx") for path in files if path.endswith(".onnx")} >= {*catalogue.ZOO_METHODS}
+    assert {*files} == {f"{name}{suffix}" for name in catalogue.zoo() for suffix in (".onnx", ".json")}
+    assert max(files.values()) <= MOST_MB_OF_A_METHOD * 1e6 and sum(files.values()) <= MOST_MB_OF_METHODS * 1e6, files
 
 
 @needs_weights
 def test_methods_are_named_before_whole_image_networks_and_no_crop_network_stands_alone():
-    assert catalogue.models() == ["fusion", "fusion_int8", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
+    ours = ["fusion", "fusion_int8", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
+    assert catalogue.models() == ours + catalogue.zoo()
 
 
 def test_a_method_is_named_when_all_its_parts_are_shipped(monkeypatch):
     monkeypatch.setattr(catalogue, "networks", lambda: ["crop6dof", "head6dof", "head6dof_int8"])
+    monkeypatch.setattr(catalogue, "zoo", list)
     assert catalogue.models() == ["fusion", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
 
 
@@ -97,3 +108,35 @@ def test_int8_is_a_fifth_faster_and_loses_less_than_a_fifth_of_a_degree(name):
     assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + LARGEST_LOSS_DEG
     if name == "crop6dof_int8":
         assert report["crops_error_after_deg_mean"] < report["crops_error_before_deg_mean"] + LARGEST_LOSS_DEG
+
+
+@needs_weights
+def test_a_method_for_comparison_is_its_network_behind_head6dof(weights_with_whenet):
+    assert catalogue.method_of("whenet") == catalogue.Method("head6dof", "whenet", "crop")
+    assert catalogue.method_of("head6dof_int8+whenet") == catalogue.Method("head6dof_int8", "whenet", "fused")
+    assert catalogue.models()[-1] == "whenet" and "whenet" not in catalogue.networks()
+    assert catalogue.path_of("whenet") == weights_with_whenet / "zoo" / "whenet.onnx"
+
+
+@needs_weights
+def test_int8_of_a_method_for_comparison_is_known_where_its_file_is(weights_with_whenet):
+    with pytest.raises(HpeError, match=r"unknown model 'whenet_int8', known: fusion, .*, whenet$"):
+        catalogue.method_of("whenet_int8")
+    (weights_with_whenet / "zoo" / "whenet_int8.onnx").touch()
+    assert catalogue.method_of("whenet_int8") == catalogue.Method("head6dof", "whenet_int8", "crop")
+
+
+@pytest.mark.parametrize("name", ["hopenet", "head6dof+hopenet", "hopenet_int8"])
+def test_a_method_whose_weights_are_not_here_says_where_they_are(weights_with_whenet, name):
+    assert catalogue.missing_from_zoo() == [one for one in catalogue.ZOO_METHODS if one != "whenet"]
+    with pytest.raises(
+        HpeError, match=r"the network 'hopenet(_int8)?' is not here: .* with a source checkout"
+    ) as error:
+        catalogue.method_of(name)
+    assert "\n" not in str(error.value)
+    with pytest.raises(HpeError, match="'hopenet' is not here"):
+        catalogue.path_of("hopenet")
+
+
+def test_no_method_for_comparison_has_the_name_of_one_of_ours():
+    assert not {*catalogue.ZOO_METHODS} & {*catalogue.METHODS, *catalogue.networks(), catalogue.AUTO}

@@ -80,6 +80,8 @@ WRONG = {
     "a factor not finite": (changed("calibration.rotation_std", float("nan")), "must be a number in"),
     "a factor of infinity": (changed("calibration.size_std", float("inf")), "must be a number in"),
     "a negative factor": (changed("calibration.centre_std", -1.0), "must be a number in"),
+    "a constant of zero": (changed("calibration.rotation_std_deg", 0), r"must be a number in \[0.1, 180\], got 0"),
+    "a constant of nothing": (changed("calibration.rotation_std_deg", None), "must be a number in"),
     "a correlation of one": (changed("calibration.correlation", 1.0, "crop6dof"), "must be a number in"),
     "a factor misspelt": (changed("calibration.rotatoin_std", 1.0), "unknown 'rotatoin_std', known: centre_std"),
     "an unknown precision": (changed("precision", "int4"), "precision must be one of fp32, int8, got int4"),
@@ -116,7 +118,14 @@ JSON = st.recursive(
     max_leaves=8,
 )
 PLACES = ["name", "estimator", "spec", "spec.columns", "spec.columns.score", "spec.columns.new", "spec.crop_m"]
-PLACES += ["calibration", "calibration.rotation_std", "calibration.correlation", "precision", "spec.columns.sixd"]
+PLACES += [
+    "calibration.rotation_std_deg",
+    "calibration",
+    "calibration.rotation_std",
+    "calibration.correlation",
+    "precision",
+    "spec.columns.sixd",
+]
 
 
 def holds(card):
@@ -124,7 +133,7 @@ def holds(card):
     assert isinstance(card, NetworkCard) and card.kind in (WHOLE_IMAGE, CROP)
     taken = sorted(card.columns.values())
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(taken)) and taken[-1][1] == card.row
-    assert all(np.isfinite(value) for value in vars(card.calibration).values())
+    assert all(np.isfinite(value) for value in vars(card.calibration).values() if value is not None)
 
 
 @given(JSON, JSON)

@@ -64,6 +64,18 @@ def test_a_file_that_was_not_shipped_is_told_among_the_weights_and_taken_elsewhe
     assert backends.create("onnxruntime", tmp_path / "mine.onnx", 1).card.name == "head6dof"
 
 
+def test_a_network_for_comparison_is_verified_too(weights_with_whenet):
+    path = weights_with_whenet / "zoo" / "whenet.onnx"
+    assert backends.create("onnxruntime", path, 1).card.name == "whenet"
+    assert catalogue.shipped_sums()["zoo/whenet.onnx"] == catalogue.sha256_of(path.read_bytes())
+    flip_last_bit(path)
+    with pytest.raises(HpeError, match=r"whenet\.onnx is not the file that was shipped"):
+        backends.create("onnxruntime", path, 1)
+    shutil.copy(path, path.with_name("mine.onnx"))
+    with pytest.raises(HpeError, match="shipped: no such file"):
+        backends.create("onnxruntime", path.with_name("mine.onnx"), 1)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_damaged_list_is_one_line(weights, content):
     path = weights / catalogue.SUMS

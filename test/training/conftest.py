@@ -48,6 +48,25 @@ def write_shard():
 
 
 @pytest.fixture
+def crop_file(tmp_path, write_shard):
+    """Stored crops of four faces, one of them without a pose, as training.data.crops writes them."""
+    from hpe_core.geometry.euler import EulerDeg, aflw2000
+    from training.data import crops
+    from training.data.shards import ShardSet
+
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (160, 160, 3)).astype(np.uint8) for _ in range(3)]
+    R = aflw2000.to_matrix(EulerDeg(yaw=25.0, pitch=-10.0, roll=5.0))
+    faces = [{"image": i, "centre_px": (80.0, 70.0), "size_px": 90.0, "R_local": R} for i in range(3)]
+    faces.append({"image": 0, "centre_px": (80.0, 70.0), "size_px": 90.0, "weight": 0.0})
+    faces.append({"image": 0, "centre_px": (80.0, 70.0), "size_px": 20.0, "weight": 0.0})
+    write_shard(tmp_path / "photos" / "shard_0000.npz", images, faces)
+    shards = ShardSet([tmp_path / "photos"])
+    np.savez(tmp_path / "crops.npz", **crops.store(shards, shards))
+    return tmp_path / "crops.npz"
+
+
+@pytest.fixture
 def rigid_model():
     """rigid_model(noise_std) -> NLML model of a rigid face of 12 landmarks with two ways to differ, exact."""
     from hpe_core.nlml.bases import RotationBasis

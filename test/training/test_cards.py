@@ -14,12 +14,13 @@ from training.deploy import cards
 from training.measure import subgroups
 
 onnx = pytest.importorskip("onnx")
-NAMES = sorted(path.stem for path in catalogue.WEIGHTS.glob("*.json") if path.name != catalogue.SUMS)
+NAMES = sorted(path.stem for path in catalogue.WEIGHTS.glob("*.json") if path.name != catalogue.SUMS) + catalogue.zoo()
 AGAIN = "run `python -m training.deploy.cards` and `python -m docs.make_cards`"
 
 
 def shipped(name):
-    return json.loads((catalogue.WEIGHTS / f"{name}.json").read_text())
+    folder = catalogue.WEIGHTS / (catalogue.ZOO if name in catalogue.zoo() else "")
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,13 +30,52 @@ def test_a_shipped_card_says_what_training_cards_says(name):
     assert {key: card.get(key) for key in cards.TEXTS} == {key: own[key] for key in cards.TEXTS}, AGAIN
 
 
-@pytest.mark.parametrize("name", catalogue.networks())
+@pytest.mark.parametrize("name", catalogue.networks() + catalogue.zoo())
 def test_the_card_in_the_file_is_the_one_beside_it(name):
     assert backends.create("onnxruntime", catalogue.path_of(name), 1).card.raw == shipped(name)
 
 
 def test_the_page_of_the_models_is_up_to_date():
     assert make_cards.PAGE.read_text() == make_cards.page(), AGAIN
+
+
+@pytest.fixture
+def own_card(tmp_path, monkeypatch):
+    """training/cards with a card for `whenet`, if there is none yet."""
+    folder = tmp_path / "cards"
+    shutil.copytree(cards.CARDS, folder)
+    monkeypatch.setattr(cards, "CARDS", folder)
+    texts = {"name": "whenet", "estimator": "crop6dof", "task": "yaw of the full circle", "limits": ["own limit"]}
+    (folder / "whenet.json").write_text(json.dumps(texts | {"data": [{"name": "heads", "licence": "CC0"}]}))
+
+
+def test_the_command_writes_the_card_and_the_hash_of_a_method_for_comparison(weights_with_whenet, own_card, capsys):
+    cards.main()
+    assert "written   6 cards" in capsys.readouterr().out
+    card = shipped("whenet")
+    assert card["limits"][0] == "own limit" and "the default is better" in card["limits"][1]
+    assert len(card["intended_use"]) == 1 and "comparing methods" in card["intended_use"][0]
+    assert card["out_of_scope_use"] == shipped("head6dof")["out_of_scope_use"]
+    assert card["calibration"] == {"rotation_std_deg": 7.0}  # of one training: as it was
+    assert catalogue.shipped_sums() == catalogue.actual_sums() and "zoo/whenet.onnx" in catalogue.actual_sums()
+    assert backends.create("onnxruntime", catalogue.path_of("whenet"), 1).card.raw == card
+
+
+def test_the_page_has_a_section_for_methods_for_comparison_that_says_once_what_all_say(
+    weights_with_whenet, own_card, write_fixed_crops
+):
+    (weights_with_whenet / catalogue.ZOO / "whenet.json").unlink()
+    without = make_cards.page()
+    assert "Methods for comparison" not in without
+    for name in ("sixd", "whenet"):
+        write_fixed_crops(weights_with_whenet / catalogue.ZOO / f"{name}.onnx")
+        own = {"name": name, "task": f"{name}'s task", "data": [{"name": "heads", "licence": "CC0"}]}
+        (cards.CARDS / f"{name}.json").write_text(json.dumps(own))
+    cards.update(weights_with_whenet / catalogue.ZOO)
+    page = make_cards.page()
+    assert page.index("## Methods for comparison") < page.index("### sixd") < page.index("### whenet")
+    assert page.count("the default is better") == 1 and page.count("sixd's task") == 1
+    assert page[: page.index("## Groups")].count("comparing methods of head pose estimation") == 1
 
 
 def test_new_texts_change_neither_the_network_nor_its_numbers(tmp_path):

@@ -61,9 +61,9 @@ def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     return crops, labels
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Options of `python -m training.train` for networks that learn from these batches."""
-    parser.add_argument("--crops", nargs="+", required=True, help="files that training.data.crops wrote")
+    parser.add_argument("--crops", nargs="+", required=required, help="files that training.data.crops wrote")
 
 
 def dataset(args: argparse.Namespace, config) -> Views:

@@ -51,7 +51,7 @@ def store(shards, backgrounds, seed=0):
             tilt = np.arctan2(-faces.R_local[f, 0, 1], faces.R_local[f, 1, 1])
             angle = -tilt if abs(tilt) > MAX_TILT else 0.0
             turn = axis_turn(2, angle)
-            crops.append(_cut(image, faces.centre_px[f], px_per_m, angle))
+            crops.append(cut(image, faces.centre_px[f], px_per_m, angle))
             labels["R_local"].append(turn @ faces.R_local[f])
             labels["rot_std_deg"].append(faces.rot_std_deg[f])
             labels["weight"].append(faces.weight[f])
@@ -61,7 +61,7 @@ def store(shards, backgrounds, seed=0):
             labels["no_face"].append(0.0)
         place = _beside_faces(rng, image.shape, faces) if alpha is None and rng.random() < NO_FACE_SHARE else None
         if place is not None:
-            crops.append(_cut(image, *place, 0.0))
+            crops.append(cut(image, *place, 0.0))
             labels["R_local"].append(np.eye(3))
             labels["rot_std_deg"].append(180.0)
             labels["weight"].append(0.0)
@@ -72,8 +72,8 @@ def store(shards, backgrounds, seed=0):
     return {"crops": np.array(crops)} | {k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()}
 
 
-def _cut(image, centre_px, px_per_m, angle):
-    """The stored crop about a centre, turned by an angle."""
+def cut(image, centre_px, px_per_m, angle):
+    """The stored crop (STORE_PX, STORE_PX, 3) of an image about a centre (2,), turned by an angle (rad)."""
     scale = STORE_PX / STORE_M / px_per_m
     M = similarity(scale, angle, centre_px, 2 * [(STORE_PX - 1) / 2])
     shrunk = cv2.blur(image, 2 * [int(1 / scale) | 1]) if scale < 0.6 else image

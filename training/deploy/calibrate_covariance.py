@@ -4,9 +4,11 @@
         --shards DIR [DIR ...] --out DIR
 
 Each scale makes 95 % of the held-out errors lie inside the published 95 % region on the shard set that needs the most.
-Faces that their crop does not confirm are left out. Crops are not looked at mirrored here, as in images with many
-faces, so that the scale holds for those, too. Writes DIR/head6dof.json and DIR/crop6dof.json for
-`training.deploy.export --calibration`.
+Faces that their crop does not confirm are left out, and of a crop network that confirms none those that are published
+with a spread for it (hpe_core.pipeline.poses). Crops are not looked at mirrored here, as in images with many faces, so
+that the scale holds for those, too. A network without an uncertainty of its rotation gets a constant one of the same
+coverage, rotation_std_deg; photos whose labels err as much do not tell it, renders do. Writes DIR/NAME.json of both
+networks for `training.deploy.export --calibration`.
 """
 
 import argparse
@@ -24,9 +26,10 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
 from hpe_core.geometry.lookat import lookat_rotation
-from hpe_core.network_card import Calibration
+from hpe_core.network_card import CROP, Calibration, NetworkCard
 from hpe_core.networks.network import crop_network, whole_image_network
 from hpe_core.pipeline.estimator import Estimator
+from hpe_core.pipeline.poses import ambiguity_std_rad
 from hpe_core.pipeline.refine import Refiner
 from hpe_core.rotations.source import CropRotation
 from training.data.shards import ShardSet
@@ -41,6 +44,7 @@ class Whitened:
 
     def __init__(self):
         self.rotation, self.centre, self.size = [], [], []
+        self.angle_rad, self.label_std_rad = [], []
 
     def add(self, face, camera, labels, i, label_std_rad):
         """One face against label i: R_local, centre_px and size_px of the camera turned to the label's centre."""
@@ -49,6 +53,8 @@ class Whitened:
         P = face.pose.covariance[3:, 3:] + label_std_rad**2 * np.eye(3)
         error = so3.rotvec_from_matrix(R @ face.pose.R_camera_head.T)
         self.rotation.append(np.linalg.solve(np.linalg.cholesky(P), error))
+        self.angle_rad.append(np.linalg.norm(error))
+        self.label_std_rad.append(label_std_rad)
         arm = face.pose.R_camera_head @ FACE_CENTRE_M
         centre = face.pose.t_camera_head_m + arm
         J = so3.skew(arm)
@@ -77,8 +83,24 @@ def _scale(whitened):
     return float(np.sqrt(np.quantile(lengths, COVERAGE) / chi2.ppf(COVERAGE, whitened.shape[1])))
 
 
+def constant_std_deg(angle_rad: np.ndarray, label_std_rad: np.ndarray) -> float:
+    """The standard deviation per axis of rotations that puts COVERAGE of the errors (N,) inside its 95 % region; labels
+    have standard deviations (N,) of their own. 0 where those explain the errors: then labels must be more exact.
+    """
+    variances = np.square(angle_rad) / chi2.ppf(COVERAGE, 3) - np.square(label_std_rad)
+    return float(np.degrees(np.sqrt(max(np.quantile(variances, COVERAGE), 0.0))))
+
+
+def uncalibrated(card: NetworkCard) -> Calibration:
+    """What a network's own standard deviations are measured with; of rotations a constant, where it has none."""
+    return Calibration(rotation_std_deg=None if "precision_factor" in card.columns else 1.0)
+
+
 def measure(folder, estimators, limit):
-    """One Whitened per estimator over the labelled faces that all of them find, and how many faces there were."""
+    """One Whitened per estimator over the labelled faces that all of them find, and how many faces there were.
+
+    The last estimator is the one with the crop network.
+    """
     shards, results, total = ShardSet([folder]), [Whitened() for _ in estimators], 0
     order = np.random.default_rng(0).permutation(len(shards))[:limit]
     for index in tqdm(order, unit="image"):
@@ -90,10 +112,18 @@ def measure(folder, estimators, limit):
             matches = [_match(faces, camera, labels, i) for faces in answers]
             if any(face is None or face.confirmed is False for face in matches):  # not told to anybody
                 continue
+            if _is_ambiguous(matches[-1]):  # told with a spread that no network predicts
+                continue
             std_rad = 0.0 if alpha is not None else np.radians(np.hypot(labels.rot_std_deg[i], PHOTO_LABEL_STD_DEG))
             for result, face in zip(results, matches, strict=True):
                 result.add(face, camera, labels, i, std_rad)
     return results, total
+
+
+def _is_ambiguous(face):
+    """Whether a crop network left open which way a face looks, and the whole-image network cannot tell."""
+    R, t = face.pose.R_camera_head[None], face.pose.t_camera_head_m[None]
+    return face.confirmed is None and ambiguity_std_rad(np.array([face.score]), R, t)[0] > 0
 
 
 def _match(faces, camera, labels, i):
@@ -125,28 +155,34 @@ def main():
     args = p.parse_args()
     head, crop = (backends.create("onnxruntime", path, 1) for path in (args.head, args.crop))
     for backend in (head, crop):
-        backend.card = replace(backend.card, calibration=Calibration())
+        backend.card = replace(backend.card, calibration=uncalibrated(backend.card))
     config = EstimatorConfig()
     estimators = (
         Estimator(whole_image_network(head), config),
         Estimator(whole_image_network(head), config, Refiner(crop_network(crop), CropRotation(), mirrored_up_to=0)),
     )
-    found = {}
+    found, constant_deg = {}, []
     for folder in args.shards:
         results, total = measure(folder, estimators, args.limit)
         found[Path(folder).name] = [r.scales() for r in results] + [
             correlation(results[0].rotation, results[1].rotation)
         ]
+        constant_deg.append(constant_std_deg(results[1].angle_rad, results[1].label_std_rad))
         print(f"{folder}: {len(results[0].size)} of {total} faces, scales {found[Path(folder).name]}")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     names = ("rotation_std", "centre_std", "size_std")
-    for k, name in enumerate(("head6dof", "crop6dof")):
+    for k, card in enumerate((head.card, crop.card)):
         scales = {key: round(float(max(value[k][key] for value in found.values())), 3) for key in names}
-        if name == "crop6dof":
+        if card.kind == CROP:
             scales["correlation"] = round(float(max(value[2] for value in found.values())), 3)
-        (out / f"{name}.json").write_text(json.dumps(scales, indent=1) + "\n")
-        print(name, scales)
+            if "precision_factor" not in card.columns:
+                del scales["rotation_std"]
+                scales["rotation_std_deg"] = round(max(constant_deg), 2)
+                if not scales["rotation_std_deg"]:
+                    raise SystemExit("the labels' own errors explain those of the rotations: add shards of renders")
+        (out / f"{card.name}.json").write_text(json.dumps(scales, indent=1) + "\n")
+        print(card.name, scales)
 
 
 if __name__ == "__main__":

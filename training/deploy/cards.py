@@ -3,7 +3,8 @@
     python -m training.deploy.cards
 
 puts them into all shipped models and writes the hashes again: run it after a change of training/cards. Metrics,
-history, calibration and everything else that belongs to one training stay as they are.
+history, calibration and everything else that belongs to one training stay as they are. What zoo.json says replaces the
+common texts in the cards of methods for comparison.
 """
 
 import json
@@ -37,6 +38,8 @@ PERMISSION = {
 def complete(card: dict[str, Any]) -> dict[str, Any]:
     """The card of one model (dict) with what is common to all: its own limits come first."""
     common = json.loads((CARDS / "common.json").read_text("utf-8"))
+    if card.get("name") in catalogue.ZOO_METHODS:
+        common |= json.loads((CARDS / "zoo.json").read_text("utf-8"))
     own = card.get("limits", [])
     limits = [*([own] if isinstance(own, str) else own), *common["limits"]]
     chosen_on = [card["chosen_on"], common["chosen_on"]] if "chosen_on" in card else common["chosen_on"]
@@ -70,7 +73,8 @@ def update(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    print(f"written   {len(update(catalogue.WEIGHTS))} cards")
+    done = [path for folder in (catalogue.WEIGHTS, catalogue.WEIGHTS / catalogue.ZOO) for path in update(folder)]
+    print(f"written   {len(done)} cards")
     hash_weights.main()
 
 

@@ -18,6 +18,7 @@ import torch
 
 from hpe_core import registry
 from hpe_core.backends.tensorrt import onnx_graph
+from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY
 from training.deploy.cards import complete
 from training.deploy.model_file import with_half_storage
@@ -26,12 +27,13 @@ from training.networks._blocks import fuse
 OPSET = 17
 
 
-def export(checkpoint_paths, card, out):
+def export(checkpoint_paths, card, out, decode=None):
     """Write `out` (ONNX) from the averaged weights of one checkpoint, or the mean of several; returns the card (dict).
 
     Several checkpoints must continue one another (model soup: Wortsman et al., ICML 2022); the last one's facts count.
 
     Weights are stored as float16 (half the size); they are computed with in float32.
+    decode: `centre` or `published`, how a method with bins reads them, instead of what the checkpoint's config says.
     card: dict with name, estimator, data, metrics; spec, config, commit, seed, steps and what is common to all cards
     (training.deploy.cards) are added here.
     The same card is written beside the model as JSON.
@@ -39,7 +41,10 @@ def export(checkpoint_paths, card, out):
     runs = [torch.load(path, weights_only=True, map_location="cpu") for path in checkpoint_paths]
     saved = runs[-1]
     module = registry.load("training.networks", card["name"])
-    config = module.Config(**saved["config"])
+    if decode and "decode" not in saved["config"]:
+        raise HpeError(f"{card['name']} has one way to decode its output only")
+    settings = saved["config"] | ({"decode": decode} if decode else {})
+    config = module.Config(**settings)
     net = module.build(config)
     if saved["args"].get("start"):  # trained in its fused form
         net = fuse(net)
@@ -60,7 +65,7 @@ def export(checkpoint_paths, card, out):
         )
     card = complete(card) | {
         "spec": module.SPEC,
-        "config": saved["config"],
+        "config": settings,
         "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
@@ -86,13 +91,14 @@ def main():
     p.add_argument("--card", required=True, help="JSON with name, estimator, data")
     p.add_argument("--metrics", help="JSON written by training.measure.evaluate, stored in the card")
     p.add_argument("--calibration", help="JSON written by training.deploy.calibrate_covariance, stored in the card")
+    p.add_argument("--decode", help="centre or published: how a method with bins reads them")
     p.add_argument("--out", required=True)
     args = p.parse_args()
     card = json.loads(Path(args.card).read_text())
     for key, path in (("metrics", args.metrics), ("calibration", args.calibration)):
         if path:
             card[key] = json.loads(Path(path).read_text())
-    card = export(args.checkpoints, card, args.out)
+    card = export(args.checkpoints, card, args.out, args.decode)
     data = Path(args.out).read_bytes()
     print(f"{args.out}: {len(data) / 1e6:.2f} MB, sha256 {hashlib.sha256(data).hexdigest()[:16]}, {card['training']}")
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from training.losses.head6dof import geodesic, matrix_from_sixd, scalar_nll
+from training.networks._trunks.method import shares
 from training.networks.crop6dof import LANDMARKS
 
 WEIGHTS = {
@@ -24,7 +25,6 @@ WEIGHTS = {
 }
 NO_FACE_CENTRE_STD_M = 0.012  # at least, twice of what confirms a face
 HIDDEN_WEIGHT = 0.5  # of a landmark that is not seen, or whose visibility is unknown
-LABEL_STD_DEG = 6.0  # a label this uncertain counts half
 _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch.float32)
 _EYE = torch.eye(3)
 
@@ -37,8 +37,7 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
     rows = rows.cpu()
     out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
     R = matrix_from_sixd(out["sixd"])
-    share = labels["weight"] / (1.0 + (labels["rot_std_deg"] / LABEL_STD_DEG) ** 2)
-    share = share / share.sum().clamp(min=1e-6)
+    share = shares(labels)
     size_error = out["log_size"][:, 0] - labels["log_size"]
     centre_error = (out["centre_m"] - labels["centre_m"]) / REFERENCE_LENGTH_M
     shape = _CENTRED_POINTS_M
@@ -57,22 +56,30 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
         ).sum(),
         "size_nll": (share * scalar_nll(size_error.detach() ** 2, out["log_size_std"][:, 0])).sum(),
     }
-    return terms | landmark_terms(out, labels) | {"no_face": _no_face(out, labels)}
+    return terms | landmark_terms(out, labels) | {"no_face": no_face(out["log_centre_std_m"], labels)}
 
 
 def landmark_terms(out, labels):
     """L1 of the known landmarks in reference lengths, and cross-entropy of the known visibilities."""
-    predicted = out["landmarks_m"].reshape(-1, LANDMARKS, 3)
-    known = torch.isfinite(labels["landmarks_m"]).all(-1) & (labels["weight"] > 0)[:, None]
-    weight = known.float() * torch.where(labels["visible"] == 1, 1.0, HIDDEN_WEIGHT)
-    target = torch.nan_to_num(labels["landmarks_m"])
-    error = (predicted - target).abs().sum(-1) / REFERENCE_LENGTH_M
-    stated = (labels["visible"] < 2) & known
+    stated = (labels["visible"] < 2) & (landmark_weights(labels) > 0)
     bce = F.binary_cross_entropy_with_logits(out["visibility"], (labels["visible"] == 1).float(), reduction="none")
     return {
-        "landmarks": (weight * error).sum() / weight.sum().clamp(min=1.0),
+        "landmarks": landmark_error(out["landmarks_m"], labels),
         "visibility": (stated * bce).sum() / stated.sum().clamp(min=1),
     }
+
+
+def landmark_weights(labels: dict[str, torch.Tensor]) -> torch.Tensor:
+    """How much each landmark counts (N, 68): 0 unless it is known, in a face with a pose."""
+    known = torch.isfinite(labels["landmarks_m"]).all(-1) & (labels["weight"] > 0)[:, None]
+    return known.float() * torch.where(labels["visible"] == 1, 1.0, HIDDEN_WEIGHT)
+
+
+def landmark_error(landmarks_m: torch.Tensor, labels: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean L1 (a scalar, in reference lengths) of the known landmarks; landmarks_m (N, 204)."""
+    weight = landmark_weights(labels)
+    error = (landmarks_m.reshape(-1, LANDMARKS, 3) - torch.nan_to_num(labels["landmarks_m"])).abs().sum(-1)
+    return (weight * error).sum() / REFERENCE_LENGTH_M / weight.sum().clamp(min=1.0)
 
 
 def rotation_nll(R, R_true, precision_factor):
@@ -95,9 +102,9 @@ def log_rotation(R):
     return axis * (angle / sine)[:, None]
 
 
-def _no_face(out, labels):
-    """By how much the network is too sure of the place of what is no face, in ln."""
-    short = F.relu(math.log(NO_FACE_CENTRE_STD_M) - out["log_centre_std_m"][:, 0])
+def no_face(log_centre_std_m: torch.Tensor, labels: dict[str, torch.Tensor]) -> torch.Tensor:
+    """By how much the network is too sure of the place of what is no face, in ln; log_centre_std_m (N, 1)."""
+    short = F.relu(math.log(NO_FACE_CENTRE_STD_M) - log_centre_std_m[:, 0])
     return (labels["no_face"] * short).sum() / labels["no_face"].sum().clamp(min=1.0)
 
 

@@ -193,7 +193,9 @@ def turned_sample(sample, camera, turned, Q):
 def _moved(sample, to):
     """The Sample with boxes carried by the point map `to`; a box is the bounds of the ellipse in it."""
     others = None if sample.others_px is None else np.array([_box(box, to) for box in sample.others_px]).reshape(-1, 4)
-    return replace(sample, box_px=_box(sample.box_px, to), others_px=others, size_px=None, camera=None)
+    return replace(
+        sample, box_px=_box(sample.box_px, to), others_px=others, size_px=None, camera=None, landmarks_px=None
+    )
 
 
 def _box(box_px, to):

@@ -19,18 +19,26 @@ class RepConv(nn.Module):
 
     def fused(self):
         """The same function in evaluation mode as Sequential(Conv2d with bias, ReLU)."""
-        scale = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
-        kernel = self.conv.weight * scale[:, None, None, None]
-        bias = self.bn.bias - self.bn.running_mean * scale
+        kernel, bias = folded(self.conv, self.bn)
         if self.identity is not None:
-            scale = self.identity.weight / torch.sqrt(self.identity.running_var + self.identity.eps)
-            kernel = kernel.clone()
-            channels = torch.arange(len(scale))
-            kernel[channels, channels, 1, 1] += scale
-            bias = bias + self.identity.bias - self.identity.running_mean * scale
+            kernel, bias = with_identity(kernel, bias, self.identity)
         conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, self.conv.stride, 1)
         conv.weight.data, conv.bias.data = kernel.detach(), bias.detach()
         return nn.Sequential(conv, nn.ReLU())
+
+
+def folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kernel and bias of a convolution without bias and the batch norm after it, as one in evaluation mode."""
+    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    return conv.weight * scale[:, None, None, None], bn.bias - bn.running_mean * scale
+
+
+def with_identity(kernel: torch.Tensor, bias: torch.Tensor, bn: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kernel (C, C / groups, 3, 3) and bias that add bn(x), in evaluation mode, to what they did."""
+    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    kernel, channels = kernel.clone(), torch.arange(len(scale))
+    kernel[channels, channels % kernel.shape[1], 1, 1] += scale
+    return kernel, bias + bn.bias - bn.running_mean * scale
 
 
 def stage(c_in, c_out, blocks):
@@ -38,8 +46,14 @@ def stage(c_in, c_out, blocks):
     return nn.Sequential(RepConv(c_in, c_out, 2), *[RepConv(c_out, c_out) for _ in range(blocks)])
 
 
+def stages(stem, widths, blocks):
+    """Stages one after the other: of `widths` channels, each half as large as the one before."""
+    ins = (stem, *widths[:-1])
+    return nn.Sequential(*[stage(a, b, n) for a, b, n in zip(ins, widths, blocks, strict=True)])
+
+
 def fuse(module):
-    """The module with every RepConv replaced, in place, by its fused form."""
+    """The module with every block that has a fused form replaced by it, in place."""
     for name, child in module.named_children():
-        setattr(module, name, child.fused() if isinstance(child, RepConv) else fuse(child))
+        setattr(module, name, child.fused() if hasattr(child, "fused") else fuse(child))
     return module

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from training.networks._blocks import RepConv, fuse, stage
+from training.networks._blocks import RepConv, fuse, stages
 
 LANDMARKS = 68
 SPEC = {
@@ -66,11 +66,8 @@ class Crop6DoF(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        ins = (config.stem, *config.widths[:-1])
         self.stem = RepConv(3, config.stem, 2)
-        self.stages = nn.Sequential(
-            *[stage(a, b, n) for a, b, n in zip(ins, config.widths, config.blocks, strict=True)]
-        )
+        self.stages = stages(config.stem, config.widths, config.blocks)
         cells = (config.side // 2 ** (len(config.widths) + 1)) ** 2
         self.hidden = nn.Linear(cells * config.widths[-1], config.hidden)
         self.output = nn.Linear(config.hidden, ROW)

@@ -1,4 +1,5 @@
-"""Confidence intervals: of means over time series, whose frames depend on each other, and over unrelated images."""
+"""Confidence intervals: of means over time series, whose frames depend on each other, over unrelated images, and over
+people of whom there are several images."""
 
 from collections.abc import Callable, Sequence
 
@@ -63,3 +64,20 @@ def interval(
         return None
     drawn = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
     return _ends(statistic(*(sample[drawn] for sample in arrays), axis=-1), level)
+
+
+def group_interval(
+    values: np.ndarray, groups: np.ndarray | Sequence[str], level: float = 0.95, seed: int = 0
+) -> list[float] | None:
+    """[low, high] of the mean of values (N,) when whole groups are drawn, such as all images of a person.
+
+    groups (N,): what the values of a group share. None for fewer than two groups.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums = np.zeros((len(names), 2))
+    np.add.at(sums, index, np.stack([np.asarray(values, float), np.ones(len(index))], -1))
+    drawn = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    total = sums[drawn].sum(1)
+    return _ends(total[:, 0] / total[:, 1], level)

@@ -40,7 +40,8 @@ class Sample:
     image_id: what several faces of one image share, "" for an image of its own; encoded: bytes of the image where it is
     no file by itself; others_px (M, 4): boxes of everything else in the image that is a face or may be one, None when
     that is not known; of_landmarks: whether box_px bounds the 68 landmarks, which crops of published networks are made
-    from, or is a face box of another kind; facing: of a label that is a direction only, R has no roll then.
+    from, or is a face box of another kind; facing: of a label that is a direction only, R has no roll then;
+    landmarks_px (68, 2): where the set has them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Sample:
     others_px: np.ndarray | None = None
     of_landmarks: bool = True
     facing: Facing | None = None
+    landmarks_px: np.ndarray | None = None
 
     def image(self) -> np.ndarray:
         """The image (H, W, 3) uint8 BGR. Raises HpeError when it cannot be read."""
@@ -123,4 +125,5 @@ def read_fit(path: str | Path, image_path: Path, name: str, index: int) -> Sampl
         box_px=box,
         size_px=float(size_px),
         sellion_px=points[:, SELLION],
+        landmarks_px=points.T,
     )

@@ -1,8 +1,12 @@
-"""Rows of crop6dof, a network over face-centred crops: pose with covariance, and 68 landmarks."""
+"""Rows of crop6dof, a network over face-centred crops: pose with covariance, and 68 landmarks.
+
+Networks with a part of its columns are read by it, too: a rotation is all that they must have.
+"""
 
 import numpy as np
 
 from hpe_core.candidates import Candidates
+from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import REFERENCE_LENGTH_M, pixels_per_metre
@@ -20,6 +24,9 @@ COLUMNS = {
     "landmarks_m": 3 * 68,
     "visibility": 68,
 }
+NEEDED = ("sixd",)
+# of the place and size of a crop whose network says nothing of them: in the median what head6dof says of photos
+CENTRE_STD_M, SIZE_REL_STD = 0.005, 0.08
 # the network's own uncertainty of the face's centre; upright photographed faces of 14 px and more give 0.0018 to 0.006
 CONFIRMED_CENTRE_STD_M = 0.006  # hands and print, which it mostly takes to face the camera, give more
 # so much more where it says that the face points aside: a head in profile is harder to place, and from 120 degrees on,
@@ -33,7 +40,10 @@ class Decoder:
     """A hpe_core.networks.network.CropDecoder."""
 
     def __init__(self, card: NetworkCard):
-        self._columns = {name: slice(*card.columns[name]) for name in COLUMNS}
+        self._columns = {name: slice(*card.columns[name]) for name in COLUMNS if name in card.columns}
+        self.places_faces = {"centre_m", "log_size", "log_centre_std_m"} <= set(self._columns)
+        if "precision_factor" not in self._columns and card.calibration.rotation_std_deg is None:
+            raise HpeError(f"{card.name} has no column 'precision_factor': its card needs calibration.rotation_std_deg")
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns, card.row)
         self._turn_sign = half_turn_of_rows(self._columns, card.row)
         self._calibration = card.calibration
@@ -44,82 +54,130 @@ class Decoder:
     def half_turned(self, rows: np.ndarray) -> np.ndarray:
         return self._turn_sign * rows
 
-    def confirmed(self, rows: np.ndarray) -> np.ndarray:
-        return self._centre_std_m(rows) < confirmed_centre_std_m(rows[:, self._columns["sixd"]])
+    def confirmed(self, rows: np.ndarray) -> np.ndarray | None:
+        return self._confirmed(self._centre_std_m(rows), self._R_local(rows))
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
+        if "log_centre_std_m" not in self._columns:
+            return np.zeros(len(rows), bool)
         return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        limit_m = confirmed_centre_std_m(rows[:, self._columns["sixd"]])
-        turned_limit_m = confirmed_centre_std_m(turned_rows[:, self._columns["sixd"]])
+        limit_m, turned_limit_m = (confirmed_centre_std_m(self._R_local(one)) for one in (rows, turned_rows))
         return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows), limit_m, turned_limit_m)
 
     def decode(
         self, rows: np.ndarray, score: np.ndarray, camera: CameraModel, rays: np.ndarray, range_m: np.ndarray
     ) -> Candidates:
         value = {name: rows[:, span] for name, span in self._columns.items()}
-        R_lookat_camera = lookat_rotation(rays)
-        middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
-        new_rays = (middle[:, None] @ R_lookat_camera)[:, 0]
-        new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
-        size_ratio = np.exp(value["log_size"][:, 0])
+        new_rays = rays
+        if "centre_m" in value:
+            middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
+            new_rays = (middle[:, None] @ lookat_rotation(rays))[:, 0]
+            new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
+        size_ratio = np.exp(value["log_size"][:, 0]) if "log_size" in value else np.ones(len(rows))
         new_range = range_m / size_ratio
-        points = value["landmarks_m"].reshape(len(rows), -1, 3).copy()
-        points[..., :2] -= value["centre_m"][:, None]
-        points /= size_ratio[:, None, None]
-        scale = self._calibration
+        landmarks_m, visible = _landmarks(value, size_ratio)
+        R_local, centre_std_m, scale = self._R_local(rows), self._centre_std_m(rows), self._calibration
         return Candidates(
             score=score,
             centre_px=np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
             size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
-            R_local=so3.matrix_from_sixd(value["sixd"]),
-            rotation_covariance=covariance_from_factor(value["precision_factor"]) * scale.rotation_std**2,
-            centre_rel_std=self._centre_std_m(rows) / REFERENCE_LENGTH_M * scale.centre_std,
-            size_rel_std=np.exp(value["log_size_std"][:, 0]) * scale.size_std,
-            confirmed=self.confirmed(rows),
-            landmarks_m=points,
-            visible=1.0 / (1.0 + np.exp(-value["visibility"])),
+            R_local=R_local,
+            rotation_covariance=self._rotation_covariance(value),
+            centre_rel_std=centre_std_m / REFERENCE_LENGTH_M * scale.centre_std,
+            size_rel_std=self._exp(rows, "log_size_std", SIZE_REL_STD) * scale.size_std,
+            confirmed=self._confirmed(centre_std_m, R_local),
+            landmarks_m=landmarks_m,
+            visible=visible,
         )
+
+    def _rotation_covariance(self, value):
+        """(N, 3, 3) rad^2, calibrated."""
+        if "precision_factor" in value:
+            return covariance_from_factor(value["precision_factor"]) * self._calibration.rotation_std**2
+        variance = np.radians(self._calibration.rotation_std_deg) ** 2
+        return np.tile(variance * np.eye(3), (len(value["sixd"]), 1, 1))
+
+    def _R_local(self, rows):
+        """Rotations (N, 3, 3), head to virtual camera; NaN where a row has none."""
+        return so3.rotations_or_nan(rows[:, self._columns["sixd"]])
+
+    def _confirmed(self, centre_std_m, R_local):
+        """As `confirmed`, by the stds (N,) and rotations (N, 3, 3) of rows."""
+        return centre_std_m < confirmed_centre_std_m(R_local) if "log_centre_std_m" in self._columns else None
 
     def _centre_std_m(self, rows):
         """The network's own uncertainty (N,) of the face centre across the line of sight."""
-        return np.exp(rows[:, self._columns["log_centre_std_m"]][:, 0])
+        return self._exp(rows, "log_centre_std_m", CENTRE_STD_M)
+
+    def _exp(self, rows, column, without):
+        """exp (N,) of a column of rows, or `without` it a constant."""
+        span = self._columns.get(column)
+        return np.full(len(rows), without) if span is None else np.exp(rows[:, span][:, 0])
+
+
+def _landmarks(value, size_ratio):
+    """Landmarks (N, 68, 3) m and visibility (N, 68) as in Candidates, by the columns of rows; (None, None) without.
+
+    All are visible where the network does not tell.
+    """
+    if "landmarks_m" not in value:
+        return None, None
+    points = value["landmarks_m"].reshape(len(size_ratio), -1, 3).copy()
+    if "centre_m" in value:
+        points[..., :2] -= value["centre_m"][:, None]
+    points /= size_ratio[:, None, None]
+    if "visibility" not in value:
+        return points, np.ones(points.shape[:2])
+    return points, 1.0 / (1.0 + np.exp(-value["visibility"]))
 
 
 def mirror_of_rows(columns: dict[str, slice], width: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns (width,) and signs (width,): a row of a crop says the same as signs * row[columns] of the mirrored crop.
 
-    columns: name -> slice of crop6dof's row. In a mirror R becomes M R M and the factor L of a covariance M L M
-    with M = diag(-1, 1, 1), x changes its sign and landmarks their side.
+    columns: name -> slice of those of crop6dof's columns that the row has. In a mirror R becomes M R M and the factor L
+    of a covariance M L M with M = diag(-1, 1, 1), x changes its sign and landmarks their side.
     """
-    index, sign = np.arange(width), np.ones(width)
-    sign[columns["sixd"]] = [1, -1, -1, -1, 1, 1]
-    sign[columns["precision_factor"]] = [1, 1, 1, -1, -1, 1]
-    sign[columns["centre_m"]] = [-1, 1]
-    sign[columns["landmarks_m"]] = np.tile([-1, 1, 1], len(FLIP_68))
-    index[columns["landmarks_m"]] = index[columns["landmarks_m"]].reshape(-1, 3)[FLIP_68].ravel()
-    index[columns["visibility"]] = index[columns["visibility"]][FLIP_68]
-    return index, sign
+    signs = {
+        "sixd": [1, -1, -1, -1, 1, 1],
+        "precision_factor": [1, 1, 1, -1, -1, 1],
+        "centre_m": [-1, 1],
+        "landmarks_m": np.tile([-1, 1, 1], len(FLIP_68)),
+    }
+    index = np.arange(width)
+    for name, dimensions in (("landmarks_m", 3), ("visibility", 1)):
+        if name in columns:
+            index[columns[name]] = index[columns[name]].reshape(-1, dimensions)[FLIP_68].ravel()
+    return index, _signs_of_row(signs, columns, width)
 
 
 def half_turn_of_rows(columns: dict[str, slice], width: int) -> np.ndarray:
     """Signs (width,): a row of a crop says the same as signs * row of the crop turned by 180 degrees.
 
-    columns: name -> slice of crop6dof's row. R becomes Z R and the factor L of a covariance Z L Z with
-    Z = diag(-1, -1, 1); x and y change their signs.
+    columns: name -> slice of those of crop6dof's columns that the row has. R becomes Z R and the factor L of a
+    covariance Z L Z with Z = diag(-1, -1, 1); x and y change their signs.
     """
-    sign = np.ones(width)
-    sign[columns["sixd"]] = np.tile(HALF_TURN, 2)
-    sign[columns["precision_factor"]] = [1, 1, 1, 1, -1, -1]
-    sign[columns["centre_m"]] = HALF_TURN[:2]
-    sign[columns["landmarks_m"]] = np.tile(HALF_TURN, len(FLIP_68))
-    return sign
+    signs = {
+        "sixd": np.tile(HALF_TURN, 2),
+        "precision_factor": [1, 1, 1, 1, -1, -1],
+        "centre_m": HALF_TURN[:2],
+        "landmarks_m": np.tile(HALF_TURN, len(FLIP_68)),
+    }
+    return _signs_of_row(signs, columns, width)
 
 
-def confirmed_centre_std_m(sixd: np.ndarray) -> np.ndarray:
-    """Below which std (N,) of its centre a face is one, metres, by its rotation as six numbers (N, 6)."""
-    cosine = so3.matrix_from_sixd(sixd)[:, 2, 2]
+def _signs_of_row(signs, columns, width):
+    """(width,): the signs of these columns, where the row has them, 1 elsewhere."""
+    row = np.ones(width)
+    for name in signs.keys() & columns.keys():
+        row[columns[name]] = signs[name]
+    return row
+
+
+def confirmed_centre_std_m(R_local: np.ndarray) -> np.ndarray:
+    """Below which std (N,) of its centre a face is one, metres, by its rotation (N, 3, 3) to the virtual camera."""
+    cosine = R_local[:, 2, 2]
     first, last = ASIDE_COSINES
     return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.clip((first - cosine) / (first - last), 0.0, 1.0)
 

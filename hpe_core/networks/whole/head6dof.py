@@ -16,6 +16,7 @@ COLUMNS = {
     "size_rel_std": 1,
     "centre_rel_std": 1,
 }
+NEEDED = tuple(COLUMNS)
 
 
 class Decoder:

@@ -51,6 +51,37 @@ def test_every_name_has_cards_to_read_and_as_json(name, monkeypatch, capsys):
         assert files[:2] == [method.detector, method.refiner] and f"{method.refiner}.onnx" in text
 
 
+def test_a_method_for_comparison_is_listed_and_has_cards(weights_with_whenet, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["models"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    (row,) = [line.split() for line in rows if line.startswith("whenet ")]
+    sizes = [(weights_with_whenet / name).stat().st_size for name in ("head6dof.onnx", "zoo/whenet.onnx")]
+    assert row[4] == f"{sum(sizes) / 1e6:.1f}"
+    assert main(["models", "whenet", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [part["name"] for part in facts["parts"]] == ["head6dof", "whenet"]
+    assert facts["what"] == "head6dof finds faces, whenet refines them, rotation of whenet"
+
+
+def test_methods_whose_weights_are_not_here_are_named_with_the_way_to_them(weights_with_whenet, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["models"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("not here: fsanet, hopenet, ") and "whenet" not in last and "source checkout" in last
+    assert main(["models", "ssrnet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and "source checkout" in captured.err
+
+
+def test_the_line_of_absent_methods_goes_when_all_are_here(weights_with_whenet, write_fixed_crops, capsys):
+    for name in catalogue.ZOO_METHODS:
+        write_fixed_crops(weights_with_whenet / catalogue.ZOO / f"{name}.onnx")
+    (weights_with_whenet / catalogue.SUMS).write_text(json.dumps(catalogue.actual_sums()))
+    assert main(["models"]) == 0
+    assert "not here" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_table_with_many_columns_goes_on_below_without_a_broken_number(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -68,6 +68,16 @@ def test_nees_agrees_with_a_loop_and_unknown_stays_unknown():
     assert np.isnan(found[2:]).all()
 
 
+def test_an_interval_over_people_ignores_how_often_each_was_photographed():
+    rng = np.random.default_rng(2)
+    errors, names = rng.normal(5.0, 2.0, 60), [f"p{i:02d}" for i in range(60)]
+    once = bootstrap.group_interval(errors, names)
+    assert once == pytest.approx(bootstrap.group_interval(np.repeat(errors, 5), np.repeat(names, 5)))
+    assert once == pytest.approx(bootstrap.interval(np.mean, errors), abs=0.1)
+    assert np.ptp(bootstrap.interval(np.mean, np.repeat(errors, 5))) < 0.6 * np.ptp(once)
+    assert bootstrap.group_interval(errors, ["p"] * 60) is None
+
+
 def test_coverage_level_is_the_chi_square_quantile():
     error = np.zeros((1, 6))
     error[0, 0] = np.sqrt(chi2.ppf(0.9, 3)) * 0.999

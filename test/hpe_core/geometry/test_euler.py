@@ -25,6 +25,15 @@ def test_zero_angles_are_a_face_that_looks_into_the_camera():
     np.testing.assert_array_equal(R @ FACE_DIRECTION, [0, 0, -1])
 
 
+def test_aflw2000_is_the_passive_product_seen_in_optical_axes_not_its_transpose():
+    p, y, r = np.radians([20.0, 35.0, -15.0])
+    P = axis_turn(0, -p) @ axis_turn(1, -y) @ axis_turn(2, -r)  # head to camera, y up, z to the viewer
+    C = np.diag([1.0, -1.0, -1.0])
+    R = aflw2000.to_matrix(EulerDeg(yaw=35.0, pitch=20.0, roll=-15.0))
+    np.testing.assert_allclose(R, C @ P @ C, atol=1e-15)
+    assert np.degrees(so3.geodesic_angle(R, P.T)) == pytest.approx(46.8, abs=0.05)
+
+
 def test_positive_yaw_turns_the_face_to_the_left_of_the_image():
     direction = aflw2000.to_matrix(EulerDeg(yaw=90.0, pitch=0.0, roll=0.0)) @ FACE_DIRECTION
     np.testing.assert_allclose(direction, [-1, 0, 0], atol=1e-15)

@@ -1,31 +1,48 @@
 """One contract for every file in hpe_core/networks/whole and hpe_core/networks/crop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hpe_core import registry
+from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.geometry.head import range_from_size
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.network_card import CROP, WHOLE_IMAGE, card_of
+from hpe_core.networks.crop import crop6dof
 from hpe_core.networks.network import ROOMS
+from hpe_core.rotations.fusing import FusedRotation
 
 EVERY_WHOLE_IMAGE_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[WHOLE_IMAGE]))
-EVERY_CROP_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[CROP]))
 CAMERA = CameraModel.from_hfov(641, 481, 60.0)
 MIRROR, HALF_TURN = np.diag([-1.0, 1.0, 1.0]), np.diag([-1.0, -1.0, 1.0])
 COUNT = 20
 
 
-def decoder_and_rows(kind, name):
-    """The decoder in a file, for a card with its COLUMNS one after another, and rows (20, C) of 0.1 to 0.3."""
+ALL, LEAST, PLACED = "all columns", "the needed columns", "the first three columns"
+EVERY_CROP_DECODER_AND_PART = pytest.mark.parametrize(
+    "name, part", [(name, part) for name in registry.available(ROOMS[CROP]) for part in (ALL, LEAST, PLACED)]
+)
+
+
+def decoder_and_rows(kind, name, part=ALL):
+    """The decoder in a file, for a card with its COLUMNS (or a part of them, and the needed ones) one after another,
+    and rows (20, C) of 0.1 to 0.3."""
     module = registry.load(ROOMS[kind], name)
+    optional = [column for column in module.COLUMNS if column not in module.NEEDED]
+    wanted = {*module.NEEDED, *{ALL: optional, LEAST: [], PLACED: optional[:3]}[part]}
+    columns = {column: width for column, width in module.COLUMNS.items() if column in wanted}
     spans, first = {}, 0
-    for column, width in module.COLUMNS.items():
+    for column, width in columns.items():
         spans[column], first = [first, first + width], first + width
     spec = {"columns": spans} | ({"crop_m": 0.28} if kind == CROP else {})
     shape = ("batch", 32, 32, 3) if kind == CROP else (1, 48, 64, 3)
-    card = card_of({"name": "net", "estimator": name, "spec": spec}, shape, "net.onnx")
+    calibration = {"rotation_std_deg": 7.0} if kind == CROP else {}
+    values = {"name": "net", "estimator": name, "spec": spec, "calibration": calibration}
+    card = card_of(values, shape, "net.onnx")
     return module.Decoder(card), np.random.default_rng(7).uniform(0.1, 0.3, (COUNT, first))
 
 
@@ -63,20 +80,21 @@ def test_candidates_are_in_pixels_of_the_image_and_above_the_least_score(name):
     assert len(decoder.decode(rows, (1.0, 1.0), 1.0)) == 0
 
 
-@EVERY_CROP_DECODER
-def test_rows_of_crops_become_rotations_with_covariances(name):
-    decoder, rows = decoder_and_rows(CROP, name)
+@EVERY_CROP_DECODER_AND_PART
+def test_rows_of_crops_become_rotations_with_covariances(name, part):
+    decoder, rows = decoder_and_rows(CROP, name, part)
     found = ahead(decoder, rows)
     assert_poses(found)
     assert len(found) == COUNT
     np.testing.assert_array_equal(found.confirmed, decoder.confirmed(rows))
+    assert isinstance(decoder.places_faces, bool)
     assert decoder.doubtful(rows).shape == (COUNT,)
     assert [mask.dtype for mask in decoder.better_way_up(rows, rows)] == [bool, bool]
 
 
-@EVERY_CROP_DECODER
-def test_a_crop_mirrored_or_turned_twice_says_what_the_crop_says(name):
-    decoder, rows = decoder_and_rows(CROP, name)
+@EVERY_CROP_DECODER_AND_PART
+def test_a_crop_mirrored_or_turned_twice_says_what_the_crop_says(name, part):
+    decoder, rows = decoder_and_rows(CROP, name, part)
     once = vars(ahead(decoder, rows))
     for change in (decoder.mirrored, decoder.half_turned):
         twice = vars(ahead(decoder, change(change(rows))))
@@ -98,9 +116,9 @@ def test_a_face_in_profile_may_be_less_sure_of_its_place_than_one_that_faces_the
     assert [mask.tolist() for mask in decoder.better_way_up(unsure, rows)] == [confirmed, 3 * [True]]
 
 
-@EVERY_CROP_DECODER
-def test_a_mirrored_crop_shows_the_mirrored_head(name):
-    decoder, rows = decoder_and_rows(CROP, name)
+@EVERY_CROP_DECODER_AND_PART
+def test_a_mirrored_crop_shows_the_mirrored_head(name, part):
+    decoder, rows = decoder_and_rows(CROP, name, part)
     seen, mirrored = ahead(decoder, rows), ahead(decoder, decoder.mirrored(rows))
     np.testing.assert_allclose(mirrored.R_local, MIRROR @ seen.R_local @ MIRROR, atol=1e-9)
     np.testing.assert_allclose(mirrored.rotation_covariance, MIRROR @ seen.rotation_covariance @ MIRROR, atol=1e-9)
@@ -111,9 +129,9 @@ def test_a_mirrored_crop_shows_the_mirrored_head(name):
         np.testing.assert_allclose(mirrored.visible, seen.visible[:, FLIP_68])
 
 
-@EVERY_CROP_DECODER
-def test_a_crop_turned_by_half_shows_the_turned_head(name):
-    decoder, rows = decoder_and_rows(CROP, name)
+@EVERY_CROP_DECODER_AND_PART
+def test_a_crop_turned_by_half_shows_the_turned_head(name, part):
+    decoder, rows = decoder_and_rows(CROP, name, part)
     seen, turned = ahead(decoder, rows), ahead(decoder, decoder.half_turned(rows))
     np.testing.assert_allclose(turned.R_local, HALF_TURN @ seen.R_local, atol=1e-9)
     covariance = HALF_TURN @ seen.rotation_covariance @ HALF_TURN
@@ -121,3 +139,46 @@ def test_a_crop_turned_by_half_shows_the_turned_head(name):
     np.testing.assert_allclose(turned.centre_px, [640.0, 480.0] - seen.centre_px)
     if seen.landmarks_m is not None:
         np.testing.assert_allclose(turned.landmarks_m, seen.landmarks_m @ HALF_TURN, atol=1e-9)
+
+
+def test_rows_of_the_rotation_alone_keep_the_place_and_size_of_their_crops_and_confirm_nothing():
+    decoder, rows = decoder_and_rows(CROP, "crop6dof", LEAST)
+    rays = CAMERA.rays(np.array([[100.0, 200.0], [500.0, 300.0]]))
+    found = decoder.decode(rows[:2], np.array([0.9, 0.8]), CAMERA, rays, np.array([1.0, 2.0]))
+    np.testing.assert_allclose(found.centre_px, [[100.0, 200.0], [500.0, 300.0]])
+    np.testing.assert_allclose(range_from_size(CAMERA, rays, found.size_px), [1.0, 2.0])
+    np.testing.assert_allclose(found.rotation_covariance, np.tile(np.radians(7.0) ** 2 * np.eye(3), (2, 1, 1)))
+    assert found.confirmed is None and found.landmarks_m is None and found.visible is None
+    assert not decoder.places_faces and not decoder.doubtful(rows).any()
+    assert decoder_and_rows(CROP, "crop6dof")[0].places_faces
+
+
+def test_landmarks_of_a_network_without_visibility_are_all_visible():
+    columns = {"sixd": [0, 6], "landmarks_m": [6, 210]}
+    card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": columns, "crop_m": 0.28}}
+    decoder = crop6dof.Decoder(
+        card_of(card | {"calibration": {"rotation_std_deg": 7.0}}, ("batch", 32, 32, 3), "net.onnx")
+    )
+    rows = np.random.default_rng(7).uniform(0.1, 0.3, (COUNT, 210))
+    found = ahead(decoder, rows)
+    np.testing.assert_array_equal(found.visible, np.ones((COUNT, 68)))
+    np.testing.assert_array_equal(found.landmarks_m, rows[:, 6:].reshape(COUNT, 68, 3))
+
+
+def test_a_network_without_an_uncertainty_of_its_rotation_has_a_constant_one_in_its_card_or_is_refused():
+    card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": {"sixd": [0, 6]}, "crop_m": 0.28}}
+    with pytest.raises(HpeError, match="net has no column 'precision_factor'"):
+        crop6dof.Decoder(card_of(card, ("batch", 32, 32, 3), "net.onnx"))
+
+
+def test_a_row_without_a_rotation_is_nan_and_does_not_touch_the_others():
+    decoder, rows = decoder_and_rows(CROP, "crop6dof", LEAST)
+    rows[3], rows[5, 3:] = 0.0, rows[5, :3]  # zeros, and twice the same column
+    found = ahead(decoder, rows)
+    without = np.isnan(found.R_local).all((1, 2))
+    assert np.flatnonzero(without).tolist() == [3, 5]
+    np.testing.assert_array_equal(found.R_local[~without], so3.matrix_from_sixd(rows[~without]))
+    fused = FusedRotation(0.3).rotated(
+        found, np.zeros(COUNT, bool), replace(found, R_local=np.tile(np.eye(3), (20, 1, 1)))
+    )
+    assert np.flatnonzero(np.isnan(fused.R_local).any((1, 2))).tolist() == [3, 5]

@@ -52,7 +52,9 @@ def without(columns, name):
             Zeros("head6dof", head6dof.COLUMNS, far=[20, 21], sixd=[30, 39]),
             "'sixd' of net must be 6 wide for head6dof, got 9",
         ),
-        (crop_network, Zeros("crop6dof", without(crop6dof.COLUMNS, "visibility"), 0.28), "lacks 'visibility'"),
+        (crop_network, Zeros("crop6dof", without(crop6dof.COLUMNS, "sixd"), 0.28), "lacks 'sixd'"),
+        (crop_network, Zeros("crop6dof", {"sixd": 6, "centre_m": 3}, 0.28), "'centre_m' of net must be 2 wide"),
+        (crop_network, Zeros("crop6dof", {"sixd": 6}, 0.28), "its card needs calibration.rotation_std_deg"),
         (
             whole_image_network,
             Zeros("crop6dof", crop6dof.COLUMNS),
@@ -73,7 +75,7 @@ def test_a_network_whose_card_does_not_fit_its_decoder_is_one_line(make, backend
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", catalogue.networks())
+@pytest.mark.parametrize("name", catalogue.networks() + catalogue.zoo())
 def test_every_shipped_network_has_its_decoder(name):
     backend = backends.create("onnxruntime", catalogue.path_of(name), 1)
     network = (crop_network if backend.card.kind == CROP else whole_image_network)(backend)

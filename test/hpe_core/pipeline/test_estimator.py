@@ -330,6 +330,8 @@ BLACK = np.zeros((720, 1280, 3), np.uint8)
 class ConfirmingCrops:
     """A refiner that confirms a frontal face in every crop, where it was expected, or the one at led_to."""
 
+    places_faces = True
+
     def __init__(self, led_to=None):
         self.led_to = led_to
 

@@ -72,19 +72,6 @@ def test_undo_leads_back_to_the_photo(seed):
     np.testing.assert_allclose(mirrored(R) if moved["mirrored"] else R, R_TRUE, atol=1e-9)
 
 
-@pytest.fixture
-def crop_file(tmp_path, write_shard):
-    rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (160, 160, 3)).astype(np.uint8) for _ in range(3)]
-    faces = [{"image": i, "centre_px": (80.0, 70.0), "size_px": 90.0, "R_local": R_TRUE} for i in range(3)]
-    faces.append({"image": 0, "centre_px": (80.0, 70.0), "size_px": 90.0, "weight": 0.0})
-    faces.append({"image": 0, "centre_px": (80.0, 70.0), "size_px": 20.0, "weight": 0.0})
-    write_shard(tmp_path / "photos" / "shard_0000.npz", images, faces)
-    shards = ShardSet([tmp_path / "photos"])
-    np.savez(tmp_path / "crops.npz", **crops.store(shards, shards))
-    return tmp_path / "crops.npz"
-
-
 def test_stored_crops_show_the_face_in_the_middle_and_leave_out_small_faces_without_a_pose(tmp_path, write_shard):
     image = dot(160, 61.0, 90.0)
     face = {"image": 0, "centre_px": (61.0, 90.0), "size_px": 40.0}

@@ -1,0 +1,1 @@
+"""What turns a crop into maps, and what all crop methods share (method.py)."""
