@@ -13,6 +13,7 @@ import json
 import re
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
@@ -93,7 +94,10 @@ def inputs_of(network: Backend, args: argparse.Namespace) -> np.ndarray:
             f"{network.card.name} takes {network.card.kind}s: {'--crops' if crops else '--shards'}, or --images"
         )
     if args.crops:
-        stored, _, _ = quantise.crops_of_files(args.crops, args.count)
+        try:
+            stored, _, _ = quantise.crops_of_files(args.crops, args.count)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise HpeError(f"--crops takes files of training.data.crops: {error}") from error
         return quantise.views_of_crops(stored, network.input_shape[1], network.card.shown_m)
     if args.shards:
         found = quantise.images_of_shards(args.shards, args.count)

@@ -5,7 +5,7 @@ Lengths here are MakeHuman's decimetres, y up, +z out of the face, x to the subj
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,10 @@ class Surface:
         geometric = self.vertex[self.triangles]
         row, col = geometric.ravel(), np.repeat(np.arange(len(geometric)), 3)
         return csr_matrix((np.ones(len(row), np.float32), (row, col)), (self.n_vertices, len(geometric)))
+
+    def turned(self) -> Surface:
+        """The same with the other side of its triangles out."""
+        return replace(self, triangles=np.ascontiguousarray(self.triangles[:, ::-1]))
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:
         """Area-weighted vertex normals. vertices (V, 3) -> (V, 3), unit length, zero where nothing is attached."""

@@ -35,6 +35,13 @@ def draw_landmarks(picture: Picture) -> np.ndarray:
     return image
 
 
+def tiled(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+    """Images (h, w, 3) of one size in rows of so many; what is missing in the last row is black."""
+    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
+    columns = min(columns, len(tiles))
+    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
@@ -58,9 +65,8 @@ def main():
     else:
         pictures = [studio.picture(args.seed, i, args.size) for i in indices]
     draw = {"axes": draw_axes, "landmarks": draw_landmarks, "nothing": lambda p: p.image}[args.draw]
-    tiles = [draw(p) for p in pictures]
-    rows = [np.hstack(tiles[i : i + args.columns]) for i in range(0, len(tiles), args.columns)]
-    Path(args.out).write_bytes(cv2.imencode(Path(args.out).suffix, np.vstack(rows)[..., ::-1])[1].tobytes())
+    sheet = tiled([draw(p) for p in pictures], args.columns)
+    Path(args.out).write_bytes(cv2.imencode(Path(args.out).suffix, sheet[..., ::-1])[1].tobytes())
 
 
 if __name__ == "__main__":

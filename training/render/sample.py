@@ -68,10 +68,11 @@ def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     )
 
 
-def sample_label(rng, size: int, every_direction: bool = False) -> FaceLabel:
+def sample_label(rng, size: int, every_direction: bool = False, angles: EulerDeg | None = None) -> FaceLabel:
     """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image; its centre keeps inside.
 
-    every_direction: as in `sample_every_direction`, every pose with weight 1, faces of 70 px or more.
+    every_direction: as in `sample_every_direction`, every pose with weight 1, faces of 70 px or more. angles: of
+    R_local, instead of random ones; weight 1.
     """
     least = 70 if every_direction else 30
     while True:
@@ -86,7 +87,9 @@ def sample_label(rng, size: int, every_direction: bool = False) -> FaceLabel:
         d = K[0, 0] * REFERENCE_LENGTH_M / size_px * ray[2] ** -1.5
         if 0.3 <= d <= 4.0:
             break
-    angles, weight = (sample_every_direction(rng), 1.0) if every_direction else sample_angles(rng)
+    weight = 1.0
+    if angles is None:
+        angles, weight = (sample_every_direction(rng), 1.0) if every_direction else sample_angles(rng)
     R_camera_head = lookat_rotation(ray).T @ aflw2000.to_matrix(angles)
     return label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M, weight)
 

@@ -95,10 +95,7 @@ class Studio:
 
     def landmarks(self, head: Head, scene: Scene, label: FaceLabel) -> FaceLandmarks:
         """Of a face in the last drawing."""
-        camera = head.landmarks @ label.R_camera_head.T + label.t_camera_head_m
-        pixel = camera @ label.K.T
-        z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
-        return FaceLandmarks(pixel[:, :2] / pixel[:, 2:], z_m, self.renderer.seen(scene, camera))
+        return landmarks_in(self.renderer, head, scene, label)
 
     def face(self, head: Head, scene: Scene, label: FaceLabel, person: str) -> Face:
         """A face in the last drawing; its weight is 0 where too little of it is seen.
@@ -148,6 +145,14 @@ class Studio:
         if rng.random() < 0.5:
             image = post.degrade(rng, image)
         return Picture(image, alpha, faces)
+
+
+def landmarks_in(renderer: Renderer, head: Head, scene: Scene, label: FaceLabel) -> FaceLandmarks:
+    """Landmarks of a head in a renderer's last drawing."""
+    camera = head.landmarks @ label.R_camera_head.T + label.t_camera_head_m
+    pixel = camera @ label.K.T
+    z_m = (head.landmarks - FACE_CENTRE_M) @ label.R_local[2]
+    return FaceLandmarks(pixel[:, :2] / pixel[:, 2:], z_m, renderer.seen(scene, camera))
 
 
 def before_background(rgba: np.ndarray, scene: Scene, environment, R_world_camera) -> tuple[np.ndarray, np.ndarray]:

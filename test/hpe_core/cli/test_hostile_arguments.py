@@ -31,6 +31,7 @@ NEEDED = {
     "engine list": [],
     "engine prune": [],
     "engine check": [],
+    "export": ["missing", "--to", "litert"],
     "bench": ["--report", "missing/report.json"],
     "nlml build": ["--out", "out", "--data", "missing"],
     "nlml fit": ["missing", "--out", "out"],
