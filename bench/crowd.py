@@ -160,7 +160,7 @@ def _association_ms(faces, frames):
             t = np.array([x, y, 1.5]) + rng.normal(0, 0.004, 3)
             seen.append(Face(HeadPose(np.eye(3), t, covariance), 0.9, box_from_pose(camera, np.eye(3), t)))
         start = time.perf_counter()
-        tracker._associate(seen, (frame - 1) * STEP_NS)
+        tracker._associate(seen, (frame - 1) * STEP_NS, camera)
         times_ms.append(1e3 * (time.perf_counter() - start))
         tracker.update(seen, frame * STEP_NS)
     return times_ms[WARM_UP:]

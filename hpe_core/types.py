@@ -12,6 +12,8 @@ from hpe_core.geometry.head import FACE_CENTRE_M, relative_to_line_of_sight
 from hpe_core.geometry.lookat import lookat_rotation
 
 _I3 = np.eye(3)
+FACE_SEEN_FROM = 0.5  # face_visibility of a face that can be seen
+VISIBLE_FACE = "visible_face"  # class_id of the hypothesis in `heads` whose score is Face.face_visibility
 _POSE_FIELDS = ("R_camera_head", "t_camera_head_m", "covariance")
 
 
@@ -146,7 +148,8 @@ class RangeScale:
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in one image. box_px: (4,) x0, y0, x1, y1; confirmed: whether a crop network, too, takes it for a face;
-    None where none tells.
+    None where none tells. face_visibility: 0 to 1, how likely the face itself can be seen, which is turned away less
+    than about 100 degrees; None where no landmarks tell. landmarks: None also of a head turned away.
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
     that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
@@ -162,6 +165,12 @@ class Face:
     slot: int | None = None
     reading: RangeReading | None = None
     scale: RangeScale | None = None
+    face_visibility: float | None = None
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether the head is there but its face cannot be seen; False where nothing tells."""
+        return self.face_visibility is not None and self.face_visibility < FACE_SEEN_FROM
 
     @property
     def landmarks_camera_m(self) -> np.ndarray | None:

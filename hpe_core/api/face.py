@@ -104,6 +104,12 @@ class FacePose:
         return float(self.detection.score)
 
     @property
+    def face_visibility(self) -> float | None:
+        """How likely the face itself can be seen, 0 to 1: near 0 for the back of a head, 0.5 when it is turned by about
+        100 degrees; None when the model has no landmarks."""
+        return self.detection.face_visibility
+
+    @property
     def box(self) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 in pixels: the head from ear to ear and from the hairline to the chin."""
         x0, y0, x1, y1 = (float(value) for value in self.detection.box_px)
@@ -111,7 +117,8 @@ class FacePose:
 
     @property
     def landmarks_m(self) -> np.ndarray | None:
-        """The 68 Multi-PIE landmarks (68, 3) in the camera frame, metres; None when the model has none."""
+        """The 68 Multi-PIE landmarks (68, 3) in the camera frame, metres; None when the model has none, and of a head
+        turned away (`face_visibility` below 0.1)."""
         return self.detection.landmarks_camera_m
 
     @property
@@ -135,8 +142,8 @@ class FacePose:
     def looks_at_camera(self, within_deg: float = 10.0) -> bool | None:
         """Whether the head points to the camera, to within so many degrees (0.5 to 90), more likely than not.
 
-        The direction of the head, not that of the eyes. None when nobody can tell: the face is narrower than 48 pixels
-        or its direction less certain than 12 degrees.
+        The direction of the head, not that of the eyes. None when nobody can tell: the face is narrower than 48 pixels,
+        its direction less certain than 12 degrees, or it would look there and cannot be seen.
         """
         from hpe_core.attention.config import AttentionConfig
         from hpe_core.attention.decision import Head, view_of
@@ -149,7 +156,7 @@ class FacePose:
         if not 0.5 <= within_deg <= 90.0:
             raise HpeError(f"within_deg must lie in [0.5, 90], got {within_deg:g}")
         x0, y0, x1, y1 = self.box
-        head = Head(self.id or "", self.detection.pose, min(x1 - x0, y1 - y0))
+        head = Head(self.id or "", self.detection.pose, min(x1 - x0, y1 - y0), self.face_visibility)
         view = view_of(head, PlacedTarget("camera", np.zeros(3), 0.0), AttentionConfig(within_deg, within_deg))
         return None if view.problem else view.probability >= MIN_PROBABILITY
 
@@ -159,6 +166,7 @@ class FacePose:
         return {
             "face_id": self.id,
             "score": self.score,
+            "face_visibility": self.face_visibility,
             "yaw_deg": self.yaw,
             "pitch_deg": self.pitch,
             "roll_deg": self.roll,

@@ -11,7 +11,7 @@ from hpe_core.attention.config import AttentionConfig
 from hpe_core.attention.probability import gaze_offset, probability_within
 from hpe_core.attention.targets import PlacedTarget
 from hpe_core.stamps import jumped_back
-from hpe_core.types import HeadPose
+from hpe_core.types import FACE_SEEN_FROM, HeadPose
 
 # why nothing can be said
 NOT_SEEN = "not seen"
@@ -19,6 +19,7 @@ NO_TRANSFORM = "no transform to the target"
 NO_COVARIANCE = "pose without covariance"
 SMALL = "face too small"
 UNCERTAIN = "direction too uncertain"
+HIDDEN = "face turned away"
 RESTARTED = "stamps jumped back"
 
 
@@ -32,11 +33,14 @@ class State(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A head of one frame; face_px: narrower side of its box in pixels, None when that cannot be known."""
+    """A head of one frame; face_px: narrower side of its box in pixels, None when that cannot be known;
+    face_visibility: as in Face.
+    """
 
     face_id: str
     pose: HeadPose
     face_px: float | None = None
+    face_visibility: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,10 @@ class Event:
 
 
 def view_of(head: Head, target: PlacedTarget, config: AttentionConfig) -> View:
-    """What one frame alone says about a head and a target."""
+    """What one frame alone says about a head and a target.
+
+    A head whose face cannot be seen never looks at the target: it looks elsewhere, or nobody can tell.
+    """
     if target.point_camera_m is None:
         return View(problem=NO_TRANSFORM)
     if head.face_px is not None and head.face_px < config.min_face_px:
@@ -91,6 +98,9 @@ def view_of(head: Head, target: PlacedTarget, config: AttentionConfig) -> View:
     if not offset.std_deg <= config.max_std_deg:
         return View(problem=UNCERTAIN)
     enter, leave = (probability_within(offset, np.radians(deg)) for deg in (config.enter_deg, config.exit_deg))
+    hidden = head.face_visibility is not None and head.face_visibility < FACE_SEEN_FROM
+    if hidden and max(enter, leave) >= config.min_probability:
+        return View(problem=HIDDEN)
     return View(float(np.degrees(offset.angle_rad)), enter, leave)
 
 

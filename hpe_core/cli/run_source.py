@@ -299,6 +299,8 @@ class Run:
         ids = ", ".join(f"{face_id} {count}x" for face_id, count in s.faces.most_common(MOST_IDS)) or "none"
         ids += f", and {len(s.faces) - MOST_IDS} more" if len(s.faces) > MOST_IDS else ""
         print(f"faces     {ids if self._source.kind != 'images' else sum(s.faces.values())}")
+        if s.turned_away:
+            print(f"counted   heads turned away, whose faces cannot be seen: {s.turned_away}")
         if self._depth:
             print(f"depth     {self._depth.used} images with a face, from {printable(self._depth.topic)}")
             for reason, count in (*self._depth.without.items(), *self._depth.losses.items()):

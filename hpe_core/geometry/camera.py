@@ -77,6 +77,13 @@ class CameraModel:
         points = np.asarray(points_camera, float)
         return (points[..., 2] > 0) & (np.hypot(points[..., 0], points[..., 1]) <= self.max_radius * points[..., 2])
 
+    def on_image(self, pixels: ArrayLike) -> np.ndarray:
+        """Mask (...,) of pixels (..., 2) that lie on the image; its corner pixels have their centres at 0, 0 and at
+        width - 1, height - 1.
+        """
+        pixels = np.asarray(pixels, float)
+        return np.all((pixels > -0.5) & (pixels < [self.width - 0.5, self.height - 0.5]), -1)
+
     def rays(self, pixels: ArrayLike) -> np.ndarray:
         """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2).
 

@@ -13,7 +13,7 @@ from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.io.message_types import Message
 from hpe_core.output.annotations import PLATE_OPACITY, Annotations, Rgb
-from hpe_core.types import Face
+from hpe_core.types import VISIBLE_FACE, Face
 
 JPEG_QUALITY = 90
 _POINT_KINDS = {"points": 1, "line_loop": 2, "line_list": 4}  # constants of foxglove_msgs/PointsAnnotation
@@ -68,16 +68,26 @@ class Messages:
         return self._make("tf2_msgs/TFMessage", made)
 
     def heads(self, header: Message, faces: Sequence[Face], poses: list[Message]) -> Message:
-        """vision_msgs/Detection3DArray as the pose node publishes it: id, score, box, pose with covariance."""
+        """vision_msgs/Detection3DArray as the pose node publishes it: id, score, face_visibility, box, pose with
+        covariance."""
         made = []
         for face, pose in zip(faces, poses, strict=True):
             R_camera_face = frames.face_from_head(face.pose.R_camera_head)
             centre = self._point(face.pose.t_camera_head_m + R_camera_face @ HEAD_BOX_CENTRE_FACE_M)
             centre = self._make("geometry_msgs/Pose", centre, pose.orientation)
             box = self._make("vision_msgs/BoundingBox3D", centre, self._vector(HEAD_BOX_SIZE_M))
-            hypothesis = self._make("vision_msgs/ObjectHypothesis", "head", float(face.score))
-            result = self._make("vision_msgs/ObjectHypothesisWithPose", hypothesis, self._with_covariance(face, pose))
-            made.append(self._make("vision_msgs/Detection3D", header, [result], box, str(face.face_id)))
+            classes = {"head": face.score, VISIBLE_FACE: face.face_visibility}
+            with_covariance = self._with_covariance(face, pose)
+            results = [
+                self._make(
+                    "vision_msgs/ObjectHypothesisWithPose",
+                    self._make("vision_msgs/ObjectHypothesis", name, float(score)),
+                    with_covariance,
+                )
+                for name, score in classes.items()
+                if score is not None
+            ]
+            made.append(self._make("vision_msgs/Detection3D", header, results, box, str(face.face_id)))
         return self._make("vision_msgs/Detection3DArray", header, made)
 
     def landmarks(self, header: Message, faces: Sequence[Face]) -> Message:

@@ -23,6 +23,7 @@ _NUMBERS = {
     **dict.fromkeys(("x0", "y0", "x1", "y1"), 2),
     "rotation_std_deg": 3,
     "depth_std_m": 5,
+    "face_visibility": 3,
 }
 _OF_EXTRAS = {
     COVARIANCE: {f"cov_{_AXES[i]}_{_AXES[j]}": None for i, j in zip(*_UPPER, strict=True)},
@@ -61,6 +62,7 @@ def face_values(face: Face, camera: CameraModel, extras: Collection[str] = ()) -
         pose.t_camera_head_m,
         face.box_px,
         [pose.rotation_std_deg, pose.depth_std_m],
+        [np.nan if face.face_visibility is None else face.face_visibility],
         *(_OF[extra](face, camera) for extra in extras),
     ]
     numbers = np.concatenate(values).tolist()

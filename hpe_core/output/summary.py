@@ -24,6 +24,7 @@ class Summary:
         self.frames = self.frames_with_faces = 0
         self.faces: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.turned_away = 0  # of the published faces, those that cannot be seen
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))  # as in FrameResult
         self._stage_s: defaultdict[str, LogHistogram] = defaultdict(LogHistogram)
         self.unreadable: list[dict[str, str | int]] = []
@@ -35,6 +36,7 @@ class Summary:
         self.frames_with_faces += bool(result.faces)
         self.counts.update(result.counts)
         self.faces.update(face.face_id or "no id" for face in result.faces)
+        self.turned_away += sum(face.turned_away for face in result.faces)
         for name, seconds in {**result.stage_s, **stage_s}.items():
             self._stage_s[name].add(seconds)
 
@@ -72,6 +74,7 @@ class Summary:
             "frames_with_faces": self.frames_with_faces,
             "faces": sum(self.faces.values()),
             "faces_by_id": {} if source.kind == "images" else dict(self.faces),  # each of single images has its own
+            "turned_away": self.turned_away,
             **_nested(self.counts),
             "dropped": dict(self.dropped),
             "unreadable": {"count": sum(self.dropped.values()), "first": self.unreadable},

@@ -127,7 +127,7 @@ class Estimator:
         rows = np.flatnonzero(image.with_ray(places))
         with image.watch("refinement"):
             seen = self._refiner.refine(places.where(rows), image.source, camera, passes=PASSES_OF_A_BOX)
-            kept = np.flatnonzero(image.with_pose(seen) & on_image(seen, camera))
+            kept = np.flatnonzero(image.with_pose(seen) & camera.on_image(seen.centre_px))
         faces = faces_from_candidates(seen.where(kept), camera)
         counts = image.counts() | self._refiner.take_counts()
         image.watch.rest("postprocess")
@@ -144,7 +144,7 @@ class Estimator:
         """Candidates of full-frame detection."""
         found = self._detector.detect(image.source, self._config.score_threshold, image.watch)
         image.places.append(found)
-        found = found.where(on_image(found, image.camera))
+        found = found.where(image.camera.on_image(found.centre_px))
         return found.where(image.with_ray(found))
 
 
@@ -196,20 +196,14 @@ def places_in_boxes(boxes_px: np.ndarray) -> Places:
     )
 
 
-def on_image(found: Places, camera: CameraModel) -> np.ndarray:
-    """Mask (N,) of those whose centre lies on the image, and not in the letterbox's padding."""
-    centre = found.centre_px
-    return np.all((centre > -0.5) & (centre < [camera.width - 0.5, camera.height - 0.5]), -1)
-
-
 def _tracked(refiner, faces, image):
     """Candidates of the faces that their crops show again."""
     expected = expected_places(faces, image.camera)
     image.places.append(expected)
-    expected = expected.where(on_image(expected, image.camera))
+    expected = expected.where(image.camera.on_image(expected.centre_px))
     with image.watch("refinement"):
         found = refiner.refine(expected, image.source, image.camera)
-        kept = image.with_pose(found) & on_image(found, image.camera)
+        kept = image.with_pose(found) & image.camera.on_image(found.centre_px)
     return tracked(found.where(kept), expected.where(kept))
 
 
@@ -217,4 +211,4 @@ def _refined(refiner, places, image, found, passes):
     """Candidates of refinement."""
     with image.watch("refinement"):
         seen = refiner.refine(places, image.source, image.camera, found, passes)
-        return seen.where(image.with_pose(seen) & on_image(seen, image.camera))
+        return seen.where(image.with_pose(seen) & image.camera.on_image(seen.centre_px))

@@ -155,7 +155,7 @@ class Pipeline:
                 seen, of_depth = with_depth(seen, self._upright_depth(depth))
                 counts |= of_depth
             watch.rest("depth")
-        tracked, untracked = self._tracker.update(seen, stamp_ns, self.config.estimator.max_faces)
+        tracked, untracked = self._tracker.update(seen, stamp_ns, self.config.estimator.max_faces, camera)
         self._stamp_ns = stamp_ns
         if estimate.full_frame:
             self._full_frame_ns = stamp_ns

@@ -8,12 +8,14 @@ import numpy as np
 from hpe_core.config import TrackerConfig
 from hpe_core.face_id import SLOTS, FaceId, FaceIds
 from hpe_core.geometry import so3
+from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import head_size_covariance
 from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.head_size import HeadSizes
 from hpe_core.tracking.pose_filter import PoseFilters
+from hpe_core.tracking.returning import may_return
 from hpe_core.types import Face, HeadPose
 
 GATE_SIGMAS = 6.0  # normalised distance from where a face is expected, beyond which it is another one
@@ -54,19 +56,22 @@ class Tracker:
         self._config = config
         self._filters.set_accelerations(config.linear_acceleration_std, config.angular_acceleration_std)
 
-    def update(self, faces: Sequence[Face], stamp_ns: int, most: int = SLOTS) -> tuple[tuple[Face, ...], int]:
+    def update(
+        self, faces: Sequence[Face], stamp_ns: int, most: int = SLOTS, camera: CameraModel | None = None
+    ) -> tuple[tuple[Face, ...], int]:
         """Tracked faces (with id, slot and filtered pose) of the frame at stamp_ns, those known longest first, and how
         many were left without an id.
 
         faces: those of one image, any order. most: so many faces at a time, with those hidden for a moment, whose place
-        no new face takes. A stamp far before the last one (a bag that loops) starts again.
+        no new face takes. camera: whose image it is, so that who has walked out of it does not come back as somebody
+        else. A stamp far before the last one (a bag that loops) starts again.
         """
         if jumped_back(stamp_ns, self._stamp_ns):
             self.reset()
         before_ns = self._stamp_ns
         self._stamp_ns = max(stamp_ns, self._stamp_ns)
         self._release_old()
-        rows, untracked = self._associate(faces, before_ns), 0
+        rows, untracked = self._associate(faces, before_ns, camera), 0
         self._continue(rows, faces)
         for index, face in enumerate(faces):
             if index in rows or (face.score < self._config.new_face_score and not face.confirmed):
@@ -170,20 +175,27 @@ class Tracker:
         """Seconds since the tracks of rows were seen."""
         return [(self._stamp_ns - self._tracks[row].stamp_ns) * 1e-9 for row in rows]
 
-    def _associate(self, faces: Sequence[Face], before_ns: int) -> dict[int, int]:
+    def _associate(self, faces: Sequence[Face], before_ns: int, camera: CameraModel | None) -> dict[int, int]:
         """Dict from face index to the row of the track that it surely continues; before_ns: stamp of the last image."""
         if not faces or not self._tracks:
             return {}
-        measured = (
-            np.array([face.pose.R_camera_head for face in faces]),
-            np.array([face.pose.t_camera_head_m for face in faces]),
-            np.array([face.pose.covariance for face in faces]),
-        )
+        R = np.array([face.pose.R_camera_head for face in faces])
+        t = np.array([face.pose.t_camera_head_m for face in faces])
         rows = list(range(len(self._tracks)))
         ahead_s = np.minimum(self._unseen_s(rows), EXPECTED_FOR_S)
-        cost = pair_costs(measured, self._as_seen(rows, ahead_s))
-        cost += [MISSED_COST * (track.stamp_ns < before_ns) for track in self._tracks]
+        expected = self._as_seen(rows, ahead_s)
+        cost = pair_costs((R, t, np.array([face.pose.covariance for face in faces])), expected)
+        hidden = [row for row, track in enumerate(self._tracks) if track.stamp_ns < before_ns]
+        if hidden:
+            back = may_return(R, t, *self._last_seen(hidden), expected[1][hidden], ahead_s[hidden], camera)
+            cost[:, hidden] = np.where(back, cost[:, hidden] + MISSED_COST, np.inf)
         return sure_pairs(cost)
+
+    def _last_seen(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (N, 3, 3) and positions (N, 3) m of rows when they were seen last, as `_as_seen`."""
+        poses, ratios = [self._tracks[row].face.pose for row in rows], self._sizes.ratios(rows)
+        t = np.array([pose.t_camera_head_m for pose in poses])
+        return np.array([pose.R_camera_head for pose in poses]), t if ratios is None else t / ratios[:, None]
 
 
 Poses = tuple[np.ndarray, np.ndarray, np.ndarray]  # (N, 3, 3), (N, 3) m, (N, 6, 6) m^2 and rad^2

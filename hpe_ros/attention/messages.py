@@ -23,7 +23,7 @@ from hpe_core.geometry import frames, so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.gaze import GAZE_HEAD
 from hpe_core.geometry.head import box_from_pose
-from hpe_core.types import HeadPose
+from hpe_core.types import VISIBLE_FACE, HeadPose
 from hpe_ros.messages import point, vector3
 from hpe_ros.optional import HAS_HRI_MSGS, HAS_VISION_MSGS
 
@@ -68,10 +68,12 @@ def _head(detection: "Detection3D", camera: CameraModel | None) -> Head:
     unknown = covariance[0, 0] < 0 or not covariance.any()  # -1 is ours, all zeros is what others leave unset
     R = frames.head_from_face(so3.matrix_from_quat([q.x, q.y, q.z, q.w]))
     pose = HeadPose(R, np.array([p.x, p.y, p.z]), None if unknown else covariance)
-    if camera is None:
-        return Head(detection.id, pose)
-    box = box_from_pose(camera, pose.R_camera_head, pose.t_camera_head_m)
-    return Head(detection.id, pose, float(min(box[2:] - box[:2])))
+    scores = {result.hypothesis.class_id: result.hypothesis.score for result in detection.results}
+    face_px = None
+    if camera is not None:
+        box = box_from_pose(camera, pose.R_camera_head, pose.t_camera_head_m)
+        face_px = float(min(box[2:] - box[:2]))
+    return Head(detection.id, pose, face_px, scores.get(VISIBLE_FACE))
 
 
 def on_targets(detection: "Detection3D", scores: Mapping[str, float]) -> "Detection3D":

@@ -22,7 +22,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
-from hpe_core.types import Face, primary_face
+from hpe_core.types import VISIBLE_FACE, Face, primary_face
 from hpe_ros.messages import point, vector3
 from hpe_ros.optional import HAS_VISION_MSGS
 
@@ -59,6 +59,7 @@ def detections(faces: Sequence[Face], poses: list[Pose], header: Header, by_slot
     """vision_msgs/Detection3DArray of faces with their `face_poses`; only where vision_msgs is installed.
 
     by_slot: as in `transforms`; each face then has a second hypothesis, whose class_id is the name of its TF frame.
+    The score of a last one, VISIBLE_FACE, is face_visibility, where that is known.
     """
     heads = [_detection(face, pose, header, by_slot) for face, pose in zip(faces, poses, strict=True)]
     return Detection3DArray(header=header, detections=heads)
@@ -156,9 +157,13 @@ def _box_pose(face: Face, pose: Pose) -> Pose:
 
 def _detection(face: Face, pose: Pose, header: Header, by_slot: bool) -> "Detection3D":
     box = BoundingBox3D(center=_box_pose(face, pose), size=vector3(HEAD_BOX_SIZE_M))
-    classes, with_covariance = ["head", *([tf_name(face, by_slot)] if by_slot else [])], _with_covariance(face, pose)
+    classes, with_covariance = {"head": face.score}, _with_covariance(face, pose)
+    if by_slot:
+        classes[tf_name(face, by_slot)] = face.score
+    if face.face_visibility is not None:
+        classes[VISIBLE_FACE] = face.face_visibility
     results = [
-        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=face.score), pose=with_covariance)
-        for name in classes
+        ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=name, score=score), pose=with_covariance)
+        for name, score in classes.items()
     ]
     return Detection3D(header=header, results=results, bbox=box, id=face.face_id)

@@ -16,7 +16,8 @@ from hpe_core.io.text import one_line, printable, utc_now
 from hpe_core.output.summary import versions
 
 # of the summary.json of each input: what can be added up
-ADDED = ("frames", "frames_with_faces", "faces", "untracked", "beyond_lens", "unconfirmed", "nlml", "dropped", "losses")
+ADDED = ("frames", "frames_with_faces", "faces", "turned_away")
+ADDED += ("untracked", "beyond_lens", "unconfirmed", "nlml", "dropped", "losses")
 STATES = (FINISHED, SKIPPED, FAILED, UNFINISHED)
 MOST_ROWS = 30  # of the table; summary.json has all
 

@@ -62,7 +62,7 @@ def test_arrays_are_copies():
 def test_what_is_unknown_is_none():
     one = face((0, 0, 0), std_deg=None)
     assert one.covariance is one.std_deg is one.depth_std_m is one.landmarks_px is one.landmarks_m is one.id is None
-    assert one.landmarks_visible is None
+    assert one.landmarks_visible is one.face_visibility is one.to_dict()["face_visibility"] is None
 
 
 def test_somebody_at_the_side_who_faces_the_camera_has_no_angles_relative_to_the_line_of_sight():

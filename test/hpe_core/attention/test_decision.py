@@ -6,6 +6,7 @@ One row per stretch of frames at 10 Hz: how long (s), what is seen, and the stat
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,20 @@ def test_the_example_of_the_documentation_tells_that_looking_starts(capsys):
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(example, {})
     assert capsys.readouterr().out == "started face_a camera\n"
+
+
+@pytest.mark.parametrize("seen, expected", [(None, "looking"), (0.5, "looking"), (0.49, "unknown")])
+def test_a_head_whose_face_cannot_be_seen_does_not_look(seen, expected):
+    ((*_, last),), events = played([(8, [replace(head(0.0), face_visibility=seen)])])
+    assert last == expected and len(events) == (expected == "looking")
+
+
+def test_a_head_turned_away_that_points_elsewhere_is_away():
+    ((*_, last),), _ = played([(8, [replace(head(130.0), face_visibility=0.01)])])
+    assert last == "away"
+
+
+def test_looking_stops_when_the_face_can_no_longer_be_seen():
+    turned = replace(head(0.0), face_visibility=0.1)
+    _, events = played([(8, [head(0.0)]), (10, [turned])])
+    assert events == ["0.3 started", "1.3 stopped face turned away"]

@@ -108,6 +108,12 @@ def test_what_lies_beyond_the_lens_comes_to_its_border_and_not_back_into_the_ima
     assert CAMERAS[0].max_radius == np.inf and CAMERAS[0].in_range([50.0, 0.0, 1.0])
 
 
+def test_the_corner_pixels_are_on_the_image_with_half_a_pixel_around_their_centres():
+    camera = CameraModel.from_hfov(640, 480, 60.0)
+    pixels = [[0.0, 0.0], [639.0, 479.0], [-0.4, 479.4], [-0.6, 100.0], [639.6, 100.0], [100.0, 480.0], [np.nan, 0.0]]
+    assert camera.on_image(pixels).tolist() == [True, True, True, False, False, False, False]
+
+
 any_plumb_bob = st.tuples(
     st.floats(-1, 1), st.floats(-1, 1), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(-1, 1)
 )

@@ -27,7 +27,7 @@ def face(face_id, depth_m):
     R = euler.aflw2000.to_matrix(euler.EulerDeg(yaw=20.0, pitch=-10.0, roll=5.0))
     landmarks = Landmarks(np.zeros((68, 3)), np.linspace(0.0, 1.0, 68))
     pose = HeadPose(R, [0.0, 0.0, depth_m], np.diag([0.01, 0.01, 0.04, 0.02, 0.02, 0.02]))
-    return Face(pose, 0.875, np.array([1.0, 2.0, 33.5, 44.25]), face_id, landmarks)
+    return Face(pose, 0.875, np.array([1.0, 2.0, 33.5, 44.25]), face_id, landmarks, face_visibility=0.25)
 
 
 @pytest.fixture
@@ -59,8 +59,9 @@ def test_the_bag_describes_all_its_messages_itself(read):
 def test_heads_have_id_score_covariance_and_the_box_around_the_head(read):
     first, second = read["/heads"].detections
     assert (first.id, second.id) == ("face_a", "face_c")
-    (result,) = first.results
+    result, seen = first.results
     assert (result.hypothesis.class_id, result.hypothesis.score) == ("head", 0.875)
+    assert (seen.hypothesis.class_id, seen.hypothesis.score) == ("visible_face", 0.25)
     assert result.pose.pose.position.z == 2.0 and result.pose.covariance[14] == pytest.approx(0.04)
     size = first.bbox.size
     # ears 144 mm apart, from the tip of the nose to the ears 124 mm, from hairline to chin 186 mm

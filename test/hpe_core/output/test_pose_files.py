@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_columns_are_those_of_the_documentation():
     assert ",".join(CSV_COLUMNS) == (
         "source,frame,stamp_ns,face_id,score,yaw_deg,pitch_deg,roll_deg,sight_yaw_deg,"
         "sight_pitch_deg,sight_roll_deg,qx,qy,qz,qw,tx_m,ty_m,tz_m,x0,y0,x1,y1,"
-        "rotation_std_deg,depth_std_m,error"
+        "rotation_std_deg,depth_std_m,face_visibility,error"
     )
 
 
@@ -76,13 +77,14 @@ def test_frontal_face_has_zero_angles_and_the_rep155_quaternion(tmp_path):
 
 def test_every_number_has_its_decimals_and_a_row_is_in_the_file_before_it_is_closed(tmp_path):
     turned = face(depth=1 / 3, R=euler.axis_turn(1, np.radians(100 / 3)), covariance=np.eye(6) / 9)
+    turned = replace(turned, face_visibility=1 / 3)
     writer = PoseCsv(tmp_path / "poses.csv")
     writer.write(frame(index=3), FrameResult(0, (turned,)), CAMERA)
     row = (tmp_path / "poses.csv").read_text().splitlines()[1]
     writer.close()
     numbers = row.removeprefix("clip.mp4,3,1500000000,face_a,").removesuffix(",").split(",")
     decimals = [len(number.partition(".")[2]) for number in numbers]
-    assert decimals == [4] + 6 * [4] + 4 * [7] + 3 * [5] + 4 * [2] + [3, 5]
+    assert decimals == [4] + 6 * [4] + 4 * [7] + 3 * [5] + 4 * [2] + [3, 5, 3]
     assert numbers[:2] == ["0.8750", "33.3333"]
     assert numbers[11:] == ["0.10000", "-0.20000", "0.33333", "1.00", "2.00", "33.50", "44.25", "19.099", "0.33333"]
 
@@ -105,7 +107,7 @@ def test_frame_without_face_is_one_row_with_empty_face_id_and_unknown_is_empty(t
     rows = rows_of(tmp_path / "poses.csv")
     assert [(row["frame"], row["face_id"]) for row in rows] == [("0", ""), ("1", "face_a"), ("1", "face_b")]
     assert set(rows[0].values()) == {"clip.mp4", "0", "1500000000", ""}
-    assert rows[2]["rotation_std_deg"] == rows[2]["depth_std_m"] == ""
+    assert rows[2]["rotation_std_deg"] == rows[2]["depth_std_m"] == rows[2]["face_visibility"] == ""
 
 
 def test_nearest_face_is_the_primary():

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,8 +71,12 @@ def test_landmarks_are_where_the_camera_sees_them():
 def test_what_is_unknown_is_none():
     values = of(face(covariance=None, landmarks=False), EXTRAS)
     unknown = [name for name, value in values.items() if value is None]
-    assert unknown[:2] == ["rotation_std_deg", "depth_std_m"]
-    assert len(unknown) == 2 + 21 + 68 * 3 + 68 * 3
+    assert unknown[:3] == ["rotation_std_deg", "depth_std_m", "face_visibility"]
+    assert len(unknown) == 3 + 21 + 68 * 3 + 68 * 3
+
+
+def test_how_likely_the_face_can_be_seen_is_a_number():
+    assert of(replace(face(), face_visibility=0.25))["face_visibility"] == 0.25
 
 
 def test_unknown_groups_of_columns_are_refused():

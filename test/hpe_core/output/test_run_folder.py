@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,13 @@ def test_summary_counts_every_frame_once():
         "inference": pytest.approx({"p50": 10.0, "p95": 10.0}, rel=0.005),
         "read": pytest.approx({"p50": 2.0, "p95": 2.85}, rel=0.005),
     }
+
+
+def test_heads_whose_faces_cannot_be_seen_are_counted():
+    summary, one = Summary(), result("face_a", "face_b", "face_c")
+    seen = [replace(face, face_visibility=p) for face, p in zip(one.faces, (0.49, 0.5, None), strict=True)]
+    summary.add(replace(one, faces=tuple(seen)), {})
+    assert summary.turned_away == 1
 
 
 def test_a_stage_that_an_image_does_without_counts_as_0_there():

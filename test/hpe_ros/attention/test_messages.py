@@ -47,6 +47,11 @@ def test_a_head_comes_back_from_its_detection_as_it_was(made, array):
     np.testing.assert_allclose(head.pose.covariance, COVARIANCE)
 
 
+def test_how_likely_the_face_can_be_seen_comes_back_and_is_unknown_without_it(made, array):
+    heads, problems = made.heads_from_detections(array(face("face_b"), replace(face(), face_visibility=0.25)), None)
+    assert ([head.face_visibility for head in heads], problems) == ([None, 0.25], [])
+
+
 def test_unknown_and_unset_covariances_are_unknown(made, array):
     (ours,), _ = made.heads_from_detections(array(face(covariance=None)), None)
     (theirs,), _ = made.heads_from_detections(array(face(covariance=np.zeros((6, 6)))), None)

@@ -60,6 +60,11 @@ def test_by_slot_the_frames_have_the_name_of_the_slot_and_heads_say_so(messages,
         _, detection = messages.detections(faces, poses, header, by_slot).detections
         assert detection.id == "face_qwert"
         assert [result.hypothesis.class_id for result in detection.results] == ["head", *frame]
+        seen = [replace(face, face_visibility=0.25) for face in faces]
+        _, detection = messages.detections(seen, poses, header, by_slot).detections
+        scores = [(result.hypothesis.class_id, result.hypothesis.score) for result in detection.results]
+        assert scores[:1] + scores[-1:] == [("head", faces[1].score), ("visible_face", 0.25)]
+        assert len(scores) == 2 + len(frame)
 
 
 def test_the_nearest_face_is_the_primary_one_and_keeps_its_covariance(messages, header):

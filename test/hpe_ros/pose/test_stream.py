@@ -152,7 +152,8 @@ def test_detections_carry_id_score_and_pose(replay):
     (detection,) = message.detections
     assert detection.id == the_id(replay)
     result, *more = detection.results
-    assert [one.hypothesis.class_id for one in more] == ([] if HAS_HRI_MSGS else ["face_a"])
+    assert [one.hypothesis.class_id for one in more] == ([] if HAS_HRI_MSGS else ["face_a"]) + ["visible_face"]
+    assert more[-1].hypothesis.score > 0.5
     assert 0.0 < result.hypothesis.score <= 1.0
     assert result.hypothesis.class_id == "head"
     assert result.pose.pose == replay.primary[-1].pose.pose
