@@ -82,7 +82,7 @@ class Studio:
             mean = replace(look, shape=mean_shape(), expression={}, size=1, extras=())
             model = self.model
             if look.identity is not None:
-                mean, model = replace(mean, identity=np.zeros(100), ict_expression=np.zeros(57)), self.photo
+                mean, model = replace(mean, identity=np.zeros(100), ict_expression=np.zeros(53)), self.photo
             self._occlusion[key] = ambient_occlusion(self.renderer, model.build(mean).parts)
         return self._occlusion[key]
 

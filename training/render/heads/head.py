@@ -58,7 +58,7 @@ class Look:
     extras: tuple[str, ...]  # of glasses, mask, hat, hand
     extras_seed: int
     identity: np.ndarray | None = None  # (100,) of ICT-FaceKit instead of MakeHuman's shape
-    ict_expression: np.ndarray | None = None  # (57,)
+    ict_expression: np.ndarray | None = None  # (53,)
 
 
 def scaled_rotation(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
