@@ -20,8 +20,8 @@ import numpy as np
 from training.render import assets
 from training.render.assets import Surface
 from training.render.heads.ict import FACE_VERTICES, LANDMARKS, IctModel
+from training.render.heads.photo_head import MODES
 
-MODES = 40
 SKIN, EYE_LEFT, EYE_RIGHT, MOUTH, TEETH = range(5)
 LICENCE_FILE = Path("heads/ict_facekit/LICENSE")
 SOURCE = "ICT-FaceKit (https://github.com/ICT-VGL/ICT-FaceKit), version 2020, reduced; MIT licence:\n\n"
