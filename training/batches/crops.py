@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from training.data.crops import KEYS, random_view
+from training.data.crops import KEYS, SHAPE_KEYS, random_view, unknown_shape
 
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
@@ -29,6 +29,10 @@ class Views(torch.utils.data.Dataset):
         stores = [np.load(path) for path in paths]
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
+        if any("identity" in store for store in stores):
+            for key in SHAPE_KEYS:
+                parts = [store[key] if key in store else _unknown(key, len(store["weight"])) for store in stores]
+                self.labels[key] = np.concatenate(parts).astype(np.float32)
         self.starts = np.cumsum([0] + [len(crops) for crops in self.crops])
         R = self.labels["R_local"]
         yaw = np.degrees(np.abs(np.arctan2(R[:, 0, 2], R[:, 2, 2])))
@@ -51,6 +55,11 @@ class Views(torch.utils.data.Dataset):
         crop = self.crops[store][face - self.starts[store]]
         label = {key: values[face] for key, values in self.labels.items()}
         return [random_view(rng, crop, label, self.config.side, self.config.crop_m) for _ in range(VIEWS)]
+
+
+def _unknown(key: str, faces: int) -> np.ndarray:
+    value = unknown_shape()[key]
+    return np.broadcast_to(value, (faces, *value.shape))
 
 
 def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
