@@ -15,6 +15,7 @@ from training.data.crops import KEYS, SHAPE_KEYS, random_view, unknown_shape
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
 NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
+SHAPE_SHARE = 0.45  # of what is drawn, of faces whose shape is known, where it is of some
 
 
 class Views(torch.utils.data.Dataset):
@@ -22,7 +23,8 @@ class Views(torch.utils.data.Dataset):
 
     config: of the network, with `side` and `crop_m`.
 
-    Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less.
+    Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
+    faces whose identity and expression are known SHAPE_SHARE of the time.
     """
 
     def __init__(self, paths: Sequence[str], config, seed: int, length: int):
@@ -41,6 +43,9 @@ class Views(torch.utils.data.Dataset):
         rarity *= np.where(yaw > AWAY_DEG, AWAY_SHARE, 1.0)
         no_face = self.labels["no_face"] > 0
         rarity[no_face] = NO_FACE_SHARE / (1 - NO_FACE_SHARE) * rarity[~no_face].sum() / max(no_face.sum(), 1)
+        if "identity" in self.labels:
+            known = np.isfinite(self.labels["identity"][:, 0])
+            rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / max(rarity[known].sum(), 1e-9)
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
 
