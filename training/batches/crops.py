@@ -21,7 +21,7 @@ SHAPE_SHARE = 0.45  # of what is drawn, of faces whose shape is known, where it 
 class Views(torch.utils.data.Dataset):
     """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
 
-    config: of the network, with `side` and `crop_m`.
+    config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression.
 
     Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
     faces whose identity and expression are known SHAPE_SHARE of the time.
@@ -31,7 +31,7 @@ class Views(torch.utils.data.Dataset):
         stores = [np.load(path) for path in paths]
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
-        if any("identity" in store for store in stores):
+        if getattr(config, "learns_shape", False):
             for key in SHAPE_KEYS:
                 parts = [store[key] if key in store else _unknown(key, len(store["weight"])) for store in stores]
                 self.labels[key] = np.concatenate(parts).astype(np.float32)
@@ -43,9 +43,10 @@ class Views(torch.utils.data.Dataset):
         rarity *= np.where(yaw > AWAY_DEG, AWAY_SHARE, 1.0)
         no_face = self.labels["no_face"] > 0
         rarity[no_face] = NO_FACE_SHARE / (1 - NO_FACE_SHARE) * rarity[~no_face].sum() / max(no_face.sum(), 1)
-        if "identity" in self.labels:
+        if getattr(config, "learns_shape", False):
             known = np.isfinite(self.labels["identity"][:, 0])
-            rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / max(rarity[known].sum(), 1e-9)
+            if known.any() and not known.all():
+                rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / rarity[known].sum()
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
 

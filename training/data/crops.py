@@ -29,8 +29,8 @@ NO_FACE_SHARE = 0.06  # of the photos also give a crop without a face
 UNLABELLED_SIZE_PX = 60.0  # photos without an agreed pose serve the consistency loss from this size on
 
 
-def store(shards, backgrounds, seed=0):
-    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds.
+def store(shards, backgrounds=None, seed=0):
+    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds, if given.
 
     Heads that lie on their side or stand upside down are turned upright, and a few crops show no face at all: how sure
     the network is of the place tells an upright face from both.
@@ -41,7 +41,7 @@ def store(shards, backgrounds, seed=0):
         image, faces, alpha = shards.read(index)
         marks, visible = shards.landmarks(index)
         shape = shards.shape(index)
-        if alpha is not None and rng.random() < 0.7:
+        if backgrounds is not None and alpha is not None and rng.random() < 0.7:
             other, _, _ = backgrounds.read(rng.integers(len(backgrounds)))
             other = cv2.resize(other, image.shape[1::-1])
             share = alpha.astype(np.float32) / 255.0

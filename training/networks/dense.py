@@ -41,6 +41,11 @@ class Config(crop6dof.Config):
     hidden: int = 384
 
     @property
+    def learns_shape(self) -> bool:
+        """The batches say identity, expression and gaze where they are known."""
+        return True
+
+    @property
     def columns(self) -> dict[str, list[int]]:
         """Columns of an output row, as the loss reads them."""
         return SPEC["columns"]
