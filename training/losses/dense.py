@@ -12,11 +12,11 @@ from training.losses.head6dof import matrix_from_sixd
 from training.networks.crop6dof import LANDMARKS
 
 WEIGHTS = crop6dof.WEIGHTS | {
-    "vertices": 6.0,
-    "identity": 0.1,
-    "expression": 3.0,
-    "gaze": 0.4,
-    "openings": 1.0,
+    "vertices": 12.0,
+    "identity": 0.2,
+    "expression": 10.0,
+    "gaze": 1.0,
+    "openings": 1.5,
     "same_face": 0.3,
     "sparsity": 0.05,
     "identity_prior": 0.01,

@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("moderngl", reason="moderngl is not installed")
 
-from hpe_core.errors import HpeError  # noqa: E402
-from hpe_core.io import shards as files  # noqa: E402
-from training.data import shards  # noqa: E402
-from training.render import assets  # noqa: E402
-from training.render.heads.expressions import CLOSED, sample_expression  # noqa: E402
-from training.render.heads.ict import LANDMARKS, IctModel  # noqa: E402
-from training.render.make_shards import write_shard  # noqa: E402
+from hpe_core.errors import HpeError
+from hpe_core.io import shards as files
+from training.data import shards
+from training.render import assets
+from training.render.heads.expressions import CLOSED, sample_expression
+from training.render.heads.ict import LANDMARKS, IctModel
+from training.render.make_shards import write_shard
 
 
 @pytest.fixture(scope="module")

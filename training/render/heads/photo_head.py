@@ -11,8 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from training.render import assets
-from training.render.heads.extras import wear
 from training.render.heads.expressions import sample_expression
+from training.render.heads.extras import wear
 from training.render.heads.head import Head, Look, Part
 from training.render.heads.ict import LANDMARKS, IctModel
 from training.render.heads.makehuman import HeadModel, proxy_part
