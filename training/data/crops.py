@@ -108,8 +108,8 @@ def random_view(rng, crop, label, side, crop_m):
     """One random crop (side, side, 3) uint8 and its labels (dict) from a stored crop; `undo` leads back to the photo.
 
     Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
-    rot_std_deg, weight, no_face, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M; SHAPE_KEYS,
-    where the crop has them, as in the photo.
+    rot_std_deg, weight, no_face, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
+    SHAPE_KEYS, where the crop has them, are those of the photo.
     """
     flip = rng.random() < 0.5
     R, marks, visible = label["R_local"], label["landmarks_m"], label["landmarks_visible"]

@@ -57,8 +57,8 @@ class ShardSet:
         return np.concatenate([points, shard["landmarks_z_m"][faces][..., None]], -1), shard["landmarks_visible"][faces]
 
     def shape(self, index: int) -> dict[str, np.ndarray]:
-        """Of the faces of one image: hpe_core.io.shards.SHAPE, NaN where unknown, and per_range (F,), 1 / distance of the
-        face's centre in metres, 0 where unknown."""
+        """Of the faces of one image: hpe_core.io.shards.SHAPE, NaN where unknown, and per_range (F,): 1 / range
+        of the face's centre, 1/m, 0 where unknown."""
         s, i = self._index[index]
         shard = self._shards[s]
         faces = self._faces[s][i]

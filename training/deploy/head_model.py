@@ -4,8 +4,8 @@
 
 Keys: mean (V, 3) metres, float32; identity (40, V, 3) metres per standard deviation and expression (53, V, 3) metres at
 1, float16; expression_names (53,); triangles (T, 3) uint16, seen anticlockwise from outside; part (V,) uint8: SKIN,
-EYE_LEFT, EYE_RIGHT, MOUTH (gums and tongue), TEETH; landmark_vertices (68,) in iBUG order; identity_mirror (40,) the sign of
-each number in the mirror image; log_size (40,); licence.
+EYE_LEFT, EYE_RIGHT, MOUTH (gums and tongue), TEETH; landmark_vertices (68,) in iBUG order; identity_mirror (40,)
+the sign of each number in the mirror image; log_size (40,); licence.
 
 F = mean + sum identity_i S_i + sum expression_j E_j, a head of the reference size (hpe_core.geometry.head) in the head
 frame, origin at the neutral sellion; camera points are R F + t. People of that shape have heads exp(log_size .

@@ -4,8 +4,8 @@
         --rotation $SHARDS/photos_test_v2 $SHARDS/test_judge --out dense_judge.json
 
 --renders: shards of ICT-FaceKit heads (training.render.make_shards --photo-share 1 --facing --bare --split test);
---photos: shards with landmarks (training.label.landmarks); --rotation: any shards with labels. Each face is one crop, as
-far off its middle and its size as in use, not mirrored; the whole pipeline is measured by training.measure.evaluate.
+--photos: shards with landmarks (training.label.landmarks); --rotation: any shards with labels. Each face is one crop,
+as far off its middle and its size as in use, not mirrored; training.measure.evaluate measures the whole pipeline.
 
 Vertices are compared in the head frame, at the reference size: what is left when the pose is taken out. The truth has
 100 identity numbers, the network 40.
@@ -141,8 +141,8 @@ def shape_numbers(out: dict[str, np.ndarray], faces: dict[str, np.ndarray], ict:
 
 
 def landmark_numbers(out: dict[str, np.ndarray], faces: dict[str, np.ndarray], off: np.ndarray) -> dict[str, float]:
-    """Distance in the image of the 68 landmarks from labelled ones, in per cent of the labelled outer eye distance (both
-    in 3D, so that a turned face is no smaller); off: as `views` gives it."""
+    """Distance in the image of the 68 landmarks from labelled ones, in per cent of the labelled distance in space of
+    the outer eye corners; off: as `views` gives it."""
     tensors = {key: torch.from_numpy(np.asarray(value, np.float32)) for key, value in out.items()}
     face = head_basis.load().face(tensors["identity"], tensors["expression"])[:, :LANDMARKS]
     R = torch.from_numpy(so3.matrix_from_sixd(out["sixd"]).astype(np.float32))

@@ -68,7 +68,7 @@ def _pick(rng, chances: dict[str, float]) -> str:
 def _put(rng, e: dict[str, float], units: dict[str, float]) -> None:
     """Add units, all about as strong as each other; sides differ a little, in one face of six much."""
     strength = rng.uniform(0.15, 1)
-    weaker = dict(zip(SIDES, (1.0, rng.uniform(0, 0.7)) if rng.random() < 0.5 else (rng.uniform(0, 0.7), 1.0)))
+    weaker = dict.fromkeys(SIDES, 1.0) | {str(rng.choice(SIDES)): rng.uniform(0, 0.7)}
     one_sided = rng.random() < 1 / 6
     for unit, high in units.items():
         amount = high * strength * rng.uniform(0.6, 1.2)

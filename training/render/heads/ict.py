@@ -29,10 +29,11 @@ from training.render.heads.head import scaled_rotation
 PITCH_ICT_DEG = 0.7
 METRES_PER_UNIT = 0.010092
 R_HEAD_ICT = Rotation.from_euler("x", PITCH_ICT_DEG, degrees=True).as_matrix() @ np.diag([1.0, -1.0, -1.0])
-# Vertices where this project's 68 landmarks lie (hpe_core.geometry.landmarks68). Of jaw, brows and nose: those nearest to
-# the median of 2,000 near-frontal labelled photographs laid on the neutral face, scale 1.004, which lies 1.1 mm beside
-# them. Lids and lips: ICT-FaceKit's own Multi-PIE vertices or, where the photographs lie more than a millimetre aside,
-# neighbours along the edge. ICT's own brows lie 5 mm higher, the wings of its nose 5 mm lower, its jaw begins 11 mm higher.
+# Vertices where this project's 68 landmarks lie (hpe_core.geometry.landmarks68). Of jaw, brows and nose: those nearest
+# to the median of the near-frontal labelled photographs laid on the neutral face (scale 1.004), which lies 1.1 mm
+# beside them. Lids and lips: ICT-FaceKit's own Multi-PIE vertices or, where the photographs lie more than a millimetre
+# aside, neighbours along the edge. ICT's own brows lie 5 mm higher, the wings of its nose 5 mm lower, its jaw begins
+# 11 mm higher.
 LANDMARKS = np.array(
     [1885, 1239, 1051, 1898, 745, 781, 1674, 1445, 969, 3659, 3881, 3022, 2986, 4098, 3271, 3457, 4085]
     + [385, 388, 483, 1416, 2026, 4223, 3630, 2724, 2629, 2626, 971, 4527, 4839, 4857, 4585, 2088, 4558, 4282, 5050]
