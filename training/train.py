@@ -45,6 +45,8 @@ def train(args: argparse.Namespace) -> None:
     if args.start:
         adapt = getattr(network, "from_smaller", None)  # a network that may begin with a smaller one
         net.load_state_dict(fused_weights(fuse(net), args.start, adapt))
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(not name.startswith(tuple(args.freeze)))
     fit.fit(net, config, data, batches.collate, terms, loss.WEIGHTS, args)
 
 
@@ -72,6 +74,9 @@ def parser() -> argparse.ArgumentParser:
         options = networks.add_parser(name, help=network.SPEC["input"])
         fit.add_options(options, network.STEPS)
         options.add_argument("--start", help="exported model to begin with, trained on in its fused form")
+        options.add_argument(
+            "--freeze", nargs="*", default=[], help="parts that stay as they are, such as stem stages.0"
+        )
         batches_of(network).add_options(options)
     return p
 

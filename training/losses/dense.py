@@ -11,12 +11,13 @@ from training.losses import crop6dof
 from training.losses.head6dof import matrix_from_sixd
 from training.networks.crop6dof import LANDMARKS
 
-WEIGHTS = crop6dof.WEIGHTS | {
+WEIGHTS = {name: 0.5 * weight for name, weight in crop6dof.WEIGHTS.items()} | {  # the pose is there, the shape is not
+    "landmarks": 4.0,
     "vertices": 12.0,
     "identity": 0.2,
-    "expression": 10.0,
+    "expression": 20.0,
     "gaze": 1.0,
-    "openings": 1.5,
+    "openings": 3.0,
     "same_face": 0.3,
     "sparsity": 0.05,
     "identity_prior": 0.01,
