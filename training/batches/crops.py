@@ -83,9 +83,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def dataset(args: argparse.Namespace, config) -> Views:
     """The whole sequence of a run: steps * batch samples."""
-    return of_length(args, config, args.steps * args.batch)
-
-
-def of_length(args: argparse.Namespace, config, samples: int) -> Views:
-    """So many samples of the files of a run."""
-    return Views(args.crops, config, args.seed, samples)
+    return Views(args.crops, config, args.seed, args.steps * args.batch)

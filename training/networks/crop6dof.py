@@ -85,15 +85,8 @@ class Crop6DoF(nn.Module):
 
     def forward(self, crops):
         """(N, side, side, 3) uint8 -> rows (N, row) in SPEC's columns."""
-        return self.behind_trunk(self.trunk(crops))
-
-    def trunk(self, crops):
-        """(N, side, side, 3) uint8 -> (N, C, 4, 4)."""
         x = crops.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # N 3 S S
-        return self.stages(self.stem(x))
-
-    def behind_trunk(self, x):
-        """(N, C, 4, 4) -> rows."""
+        x = self.stages(self.stem(x))  # N C 4 4
         return self.in_units(self.output(torch.relu(self.hidden(x.flatten(1)))).float())
 
     def in_units(self, row):

@@ -61,6 +61,7 @@ class Dense(Crop6DoF):
     def __init__(self, config):
         super().__init__(config)
         with torch.no_grad():
+            self.output.weight[SPEC["columns"]["identity"][0] :] = 0.0  # the mean face
             self.output.bias[slice(*SPEC["columns"]["expression"])] = -2.5 / EXPRESSION_GAIN  # most are near 0
 
     def in_units(self, row):
