@@ -25,6 +25,7 @@ WEIGHTS = {name: 0.5 * weight for name, weight in crop6dof.WEIGHTS.items()} | { 
 EXACT_STD_DEG = 1.0  # below it a label is a render's
 # pairs of landmarks on the upper and lower lids, and on the inner lips
 PAIRS = ((37, 38, 43, 44, 61, 62, 63), (41, 40, 47, 46, 67, 66, 65))
+LID_PAIRS = 4
 OPENING_M = 0.01
 KNOWN_GAZE_BLINK = 0.7  # above it a lid hides the eye
 _CENTRE_M = torch.tensor(FACE_CENTRE_M, dtype=torch.float32)
@@ -62,7 +63,7 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
         crop6dof.pose_terms(out, labels)
         | crop6dof.landmark_terms(out, own)
         | shape_terms(out, shape, face, true_face, known.float())
-        | {"openings": _openings(out["landmarks_m"].reshape(-1, LANDMARKS, 3), own)}
+        | {"openings": _openings(out["landmarks_m"].reshape(-1, LANDMARKS, 3), own, known)}
         | _same_face(out, labels)
         | _priors(out, (~known & (labels["no_face"] == 0)).float())
     )
@@ -112,12 +113,14 @@ def shape_terms(out, shape, face, true_face, known):
     }
 
 
-def _openings(marks, labels):
-    """L1 of the vector from the upper to the lower lids and lips in the image, where landmarks are known and seen."""
+def _openings(marks, labels, exact):
+    """L1 of the vector from the upper to the lower lids and lips in the image, where landmarks are known and seen; that
+    of lids only of faces (N,) whose landmarks are exact: the face mesh does not see a blink."""
     upper, lower = (list(side) for side in PAIRS)
     target = labels["landmarks_m"][:, lower, :2] - labels["landmarks_m"][:, upper, :2]
     seen = (labels["visible"][:, upper] == 1) | (labels["visible"][:, lower] == 1)
     known = torch.isfinite(target).all(-1) & seen & (labels["weight"] > 0)[:, None]
+    known[:, :LID_PAIRS] &= exact[:, None]
     error = (marks[:, lower, :2] - marks[:, upper, :2] - torch.nan_to_num(target)).abs().sum(-1) / OPENING_M
     return (known * error).sum() / known.sum().clamp(min=1)
 
