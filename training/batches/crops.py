@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from training.data.crops import KEYS, SHAPE_KEYS, random_view, unknown_shape
+from training.data.crops import KEYS, LEAST_PX, SHAPE_KEYS, random_view, unknown_shape
 
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
@@ -60,7 +60,8 @@ class Views(torch.utils.data.Dataset):
         store = int(np.searchsorted(self.starts, face, side="right")) - 1
         crop = self.crops[store][face - self.starts[store]]
         label = {key: values[face] for key, values in self.labels.items()}
-        return [random_view(rng, crop, label, self.config.side, self.config.crop_m) for _ in range(VIEWS)]
+        side, crop_m, least_px = self.config.side, self.config.crop_m, getattr(self.config, "least_px", LEAST_PX)
+        return [random_view(rng, crop, label, side, crop_m, least_px) for _ in range(VIEWS)]
 
 
 def _unknown(key: str, faces: int) -> np.ndarray:

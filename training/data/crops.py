@@ -26,6 +26,7 @@ KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible", 
 SHAPE_KEYS = ("identity", "expression", "gaze_rad", "per_range")  # in files of renders that know them
 MAX_TILT = np.radians(70)  # of a stored head in the image; beyond it the crop is turned upright
 NO_FACE_SHARE = 0.06  # of the photos also give a crop without a face
+LEAST_PX = 16  # of a crop's side, as a small face would give it
 UNLABELLED_SIZE_PX = 60.0  # photos without an agreed pose serve the consistency loss from this size on
 
 
@@ -104,7 +105,7 @@ def _beside_faces(rng, shape, faces, tries=8):
     return None
 
 
-def random_view(rng, crop, label, side, crop_m):
+def random_view(rng, crop, label, side, crop_m, least_px=LEAST_PX):
     """One random crop (side, side, 3) uint8 and its labels (dict) from a stored crop; `undo` leads back to the photo.
 
     Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
@@ -137,15 +138,15 @@ def random_view(rng, crop, label, side, crop_m):
         "mirrored": flip,
     }
     labels |= {key: label[key] for key in SHAPE_KEYS if key in label}
-    return degrade(rng, _coarse(rng, crop)), labels
+    return degrade(rng, _coarse(rng, crop, least_px)), labels
 
 
-def _coarse(rng, crop):
-    """The crop as a small face would give it: down and up again."""
+def _coarse(rng, crop, least_px):
+    """The crop as a small face would give it: down to least_px or more, and up again."""
     if rng.random() < 0.7:
         return crop
     side = len(crop)
-    small = int(np.exp(rng.uniform(np.log(16), np.log(side))))
+    small = int(np.exp(rng.uniform(np.log(least_px), np.log(side))))
     return cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (side, side))
 
 

@@ -12,12 +12,13 @@ from training.losses.head6dof import matrix_from_sixd
 from training.networks.crop6dof import LANDMARKS
 
 WEIGHTS = {name: 0.5 * weight for name, weight in crop6dof.WEIGHTS.items()} | {  # the pose is there, the shape is not
+    "consistency": 0.7,
     "landmarks": 4.0,
     "vertices": 12.0,
-    "identity": 0.2,
+    "identity": 1.0,
     "expression": 20.0,
-    "gaze": 1.0,
-    "openings": 3.0,
+    "gaze": 2.0,
+    "openings": 2.0,
     "same_face": 0.3,
     "sparsity": 0.05,
     "identity_prior": 0.01,
@@ -96,13 +97,15 @@ def in_crop(face_m, R, size, centre_m, per_range):
 
 
 def shape_terms(out, shape, face, true_face, known):
-    """L1 of vertices in reference lengths, squared error of identity, smooth L1 of expression, L1 of the gaze of open
+    """L1 of vertices in reference lengths, squared error of identity, cross-entropy of expression, L1 of the gaze of open
     eyes; known (N,) 1 where the label says them."""
     count = known.sum().clamp(min=1.0)
     vertices = (face - true_face).abs().sum(-1).mean(-1) / REFERENCE_LENGTH_M
     identity = (out["identity"] - torch.nan_to_num(shape["identity"])).square().mean(-1)
     true_expression = torch.nan_to_num(shape["expression"])
-    expression = F.smooth_l1_loss(out["expression"], true_expression, reduction="none", beta=0.1).mean(-1)
+    # cross-entropy pulls at a weight near 0 as hard as at any other; through the sigmoid a distance would not
+    said = out["expression"].clamp(1e-5, 1 - 1e-5)
+    expression = F.binary_cross_entropy(said, true_expression, reduction="none").mean(-1)
     seen = (true_expression[:, _BLINKS] < KNOWN_GAZE_BLINK).float().repeat_interleave(2, 1) * known[:, None]
     gaze = (out["gaze"] - torch.nan_to_num(shape["gaze"])).abs() * seen
     return {

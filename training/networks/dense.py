@@ -48,6 +48,11 @@ class Config(crop6dof.Config):
         return True
 
     @property
+    def least_px(self) -> int:
+        """Of a crop's side that a view shows: below it an expression is hardly seen."""
+        return 32
+
+    @property
     def columns(self) -> dict[str, list[int]]:
         """Columns of an output row, as the loss reads them."""
         return SPEC["columns"]
