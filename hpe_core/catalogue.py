@@ -29,6 +29,8 @@ METHODS = {
     "fusion_int8": Method("head6dof_int8", "crop6dof_int8", "fused"),
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
+    "dense": Method("head6dof", "dense", "crop"),
+    "dense_int8": Method("head6dof_int8", "dense_int8", "crop"),
 }
 AUTO = "auto"
 # quantised for CPUs the networks are as accurate in two thirds of the time; GPUs take the float ones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from hpe_core.geometry.head import (
     range_from_size,
 )
 from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
-from hpe_core.types import Face, HeadPose, Landmarks
+from hpe_core.mesh.face_mesh import landmarks_at
+from hpe_core.types import Face, FaceShape, HeadPose, Landmarks
 
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
 UNAMBIGUOUS_SCORE = 0.98  # backs of heads and faces near upside down have less, so do half of the faces below 30 px
@@ -46,8 +48,27 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
     landmarks = len(t) * [None]
     if found.landmarks_m is not None and found.visible is not None:
         landmarks = [Landmarks(*one) for one in zip(found.landmarks_m, found.visible, strict=True)]
-    poses = HeadPose.many(R, t, covariances)
-    return [Face(poses[i], scores[i], boxes[i], landmarks=landmarks[i], confirmed=confirmed[i]) for i in range(len(t))]
+    poses, shapes = HeadPose.many(R, t, covariances), _shapes(found)
+    return [
+        Face(poses[i], scores[i], boxes[i], landmarks=landmarks[i], confirmed=confirmed[i], shape=shapes[i])
+        for i in range(len(t))
+    ]
+
+
+def _shapes(found: Candidates) -> Sequence[FaceShape | None]:
+    if found.identity is None or found.expression is None:
+        return len(found) * [None]
+    gaze = len(found) * [None] if found.gaze_rad is None else found.gaze_rad
+    return [FaceShape(*one) for one in zip(found.identity, found.expression, gaze, strict=True)]
+
+
+def with_mesh_landmarks(face: Face) -> Face:
+    """The Face with its mesh's landmarks, where its pose and averaged identity put them; without a shape as it is."""
+    if face.shape is None or face.landmarks is None:
+        return face
+    ratio = 1.0 if face.scale is None else face.scale.ratio
+    points_local_m = landmarks_at(face.pose, ratio, face.shape)
+    return replace(face, landmarks=Landmarks(points_local_m, face.landmarks.visible))
 
 
 def pose_covariance(

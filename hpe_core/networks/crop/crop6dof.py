@@ -1,5 +1,7 @@
 """Rows of crop6dof, a network over face-centred crops: pose with covariance, and 68 landmarks."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from hpe_core.candidates import Candidates
@@ -30,10 +32,10 @@ CLEARLY_MORE_CERTAIN = 0.75  # ratio of the stds of the two ways up; lower for a
 
 
 class Decoder:
-    """A hpe_core.networks.network.CropDecoder."""
+    """A hpe_core.networks.network.CropDecoder. columns: names of what it reads of a row, with or without landmarks."""
 
-    def __init__(self, card: NetworkCard):
-        self._columns = {name: slice(*card.columns[name]) for name in COLUMNS}
+    def __init__(self, card: NetworkCard, columns: Iterable[str] = COLUMNS):
+        self._columns = {name: slice(*card.columns[name]) for name in columns}
         self._mirror_index, self._mirror_sign = mirror_of_rows(self._columns, card.row)
         self._turn_sign = half_turn_of_rows(self._columns, card.row)
         self._calibration = card.calibration
@@ -65,9 +67,6 @@ class Decoder:
         new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
         size_ratio = np.exp(value["log_size"][:, 0])
         new_range = range_m / size_ratio
-        points = value["landmarks_m"].reshape(len(rows), -1, 3).copy()
-        points[..., :2] -= value["centre_m"][:, None]
-        points /= size_ratio[:, None, None]
         scale = self._calibration
         return Candidates(
             score=score,
@@ -78,7 +77,7 @@ class Decoder:
             centre_rel_std=self._centre_std_m(rows) / REFERENCE_LENGTH_M * scale.centre_std,
             size_rel_std=np.exp(value["log_size_std"][:, 0]) * scale.size_std,
             confirmed=self.confirmed(rows),
-            landmarks_m=points,
+            landmarks_m=landmarks_from_centre(value, size_ratio) if "landmarks_m" in value else None,
             visible=1.0 / (1.0 + np.exp(-value["visibility"])),
         )
 
@@ -87,18 +86,27 @@ class Decoder:
         return np.exp(rows[:, self._columns["log_centre_std_m"]][:, 0])
 
 
+def landmarks_from_centre(value: Mapping[str, np.ndarray], size_ratio: np.ndarray) -> np.ndarray:
+    """Landmarks (N, 68, 3) m from the face centre on a head of reference size; value: columns of N rows, by name;
+    size_ratio (N,): of the faces to what their crops were cut for."""
+    points = value["landmarks_m"].reshape(len(size_ratio), -1, 3).copy()
+    points[..., :2] -= value["centre_m"][:, None]
+    return points / size_ratio[:, None, None]
+
+
 def mirror_of_rows(columns: dict[str, slice], width: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns (width,) and signs (width,): a row of a crop says the same as signs * row[columns] of the mirrored crop.
 
-    columns: name -> slice of crop6dof's row. In a mirror R becomes M R M and the factor L of a covariance M L M
-    with M = diag(-1, 1, 1), x changes its sign and landmarks their side.
+    columns: name -> slice of crop6dof's row, which may lack landmarks_m. In a mirror R becomes M R M and the factor L
+    of a covariance M L M with M = diag(-1, 1, 1), x changes its sign and landmarks their side.
     """
     index, sign = np.arange(width), np.ones(width)
     sign[columns["sixd"]] = [1, -1, -1, -1, 1, 1]
     sign[columns["precision_factor"]] = [1, 1, 1, -1, -1, 1]
     sign[columns["centre_m"]] = [-1, 1]
-    sign[columns["landmarks_m"]] = np.tile([-1, 1, 1], len(FLIP_68))
-    index[columns["landmarks_m"]] = index[columns["landmarks_m"]].reshape(-1, 3)[FLIP_68].ravel()
+    if "landmarks_m" in columns:
+        sign[columns["landmarks_m"]] = np.tile([-1, 1, 1], len(FLIP_68))
+        index[columns["landmarks_m"]] = index[columns["landmarks_m"]].reshape(-1, 3)[FLIP_68].ravel()
     index[columns["visibility"]] = index[columns["visibility"]][FLIP_68]
     return index, sign
 
@@ -106,14 +114,15 @@ def mirror_of_rows(columns: dict[str, slice], width: int) -> tuple[np.ndarray, n
 def half_turn_of_rows(columns: dict[str, slice], width: int) -> np.ndarray:
     """Signs (width,): a row of a crop says the same as signs * row of the crop turned by 180 degrees.
 
-    columns: name -> slice of crop6dof's row. R becomes Z R and the factor L of a covariance Z L Z with
-    Z = diag(-1, -1, 1); x and y change their signs.
+    columns: name -> slice of crop6dof's row, which may lack landmarks_m. R becomes Z R and the factor L of a covariance
+    Z L Z with Z = diag(-1, -1, 1); x and y change their signs.
     """
     sign = np.ones(width)
     sign[columns["sixd"]] = np.tile(HALF_TURN, 2)
     sign[columns["precision_factor"]] = [1, 1, 1, 1, -1, -1]
     sign[columns["centre_m"]] = HALF_TURN[:2]
-    sign[columns["landmarks_m"]] = np.tile(HALF_TURN, len(FLIP_68))
+    if "landmarks_m" in columns:
+        sign[columns["landmarks_m"]] = np.tile(HALF_TURN, len(FLIP_68))
     return sign
 
 
