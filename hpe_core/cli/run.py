@@ -4,7 +4,7 @@ import argparse
 
 from hpe_core.catalogue import AUTO_TEXT
 from hpe_core.cli.arguments import hfov_deg, some_of, whole
-from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, FORMATS, PARTS
+from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, FORMATS, MESHES, PARTS
 
 DESCRIPTION = """\
 Find every face in every image of SOURCE and write its pose to the output folder:
@@ -93,7 +93,8 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PARTS",
         type=some_of(PARTS),
         default=DEFAULT_PARTS,
-        help=f"what to draw, of {','.join(PARTS)} (default: {','.join(DEFAULT_PARTS)})",
+        help=f"what to draw, of {','.join(PARTS)} (default: {','.join(DEFAULT_PARTS)}); {', '.join(MESHES)} need a "
+        "model such as dense",
     )
     run.add_argument(
         "--blur-faces",

@@ -29,6 +29,7 @@ from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.output.blur import HeadBlur
+from hpe_core.output.choices import MESHES
 from hpe_core.output.live.rerun_view import RerunView
 from hpe_core.output.live.window import Window
 from hpe_core.output.overlay import draw
@@ -98,6 +99,14 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
     return repeatable(replace(config, estimator=replace(config.estimator, **given)))
 
 
+def check_shape(args: argparse.Namespace, pipeline: Pipeline) -> None:
+    """Raises HpeError when an option asks for a mesh and the model tells no shape."""
+    asked = [f"--draw {part}" for part in args.draw if part in MESHES]
+    if asked and not pipeline.tells_shape:
+        model = pipeline.config.estimator.model
+        raise HpeError(f"{asked[0]} needs a model that tells the shape of faces, such as dense; {model} does not")
+
+
 class Run:
     """One `hpe run`: frames through the pipeline into the output folder."""
 
@@ -114,7 +123,8 @@ class Run:
         follow: Progress | None = None,
     ):
         """follow: called with frames done and in all; a run that is followed prints nothing, and what is not whole
-        comes nowhere."""
+        comes nowhere. Raises HpeError when the options ask for what the model does not tell."""
+        check_shape(args, pipeline)
         self._args = args
         self._source = source
         self._out = out

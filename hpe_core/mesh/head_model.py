@@ -9,7 +9,7 @@ is not in F but in `log_size`. The file is made by training.deploy.head_model.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.npz_file import read_npz, stored_array
 
-FILE = "head_model.npz"  # among the shipped weights
+FILE, SURFACE_FILE = "head_model.npz", "head_surface.npz"  # among the shipped weights
 IDENTITIES, EXPRESSIONS, LANDMARKS = 40, 53, 68
 PARTS = SKIN, EYE_LEFT, EYE_RIGHT, MOUTH, TEETH = range(5)  # mouth: gums and tongue
 _WHAT = "the head model"
@@ -125,3 +125,27 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> HeadModel:
 def shipped() -> HeadModel:
     """The HeadModel that comes with the package, loaded once. Raises HpeError when there is none."""
     return load(catalogue.WEIGHTS / FILE)
+
+
+@functools.cache
+def shipped_small() -> HeadModel:
+    """The shipped HeadModel on fewer of its vertices, for pictures and messages (training.deploy.drawn_surface)."""
+    path = catalogue.WEIGHTS / SURFACE_FILE
+    catalogue.verify(path, catalogue.sha256_of(catalogue.read(path)))
+    return reduced(shipped(), stored_array(read_npz(path), "triangles", (None, 3), "the smaller surface"))
+
+
+def reduced(model: HeadModel, triangles: np.ndarray) -> HeadModel:
+    """The HeadModel on the vertices that triangles (T, 3) have, and the landmarks', in their order."""
+    kept = np.union1d(triangles, model.landmark_vertices)
+    if kept[-1] >= len(model.mean_m):
+        raise HpeError(f"the smaller surface names vertices beyond the {len(model.mean_m)} of {_WHAT}")
+    return replace(
+        model,
+        mean_m=model.mean_m[kept],
+        identity_m=model.identity_m[:, kept],
+        expression_m=model.expression_m[:, kept],
+        triangles=np.searchsorted(kept, triangles).astype(np.int32),
+        part=model.part[kept],
+        landmark_vertices=np.searchsorted(kept, model.landmark_vertices),
+    )

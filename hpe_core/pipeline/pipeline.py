@@ -91,6 +91,11 @@ class Pipeline:
         """The NetworkCard of the model that finds the faces."""
         return self.backend.card
 
+    @property
+    def tells_shape(self) -> bool:
+        """Whether its faces have a shape (hpe_core.types.FaceShape), of which there are meshes and expressions."""
+        return any("expression" in backend.card.columns for _, backend in self.models)
+
     def reset(self) -> None:
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
