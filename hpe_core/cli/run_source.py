@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hpe_core.cli.config_file import config_from_file
 from hpe_core.cli.interrupt import Interrupt
+from hpe_core.cli.shape_options import check_shape_options
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
 from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError
@@ -29,7 +30,6 @@ from hpe_core.io.sources.bag import BagSource
 from hpe_core.io.sources.network import without_password
 from hpe_core.io.text import one_line, printable
 from hpe_core.output.blur import HeadBlur
-from hpe_core.output.choices import MESHES
 from hpe_core.output.live.rerun_view import RerunView
 from hpe_core.output.live.window import Window
 from hpe_core.output.overlay import draw
@@ -99,14 +99,6 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
     return repeatable(replace(config, estimator=replace(config.estimator, **given)))
 
 
-def check_shape(args: argparse.Namespace, pipeline: Pipeline) -> None:
-    """Raises HpeError when an option asks for a mesh and the model tells no shape."""
-    asked = [f"--draw {part}" for part in args.draw if part in MESHES]
-    if asked and not pipeline.tells_shape:
-        model = pipeline.config.estimator.model
-        raise HpeError(f"{asked[0]} needs a model that tells the shape of faces, such as dense; {model} does not")
-
-
 class Run:
     """One `hpe run`: frames through the pipeline into the output folder."""
 
@@ -124,7 +116,7 @@ class Run:
     ):
         """follow: called with frames done and in all; a run that is followed prints nothing, and what is not whole
         comes nowhere. Raises HpeError when the options ask for what the model does not tell."""
-        check_shape(args, pipeline)
+        check_shape_options(args, source, pipeline)
         self._args = args
         self._source = source
         self._out = out
@@ -246,7 +238,8 @@ class Run:
         """Only once a first image has gone through: a failed start leaves nothing behind."""
         images = self._source.kind == "images"
         args = self._args
-        self._outputs = Outputs(self._out.staged, images, args.overlay, args.bag_image, args.format, args.columns)
+        named = (images, args.overlay, args.bag_image, args.format, args.columns)
+        self._outputs = Outputs(self._out.staged, *named, self._pipeline.tells_shape, args.export)
         for frame in self._unreadable:
             self._outputs.write_unreadable(frame)
         return self._outputs

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from hpe_core.errors import HpeError
 
 FORMATS = ("csv", "parquet")  # of the table of poses
+EXPORTS = ("obj", "glb")  # of meshes
 
 COVARIANCE, LANDMARKS, LANDMARKS_M = "covariance", "landmarks", "landmarks_m"
 EXTRAS = (COVARIANCE, LANDMARKS, LANDMARKS_M)  # groups of columns on request
