@@ -86,6 +86,11 @@ class Window:
         return (pixels - (self.left, self.top) + 0.5) * np.divide(self.reduced_size, self.size) - 0.5
 
 
+def drawn_triangles(mesh: FaceMesh) -> np.ndarray:
+    """The triangles (T, 3) of a FaceMesh that can be seen: teeth and tongue only behind open lips."""
+    return _surface(mesh.model, _mouth_open(mesh)).triangles
+
+
 def _spread(picture: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The picture whose border pixels outside have the colour of their neighbours, so that none is mixed with black."""
     return np.where(share[..., None] > 0.0, picture, cv2.dilate(picture, np.ones((3, 3), np.uint8)))
