@@ -92,7 +92,7 @@ setup(
         # small, and no torch
         "test": [
             *("pytest", "hypothesis", "ruff", "onnx", "tqdm", "tensorly"),
-            *("pillow", "pandas", "pyarrow", "supervision"),
+            *("pillow", "pandas", "pyarrow", "supervision", "trimesh"),
             *("build", "setuptools>=70.1", "catkin-pkg"),  # the wheel, and what bloom reads
         ],
         # pyright runs on node, which comes with it

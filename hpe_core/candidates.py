@@ -45,6 +45,9 @@ class Candidates(Places):
     confirmed: np.ndarray | None = None  # (N,) bool
     landmarks_m: np.ndarray | None = None  # (N, 68, 3) on a head of reference size, from the face centre
     visible: np.ndarray | None = None  # (N, 68) 0 ... 1
+    identity: np.ndarray | None = None  # (N, 40), (N, 53) and (N, 4) of a dense network (hpe_core.types.FaceShape)
+    expression: np.ndarray | None = None
+    gaze_rad: np.ndarray | None = None
 
     @classmethod
     def empty(cls) -> Candidates:

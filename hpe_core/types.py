@@ -124,6 +124,20 @@ class Landmarks:
     visible: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class FaceShape:
+    """What a dense network says of one face, by the directions of hpe_core.mesh.head_model.
+
+    identity: (40,) standard deviations, averaged over the images of a track; expression: (53,) in 0 ... 1, of this
+    image; gaze_rad: (4,) left yaw, pitch, right yaw, pitch of the eyes in the head, to the subject's left and up, None
+    without a network that tells it.
+    """
+
+    identity: np.ndarray
+    expression: np.ndarray
+    gaze_rad: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class RangeReading:
     """What a depth image says of a face. ratio: of the range to the size-based one; both standard deviations are
@@ -153,7 +167,8 @@ class Face:
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
     that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
-    this depth image; scale: as depth images of this or earlier images say, None where the size alone counts.
+    this depth image; scale: as depth images of this or earlier images say, None where the size alone counts. shape: of
+    a dense network, of which hpe_core.mesh.face_mesh makes a mesh.
     """
 
     pose: HeadPose
@@ -166,6 +181,7 @@ class Face:
     reading: RangeReading | None = None
     scale: RangeScale | None = None
     face_visibility: float | None = None
+    shape: FaceShape | None = None
 
     @property
     def turned_away(self) -> bool:

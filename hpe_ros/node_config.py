@@ -6,6 +6,7 @@ from hpe_core.attention.config import AttentionConfig
 from hpe_core.attention.targets import parse_targets
 from hpe_core.config import Checked, EstimatorConfig, TrackerConfig, option
 from hpe_core.errors import HpeError
+from hpe_core.output.choices import DEFAULT_PARTS, MESHES, PARTS, checked
 from hpe_core.people.config import PeopleConfig
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
@@ -45,6 +46,9 @@ class NodeConfig(Checked):
         0.0, "most images processed in a second, by their stamps; 0 processes all", 0.0, 1000.0, at_run_time=True
     )
     overlay: bool = option(True, "draw `overlay` while somebody subscribes", at_run_time=True)
+    overlay_parts: tuple[str, ...] = option(
+        DEFAULT_PARTS, f"what `overlay` shows, of {', '.join(PARTS)}; {', '.join(MESHES)} need a model such as dense"
+    )
     blur_faces: bool = option(
         False,
         "make heads unrecognisable in `overlay` and publish no face pictures; a new face is found up to "
@@ -71,6 +75,7 @@ class NodeConfig(Checked):
                 f"image_transport's republish turn it into raw images: docs/ros.md, Image transports"
             )
         super().__post_init__()
+        checked(self.overlay_parts, PARTS, "overlay_parts")
 
 
 @dataclass(frozen=True)

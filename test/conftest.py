@@ -246,3 +246,46 @@ def entry_point(tmp_path, monkeypatch):
         return folder
 
     return install
+
+
+@pytest.fixture(scope="session")
+def dense_net(tmp_path_factory):
+    """dense_net(identity, expressions, gaze_rad) -> path: a dense network with the pose of the shipped crop6dof that
+    says the same identity (40,), named expressions and gaze (4,) of every face. A method is `head6dof+PATH`.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    from hpe_core import catalogue
+    from hpe_core.mesh.head_model import shipped
+
+    def write(identity=None, expressions=None, gaze_rad=None):
+        names, base = shipped().expression_names, onnx.load(catalogue.path_of("crop6dof"))
+        kept, of_shape = [*range(17), *range(221, 289)], np.zeros(40 + 53 + 4 * (gaze_rad is not None))
+        of_shape[:40] = 0.0 if identity is None else identity
+        for name, weight in (expressions or {}).items():
+            of_shape[40 + names.index(name)] = weight
+        of_shape[93:] = [] if gaze_rad is None else gaze_rad
+        width = len(kept) + len(of_shape)
+        taken = np.zeros((289, width), np.float32)
+        taken[kept, range(len(kept))] = 1.0
+        said = np.concatenate([np.zeros(len(kept)), of_shape]).astype(np.float32)
+        graph = base.graph
+        last = next(node for node in graph.node if "rows" in node.output)
+        last.output[0] = "rows_of_crop6dof"
+        graph.initializer.extend([numpy_helper.from_array(taken, "taken"), numpy_helper.from_array(said, "said")])
+        graph.node.append(helper.make_node("MatMul", ["rows_of_crop6dof", "taken"], ["kept"]))
+        graph.node.append(helper.make_node("Add", ["kept", "said"], ["rows"]))
+        del graph.output[:]
+        graph.output.append(helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", width]))
+        card = json.loads(next(entry.value for entry in base.metadata_props if entry.key == "hpe_model_card"))
+        columns = {name: span for name, span in card["spec"]["columns"].items() if span[1] <= 17}
+        columns |= {"visibility": [17, 85], "identity": [85, 125], "expression": [125, 178]}
+        card["spec"]["columns"] = columns | ({} if gaze_rad is None else {"gaze": [178, 182]})
+        card |= {"name": "dense", "estimator": "dense"}
+        onnx.helper.set_model_props(base, {"hpe_model_card": json.dumps(card)})
+        path = tmp_path_factory.mktemp("dense") / "dense.onnx"
+        onnx.save(base, path)
+        return path
+
+    return write

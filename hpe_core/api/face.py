@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from hpe_core.api.mesh import Mesh
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.euler import EulerDeg
+from hpe_core.mesh.expressions import expression_of
+from hpe_core.mesh.face_mesh import mesh_of
 from hpe_core.types import Face
 
+_GAZE = "left_yaw", "left_pitch", "right_yaw", "right_pitch"
 MIN_PROBABILITY = 0.5  # that the head points so near, for looks_at_camera to say yes
 
 
@@ -133,6 +137,32 @@ class FacePose:
         landmarks = self.detection.landmarks
         return None if landmarks is None else landmarks.visible.copy()
 
+    @property
+    def expression(self) -> dict[str, float] | None:
+        """Weights, 0 to 1, of 53 facial movements by name (`jawOpen`, `eyeBlink_L` ...; L and R are the subject's), of
+        this image alone; None when the model tells none."""
+        return None if self.detection.shape is None else expression_of(self.detection.shape)
+
+    @property
+    def identity(self) -> np.ndarray | None:
+        """The shape of the face (40,) in standard deviations of the head model, in a stream averaged over the images of
+        this face; None when the model tells none."""
+        return None if self.detection.shape is None else np.array(self.detection.shape.identity, float)
+
+    @property
+    def gaze_deg(self) -> dict[str, float] | None:
+        """Directions of the eyes in the head, degrees, to the subject's left and up: left_yaw, left_pitch, right_yaw,
+        right_pitch; None when the model tells none."""
+        shape = self.detection.shape
+        if shape is None or shape.gaze_rad is None:
+            return None
+        return dict(zip(_GAZE, np.degrees(shape.gaze_rad).tolist(), strict=True))
+
+    def mesh(self) -> Mesh | None:
+        """The mesh of the face, where the camera sees it; None when the model tells no shape."""
+        made = mesh_of(self.detection)
+        return None if made is None else Mesh(made, self.camera)
+
     def relative_to_line_of_sight(self) -> EulerDeg:
         """yaw, pitch, roll in degrees relative to the ray from the camera to the face: all 0 for somebody who faces the
         camera, wherever in the image. Signs as those of `yaw`, `pitch` and `roll`."""
@@ -162,7 +192,7 @@ class FacePose:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, lists and None, ready for JSON. Units are in the names; see the properties."""
-        covariance, landmarks = self.covariance, self.landmarks_px
+        covariance, landmarks, identity = self.covariance, self.landmarks_px, self.identity
         return {
             "face_id": self.id,
             "score": self.score,
@@ -178,6 +208,9 @@ class FacePose:
             "box_index": self.box_index,
             "covariance": None if covariance is None else covariance.tolist(),
             "landmarks_px": None if landmarks is None else landmarks.tolist(),
+            "expression": self.expression,
+            "identity": None if identity is None else identity.tolist(),
+            "gaze_deg": self.gaze_deg,
         }
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.output import overlay
 from hpe_core.output.blur import blurred, head_regions
-from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, PARTS, checked
+from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, MESHES, PARTS, checked
 from hpe_core.output.pose_columns import face_columns, face_values
 from hpe_core.safe_files import write_whole
 
@@ -64,7 +64,8 @@ class Faces(Sequence[FacePose]):
         """The image with contours, axes, uncertainty and numbers; a large one is reduced to 1280 pixels.
 
         image: as for `HeadPose.predict`, the one that the faces are of. It stays as it is. parts: what to draw, of
-        "box", "cuboid", "contours", "points", "uncertainty", "axes", "label" and "legend". blur_faces: make the heads
+        "box", "cuboid", "contours", "points", "landmarks" (both), "uncertainty", "axes", "label" and "legend", and, of
+        models of dense faces, "mesh", "normals", "depth" and "wireframe". blur_faces: make the heads
         unrecognisable first, also those that were found and are not among these faces.
         """
         image_bgr = bgr_of(image, self._rgb)
@@ -74,6 +75,9 @@ class Faces(Sequence[FacePose]):
                 f"the image is {width}x{height}, but the faces are of one of {self.camera.width}x{self.camera.height}"
             )
         parts, faces = checked(parts, PARTS, "parts"), [face.detection for face in self]
+        meshes = [part for part in parts if part in MESHES]
+        if meshes and any(face.shape is None for face in faces):
+            raise HpeError(f"the part '{meshes[0]}' needs a model that tells the shape of faces, such as 'dense'")
         if blur_faces:
             image_bgr = blurred(image_bgr, head_regions(self.camera, faces, self._candidate_boxes_px))
         return Picture(overlay.draw(image_bgr, self.camera, faces, parts=parts))

@@ -7,26 +7,27 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import hpe_core
 from hpe_core.cli.arguments import number, whole
+from hpe_core.cli.timing import latency
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import check_new_file, new_file
 from hpe_core.io.text import utc_now
 
 DESCRIPTION = """\
 Measures the shipped networks on every inference backend that works on this machine, compares their poses with
-ONNX Runtime, and times the whole pipeline. --report writes it all, with hardware and versions, to a small JSON file
-that can be sent to the project; nothing else is collected and nothing is sent."""
+ONNX Runtime, and times the whole pipeline. With --model the stages of one model instead, on one face of a 640x480 image
+with ONNX Runtime: the network on 1, 2 and 4 threads, the rest on one. --report writes it all, with hardware and
+versions, to a small JSON file that can be sent to the project; nothing else is collected and nothing is sent."""
 FORMAT = 1
 PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "tensorrt")
 PACKAGES += ("tensorrt_rtx", "cuda-python", "torch", "onnx")
 BATCHES = (1, 8)  # of networks that take any number of images
-WARM_UP, FEWEST = 5, 20  # calls
 PIPELINES = ("head6dof", "fusion", "fusion_int8")
 FRAME_NS = 33_333_333
 SIZE = (640, 480)
@@ -35,6 +36,7 @@ SIZE = (640, 480)
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Hang `bench` under an argparse subparsers object."""
     bench = subparsers.add_parser("bench", help="measure the networks on this machine", description=DESCRIPTION)
+    bench.add_argument("--model", metavar="NAME", help="the stages of this model, as `hpe models` lists it, alone")
     bench.add_argument("--report", metavar="FILE", help="write the results as JSON")
     bench.add_argument("--overwrite", action="store_true", help="replace FILE")
     bench.add_argument(
@@ -56,20 +58,29 @@ def _bench(args):
         "hardware": hardware(),
         "versions": versions(),
         "threads": args.threads,
-        "networks": [],
-        "pipelines": [],
     }
+    if args.model:
+        from hpe_core.cli.bench_stages import stages, table
+
+        report |= {"model": args.model, "stages": stages(args.model, args.seconds)}
+        print(table(report["stages"]))
+    else:
+        report |= {"networks": [], "pipelines": []}
+        _measure_all(args, report)
+    if args.report:
+        with new_file(args.report, args.overwrite) as path:
+            path.write_text(json.dumps(report, indent=1) + "\n")
+        print(f"written   {args.report}")
+    return 0
+
+
+def _measure_all(args: argparse.Namespace, report: dict[str, Any]) -> None:
     for row in networks(args.seconds, args.threads):
         report["networks"].append(row)
         print(_text(f"{row['model']} {row['backend']}" + (f" batch {row['batch']}" if "batch" in row else ""), row))
     for row in pipelines(args.seconds, args.threads):
         report["pipelines"].append(row)
         print(_text(f"pipeline {row['model']}", row))
-    if args.report:
-        with new_file(args.report, args.overwrite) as path:
-            path.write_text(json.dumps(report, indent=1) + "\n")
-        print(f"written   {args.report}")
-    return 0
 
 
 def networks(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
@@ -118,22 +129,6 @@ def pipelines(seconds: float, threads: int) -> Iterator[dict[str, Any]]:
         stamps = itertools.count(0, FRAME_NS)
         found = latency(seconds, lambda p=pipeline, s=stamps: p.process(image, camera, next(s)))
         yield {"model": model, "backends": [backend.name for _, backend in pipeline.models]} | found
-
-
-def latency(seconds: float, call: Callable[..., object], *given: Any) -> dict[str, float]:
-    """p50, p95, p99 and mean in ms of call(*given), repeated for so long after a warm-up, and how often that was."""
-    import numpy as np
-
-    for _ in range(WARM_UP):
-        call(*given)
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < FEWEST:
-        start = time.perf_counter()
-        call(*given)
-        times.append(1e3 * (time.perf_counter() - start))
-    p50, p95, p99 = (round(float(value), 3) for value in np.percentile(times, (50, 95, 99)))
-    mean = round(float(np.mean(times)), 3)
-    return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "mean_ms": mean, "calls": len(times)}
 
 
 def hardware() -> dict[str, Any]:

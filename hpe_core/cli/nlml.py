@@ -119,7 +119,8 @@ def _infer(args: argparse.Namespace) -> int:
     from hpe_core.geometry import euler
     from hpe_core.io.out_folder import check_new_file, new_file
     from hpe_core.nlml.infer import infer
-    from hpe_core.nlml.model import load, read_npz, shipped
+    from hpe_core.nlml.model import load, shipped
+    from hpe_core.npz_file import read_npz
 
     read = [args.landmarks, *([args.model] if args.model else [])]
     if args.out:

@@ -4,7 +4,7 @@ import argparse
 
 from hpe_core.catalogue import AUTO_TEXT
 from hpe_core.cli.arguments import hfov_deg, some_of, whole
-from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, FORMATS, PARTS
+from hpe_core.output.choices import DEFAULT_PARTS, EXPORTS, EXTRAS, FORMATS, MESHES, PARTS
 
 DESCRIPTION = """\
 Find every face in every image of SOURCE and write its pose to the output folder:
@@ -15,6 +15,7 @@ Find every face in every image of SOURCE and write its pose to the output folder
                   the scalp) in the camera optical frame, metres; box in pixels
   poses/          rosbag2 (MCAP) in the input's stamps: /head_pose and /head_angles of the nearest face, /head_poses,
                   /heads, /landmarks, /annotations (for Foxglove) and /tf
+  expressions.csv of a model such as dense: 53 facial movements of each face, 0 to 1; in poses/ too, /expressions
   overlay.mp4     the video with axes, boxes and numbers drawn (overlay/ for images)
   summary.json    counts, losses, latency, camera, model card, versions
 
@@ -93,13 +94,19 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         metavar="PARTS",
         type=some_of(PARTS),
         default=DEFAULT_PARTS,
-        help=f"what to draw, of {','.join(PARTS)} (default: {','.join(DEFAULT_PARTS)})",
+        help=f"what to draw, of {','.join(PARTS)} (default: {','.join(DEFAULT_PARTS)}); {', '.join(MESHES)} need a "
+        "model such as dense",
     )
     run.add_argument(
         "--blur-faces",
         action="store_true",
         help="make heads unrecognisable in every image that is written or shown, for publishing; finds faces in the "
         "whole of every image (detection_interval_s 0), which is slower",
+    )
+    run.add_argument(
+        "--export",
+        choices=EXPORTS,
+        help="write the mesh of every face of a photo to meshes/, metres, y up; needs a model such as dense",
     )
     run.add_argument("--bag-image", action="store_true", help="put the images, as JPEG, and CameraInfo into poses/ too")
     run.add_argument("--show", action="store_true", help="show the result in a window (q, or closing it, ends the run)")

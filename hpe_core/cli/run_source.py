@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hpe_core.cli.config_file import config_from_file
 from hpe_core.cli.interrupt import Interrupt
+from hpe_core.cli.shape_options import check_shape_options
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
 from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError
@@ -114,7 +115,8 @@ class Run:
         follow: Progress | None = None,
     ):
         """follow: called with frames done and in all; a run that is followed prints nothing, and what is not whole
-        comes nowhere."""
+        comes nowhere. Raises HpeError when the options ask for what the model does not tell."""
+        check_shape_options(args, source, pipeline)
         self._args = args
         self._source = source
         self._out = out
@@ -236,7 +238,8 @@ class Run:
         """Only once a first image has gone through: a failed start leaves nothing behind."""
         images = self._source.kind == "images"
         args = self._args
-        self._outputs = Outputs(self._out.staged, images, args.overlay, args.bag_image, args.format, args.columns)
+        named = (images, args.overlay, args.bag_image, args.format, args.columns)
+        self._outputs = Outputs(self._out.staged, *named, self._pipeline.tells_shape, args.export)
         for frame in self._unreadable:
             self._outputs.write_unreadable(frame)
         return self._outputs

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml import angles as euler
+from hpe_core.npz_file import stored_array
 
 MAX_DEGREE = 3
 MARGIN_RAD = np.radians(10.0)  # curves are not asked farther than this beyond their grid: they may go anywhere
@@ -211,14 +211,3 @@ def fourier(angle_rad: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray
 
 CURVES = {"cosine": cosine, "fourier": fourier}
 BASES: dict[str, type[RotationBasis] | type[CurveBasis]] = {basis.kind: basis for basis in (RotationBasis, CurveBasis)}
-
-
-def stored_array(arrays: Mapping[str, ArrayLike], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The array of that name with a shape in which None stands for any number; raises HpeError."""
-    if name not in arrays:
-        raise HpeError(f"the NLML model lacks '{name}'")
-    value = np.asarray(arrays[name])
-    fits = value.ndim == len(shape) and all(s is None or s == v for s, v in zip(shape, value.shape, strict=True))
-    if not fits:
-        raise HpeError(f"'{name}' of the NLML model has shape {value.shape}, needed is {shape}")
-    return value

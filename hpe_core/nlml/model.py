@@ -1,7 +1,6 @@
 """One NLML model: the folded tensor on a basis of rotations, in one .npz file with its card inside."""
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from hpe_core import catalogue
 from hpe_core.errors import HpeError
 from hpe_core.network_card import parsed
 from hpe_core.nlml import angles as euler
-from hpe_core.nlml.bases import BASES, Basis, stored_array
+from hpe_core.nlml.bases import BASES, Basis
+from hpe_core.npz_file import read_npz, stored_array
 
 FORMAT = 1
 STORED = {"weights": np.float16}  # metres, up to 0.3: off by less than 0.1 mm, a twentieth of the landmarks' noise
@@ -151,27 +151,6 @@ def _card_of(arrays: dict[str, np.ndarray]) -> dict:
     if not isinstance(card, dict):
         raise HpeError("its card must be a JSON object")
     return card
-
-
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """dict of the arrays in a .npz file; objects that would need pickle are refused. Raises HpeError."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise HpeError(f"{path} is a single array, needed is an .npz file")
-            arrays = {name: file[name] for name in file.files}
-    except OSError as error:
-        raise HpeError(f"{path} cannot be read: {error.strerror or 'not an .npz file'}") from error
-    except HpeError:
-        raise
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise HpeError(f"{path} cannot be read as .npz without pickle: {' '.join(str(error).split())[:120]}") from error
-    except Exception as error:  # zipfile and zlib leak RuntimeError, struct.error, zlib.error ... on damaged files
-        raise HpeError(f"{path} is a damaged .npz file: {type(error).__name__}") from error
-    strange = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
-    if strange:
-        raise HpeError(f"{path} is no .npz file: '{strange[0]}' in it is no array")
-    return arrays
 
 
 def shipped() -> Path:

@@ -9,7 +9,8 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.nlml.angles import tangent_from_angles
 from hpe_core.nlml.bases import CurveBasis
-from hpe_core.nlml.model import Model, read_npz
+from hpe_core.nlml.model import Model
+from hpe_core.npz_file import read_npz
 
 GRIDS_DEG = (np.arange(-50, 51, 10.0), np.arange(-40, 41, 10.0), np.arange(-30, 31, 10.0))
 AXES = ("yaw", "pitch", "roll")

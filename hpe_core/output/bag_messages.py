@@ -12,6 +12,7 @@ from hpe_core.face_id import FaceId
 from hpe_core.geometry import frames, so3
 from hpe_core.geometry.head import HEAD_BOX_CENTRE_FACE_M, HEAD_BOX_SIZE_M
 from hpe_core.io.message_types import Message
+from hpe_core.mesh.expressions import named_expressions
 from hpe_core.output.annotations import PLATE_OPACITY, Annotations, Rgb
 from hpe_core.types import VISIBLE_FACE, Face
 
@@ -115,6 +116,12 @@ class Messages:
         return self._make(
             "sensor_msgs/PointCloud2", header, 1, len(data), fields, False, size, len(content), content, True
         )
+
+    def expressions(self, header: Message, faces: Sequence[Face]) -> Message:
+        """sensor_msgs/JointState of every Face that has a shape, as `expressions` of the pose node: `<id>/<movement>`
+        and its weight, 0 to 1."""
+        names, weights = named_expressions(faces)
+        return self._make("sensor_msgs/JointState", header, names, np.array(weights), np.zeros(0), np.zeros(0))
 
     def annotations(self, header: Message, annotations: Annotations) -> Message:
         """foxglove_msgs/ImageAnnotations."""

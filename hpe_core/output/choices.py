@@ -5,13 +5,17 @@ from collections.abc import Collection, Sequence
 from hpe_core.errors import HpeError
 
 FORMATS = ("csv", "parquet")  # of the table of poses
+EXPORTS = ("obj", "glb")  # of meshes
 
 COVARIANCE, LANDMARKS, LANDMARKS_M = "covariance", "landmarks", "landmarks_m"
 EXTRAS = (COVARIANCE, LANDMARKS, LANDMARKS_M)  # groups of columns on request
 
-BOX, CUBOID, CONTOURS, POINTS, UNCERTAINTY, AXES, LABEL, LEGEND = PARTS = (
-    *("box", "cuboid", "contours", "points", "uncertainty", "axes", "label", "legend"),
-)  # of a picture, in the order in which they are drawn
+MESHES = ("mesh", "normals", "depth", "wireframe")  # parts of a picture that need a model of dense faces
+BOX, CUBOID, CONTOURS, POINTS, LANDMARKS_PART, UNCERTAINTY, AXES, LABEL, LEGEND = (
+    *("box", "cuboid", "contours", "points", "landmarks", "uncertainty", "axes", "label", "legend"),
+)
+# of a picture, in the order in which they are drawn; landmarks: contours and points
+PARTS = (BOX, CUBOID, *MESHES, CONTOURS, POINTS, LANDMARKS_PART, UNCERTAINTY, AXES, LABEL, LEGEND)
 DEFAULT_PARTS = (CONTOURS, UNCERTAINTY, AXES, LABEL, LEGEND)
 
 

@@ -8,6 +8,9 @@ import numpy as np
 from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import head_cuboid
+from hpe_core.mesh.drawing import draw_mesh
+from hpe_core.mesh.face_mesh import mesh_of
+from hpe_core.mesh.head_model import shipped_small
 from hpe_core.output.bands import STD_95, angle_bands_deg, tip_region_95
 from hpe_core.output.choices import (
     AXES,
@@ -16,7 +19,9 @@ from hpe_core.output.choices import (
     CUBOID,
     DEFAULT_PARTS,
     LABEL,
+    LANDMARKS_PART,
     LEGEND,
+    MESHES,
     POINTS,
     UNCERTAINTY,
 )
@@ -111,7 +116,11 @@ class _DrawnFace:
             if corners is not None:
                 self._lines(corners[_CUBOID_BACK + _CUBOID_SIDES], self.colour, max(1, self._thick // 2))
                 self._lines(corners[_CUBOID_FRONT], self.colour, self._thick + 1)
-        if {CONTOURS, POINTS} & {*parts}:
+        for style in MESHES:
+            mesh = mesh_of(face, shipped_small()) if style in parts and face.shape is not None else None
+            if mesh is not None:
+                draw_mesh(self._canvas, self._camera, mesh, style)
+        if {CONTOURS, POINTS, LANDMARKS_PART} & {*parts}:
             self._draw_landmarks(parts)
         if UNCERTAINTY in parts:
             self._draw_cone()
@@ -132,12 +141,12 @@ class _DrawnFace:
         if self.face.landmarks is None or points is None:
             return
         seen = self.face.landmarks.visible > 0.5
-        if CONTOURS in parts:
+        if {CONTOURS, LANDMARKS_PART} & {*parts}:
             whole = seen[_CONTOURS].all(1)
             thin = max(1, round(0.6 * self._thick))
             self._lines(points[_CONTOURS[~whole]], _HIDDEN, thin)
             self._lines(points[_CONTOURS[whole]], _WHITE, thin)
-        if POINTS in parts:
+        if {POINTS, LANDMARKS_PART} & {*parts}:
             radius = self._thick << _SHIFT
             for point, visible in zip(self._fixed(points).tolist(), seen.tolist(), strict=True):
                 colour = _WHITE if visible else _HIDDEN

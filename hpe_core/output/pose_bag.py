@@ -23,6 +23,7 @@ TOPICS = {
     "/annotations": "foxglove_msgs/msg/ImageAnnotations",
     "/tf": "tf2_msgs/msg/TFMessage",
 }
+SHAPE_TOPICS = {"/expressions": "sensor_msgs/msg/JointState"}
 IMAGE_TOPICS = {IMAGE_TOPIC: COMPRESSED, INFO_TOPIC: CAMERA_INFO}
 
 
@@ -31,20 +32,20 @@ class PoseBag:
 
     /head_pose, /head_angles (degrees): the nearest face; /head_poses, /heads, /landmarks: all faces, empty when there
     is none; /annotations: what Foxglove draws on the image; /tf: REP-155 face_<id> and gaze_<id>. With `image` the
-    images too, as JPEG, and their CameraInfo.
+    images too, as JPEG, and their CameraInfo; with `shapes` /expressions of all faces.
     """
 
-    def __init__(self, path: Path, image: bool = False):
+    def __init__(self, path: Path, image: bool = False, shapes: bool = False):
         from rosbags.rosbag2 import StoragePlugin, Writer
 
         self._store = extended_typestore()
         self._messages = Messages(self._store.types)
-        self._image = image
+        self._image, self._shapes = image, shapes
         self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         self._connections = {
             topic: self._writer.add_connection(topic, msgtype, typestore=self._store)
-            for topic, msgtype in (TOPICS | (IMAGE_TOPICS if image else {})).items()
+            for topic, msgtype in (TOPICS | (SHAPE_TOPICS if shapes else {}) | (IMAGE_TOPICS if image else {})).items()
         }
         self._flush()
 
@@ -66,6 +67,8 @@ class PoseBag:
             sent["/head_pose"] = make.primary(header, primary, poses[faces.index(primary)])
             sent["/head_angles"] = make.angles(header, primary)
             sent["/tf"] = make.transforms(header, faces, poses)
+        if self._shapes:
+            sent["/expressions"] = make.expressions(header, faces)
         if self._image and frame.image_bgr is not None:
             sent[INFO_TOPIC] = camera_info(self._store.types, header, camera)
             sent[IMAGE_TOPIC] = make.image(header, frame.image_bgr)

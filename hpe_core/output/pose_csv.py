@@ -32,7 +32,7 @@ class PoseCsv:
 
     def write(self, frame: Frame, result: FrameResult, camera: CameraModel) -> None:
         """Rows of one Frame, its FrameResult and CameraModel."""
-        start = _start(frame)
+        start = frame_values(frame)
         if not result.faces:
             self._rows.writerow([*start, *self._no_face, ""])
         for face in result.faces:
@@ -42,13 +42,14 @@ class PoseCsv:
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""
-        self._rows.writerow([*_start(frame), *self._no_face, csv_text(one_line(frame.error))])
+        self._rows.writerow([*frame_values(frame), *self._no_face, csv_text(one_line(frame.error))])
 
     def close(self) -> None:
         self._file.close()
 
 
-def _start(frame: Frame) -> list[str | int]:
+def frame_values(frame: Frame) -> list[str | int]:
+    """The values of FRAME_COLUMNS for a Frame."""
     return [csv_text(frame.source), frame.index, frame.stamp_ns]
 
 

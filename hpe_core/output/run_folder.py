@@ -1,4 +1,5 @@
-"""The output folder of one run: poses.csv or .parquet, poses/, overlay.mp4 or overlay/, summary.json."""
+"""The output folder of one run: poses.csv or .parquet, poses/, overlay.mp4 or overlay/, summary.json; of dense faces
+expressions.csv and meshes/."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +11,8 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.json_file import json_values, write_json
 from hpe_core.io.out_folder import not_writable
+from hpe_core.output.expression_csv import ExpressionCsv
+from hpe_core.output.mesh_files import MeshFiles
 from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.output.pose_bag import PoseBag
 from hpe_core.output.pose_csv import PoseCsv
@@ -17,6 +20,7 @@ from hpe_core.output.pose_parquet import PoseParquet
 from hpe_core.types import FrameResult
 
 NAMES = ("poses.csv", "poses.parquet", "poses", "overlay.mp4", "overlay", "summary.json")
+NAMES += ("expressions.csv", "meshes")  # of dense faces
 
 
 class Writer(Protocol):
@@ -41,9 +45,12 @@ class Outputs:
         bag_image: bool = False,
         table: str = "csv",
         extras: Collection[str] = (),
+        shapes: bool = False,
+        meshes: str | None = None,
     ):
         """folder: an empty one; images: the source is images, so the overlay is too; overlay: whether there is one;
-        bag_image: whether poses/ holds the images too; table: of TABLES; extras: its further columns."""
+        bag_image: whether poses/ holds the images too; table: of TABLES; extras: its further columns; shapes: whether
+        the model tells expressions; meshes: of hpe_core.mesh.files.FORMATS, what kind of files, None for none."""
         self.folder = folder
         self._writers: list[Writer] = []
         try:
@@ -53,7 +60,12 @@ class Outputs:
             elif overlay:
                 self._overlay = self._opened(OverlayVideo(self.folder / "overlay.mp4"))
             self._table = self._opened(TABLES[table](self.folder / f"poses.{table}", extras))
-            self._bag = self._opened(PoseBag(self.folder / "poses", bag_image))
+            self._bag = self._opened(PoseBag(self.folder / "poses", bag_image, shapes))
+            self._of_shapes: list[ExpressionCsv | MeshFiles] = []
+            if shapes:
+                self._of_shapes.append(self._opened(ExpressionCsv(self.folder / "expressions.csv")))
+            if meshes is not None:
+                self._of_shapes.append(self._opened(MeshFiles(self.folder / "meshes", meshes)))
         except OSError as error:
             self.close()
             raise not_writable(folder, error) from error
@@ -69,6 +81,8 @@ class Outputs:
         """Poses of one Frame, its FrameResult and CameraModel."""
         self._table.write(frame, result, camera)
         self._bag.write(frame, result, camera)
+        for writer in self._of_shapes:
+            writer.write(frame, result)
 
     def write_unreadable(self, frame: Frame) -> None:
         """The row of a Frame without an image."""

@@ -28,7 +28,7 @@ from hpe_core.pipeline.image_rotation import (
     upright_from_delivered,
     upright_image,
 )
-from hpe_core.pipeline.poses import with_systematic_spread
+from hpe_core.pipeline.poses import with_mesh_landmarks, with_systematic_spread
 from hpe_core.pipeline.refine import Refiner
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import check_image
@@ -90,6 +90,11 @@ class Pipeline:
     def card(self) -> NetworkCard:
         """The NetworkCard of the model that finds the faces."""
         return self.backend.card
+
+    @property
+    def tells_shape(self) -> bool:
+        """Whether its faces have a shape (hpe_core.types.FaceShape), of which there are meshes and expressions."""
+        return any("expression" in backend.card.columns for _, backend in self.models)
 
     def reset(self) -> None:
         """Forget all faces, as before a new stream."""
@@ -189,7 +194,9 @@ class Pipeline:
     def _published(self, faces, delivered):
         """The faces of the upright image in the delivered one, with what no filter may average away."""
         poses = with_systematic_spread(faces)
-        published = tuple(replace(face, pose=pose) for face, pose in zip(faces, poses, strict=True))
+        published = tuple(
+            with_mesh_landmarks(replace(face, pose=pose)) for face, pose in zip(faces, poses, strict=True)
+        )
         rotation = self.config.estimator.image_rotation
         return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from hpe_core.geometry.head import (
     range_from_size,
 )
 from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
-from hpe_core.types import Face, HeadPose, Landmarks
+from hpe_core.mesh.face_mesh import landmarks_at
+from hpe_core.types import Face, FaceShape, HeadPose, Landmarks
 
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
 UNAMBIGUOUS_SCORE = 0.98  # backs of heads and faces near upside down have less, so do half of the faces below 30 px
@@ -52,17 +54,33 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
         seen = face_visibility(found.visible).tolist()
         parts = zip(found.landmarks_m, found.visible, seen, strict=True)
         landmarks = [Landmarks(points, visible) if p >= LANDMARKS_FROM else None for points, visible, p in parts]
-    poses = HeadPose.many(R, t, covariances)
-    parts = zip(poses, scores, boxes, landmarks, confirmed, seen, strict=True)
+    poses, shapes = HeadPose.many(R, t, covariances), _shapes(found)
+    parts = zip(poses, scores, boxes, landmarks, confirmed, seen, shapes, strict=True)
     return [
-        Face(pose, score, box, landmarks=points, confirmed=sure, face_visibility=p)
-        for pose, score, box, points, sure, p in parts
+        Face(pose, score, box, landmarks=points, confirmed=sure, face_visibility=p, shape=shape)
+        for pose, score, box, points, sure, p, shape in parts
     ]
 
 
 def face_visibility(visible: np.ndarray) -> np.ndarray:
     """How likely (N,) the face itself can be seen, 0 to 1, by how visible (N, 68) its landmarks are, 0 to 1."""
     return 1.0 / (1.0 + np.exp((MEAN_VISIBLE - visible.mean(-1)) / MEAN_VISIBLE_SPREAD))
+
+
+def _shapes(found: Candidates) -> Sequence[FaceShape | None]:
+    if found.identity is None or found.expression is None:
+        return len(found) * [None]
+    gaze = len(found) * [None] if found.gaze_rad is None else found.gaze_rad
+    return [FaceShape(*one) for one in zip(found.identity, found.expression, gaze, strict=True)]
+
+
+def with_mesh_landmarks(face: Face) -> Face:
+    """The Face with its mesh's landmarks, where its pose and averaged identity put them; without a shape as it is."""
+    if face.shape is None or face.landmarks is None:
+        return face
+    ratio = 1.0 if face.scale is None else face.scale.ratio
+    points_local_m = landmarks_at(face.pose, ratio, face.shape)
+    return replace(face, landmarks=Landmarks(points_local_m, face.landmarks.visible))
 
 
 def pose_covariance(

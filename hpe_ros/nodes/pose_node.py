@@ -44,7 +44,7 @@ class PoseNode(lifecycle.ReleasingNode):
         pipeline = Pipeline(self._pipeline_config, self._model_progress, self._models.create)
         # the first frame of a network is slow: let it be this one
         pipeline.process(np.zeros((480, 640, 3), np.uint8), CameraModel.from_hfov(640, 480, 60.0), 0)
-        self._outputs = PoseOutputs(self, self._config)
+        self._outputs = PoseOutputs(self, self._config, pipeline.tells_shape)
         self._pipeline = pipeline
         self._health.model("ok", f"{pipeline.config.estimator.model} on {pipeline.backend.choice}")
         return super().on_configure(state)

@@ -1,4 +1,5 @@
-"""REP-155 topics: `/humans/faces/tracked`, and per face `/humans/faces/<id>/roi`, `landmarks`, `cropped`, `aligned`.
+"""REP-155 topics: `/humans/faces/tracked`; per face `/humans/faces/<id>/roi`, `landmarks`, `facs`, `cropped`,
+`aligned`.
 
 Only where hri_msgs is installed. The id of REP-155 is what follows `face_` in ours: `rkqsf` of `face_rkqsf`.
 """
@@ -15,6 +16,7 @@ from std_msgs.msg import Header
 
 from hpe_core.face_id import FaceId
 from hpe_core.geometry.camera import CameraModel
+from hpe_core.mesh import expressions
 from hpe_core.pixels.face_pictures import aligned_face_crop, face_crop
 from hpe_core.types import Face
 from hpe_ros import images, qos
@@ -22,7 +24,13 @@ from hpe_ros.messages import ns_from_time
 from hpe_ros.optional import HAS_HRI_MSGS
 
 if TYPE_CHECKING or HAS_HRI_MSGS:
-    from hri_msgs.msg import FacialLandmarks, IdsList, NormalizedPointOfInterest2D, NormalizedRegionOfInterest2D
+    from hri_msgs.msg import (
+        FacialActionUnits,
+        FacialLandmarks,
+        IdsList,
+        NormalizedPointOfInterest2D,
+        NormalizedRegionOfInterest2D,
+    )
 
 FACES = "/humans/faces"
 POINTS = 70  # of FacialLandmarks: our 68 in the same order, then two pupils, which are not measured
@@ -58,6 +66,17 @@ def landmarks(face: Face, camera: CameraModel, header: Header) -> "FacialLandmar
     return FacialLandmarks(header=header, landmarks=made, height=camera.height, width=camera.width)
 
 
+def action_units(face: Face, header: Header) -> "FacialActionUnits":
+    """FacialActionUnits of a Face that has a shape. The confidence of a unit is the share of the landmarks that are
+    visible, 0 for units that no facial movement of the model tells."""
+    assert face.shape is not None
+    intensity, told = expressions.action_units(face.shape)
+    seen = 1.0 if face.landmarks is None else float(np.mean(face.landmarks.visible))
+    return FacialActionUnits(
+        header=header, intensity=intensity.astype(np.float32), confidence=(seen * told).astype(np.float32)
+    )
+
+
 class HumansOutputs:
     """Publishers of these topics. Those of a face come with its first sight and go RELEASE_S after the last."""
 
@@ -76,6 +95,8 @@ class HumansOutputs:
             self._publish(NormalizedRegionOfInterest2D, f"{name}/roi", made)
             if face.landmarks is not None:
                 self._publish(FacialLandmarks, f"{name}/landmarks", functools.partial(landmarks, face, camera, header))
+            if face.shape is not None:
+                self._publish(FacialActionUnits, f"{name}/facs", functools.partial(action_units, face, header))
 
     def publish_pictures(
         self, image_bgr: np.ndarray, faces: Sequence[Face], camera: CameraModel, header: Header

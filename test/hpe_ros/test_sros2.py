@@ -15,7 +15,8 @@ pytestmark = pytest.mark.ros
 POLICY = Path(__file__).parents[2] / "config" / "sros2" / "policy.xml"
 HUMANS = "/humans/"  # REP-155, only where hri_msgs is
 # only with a model that measures them, or when two people turn out to be one, so they may be unused
-SELDOM = {"/humans/faces/*/landmarks", "/humans/persons/*/alias"}
+SELDOM = {"/humans/faces/*/landmarks", "/humans/faces/*/facs", "/humans/persons/*/alias"}
+SELDOM |= {"/secured/expressions", "/secured/meshes"}
 TF_OF_DEPTH = {"/tf", "/tf_static"}  # only once the pose node has a depth image in another frame
 ANNOTATIONS = "/secured/annotations"  # only where foxglove_msgs is
 QUERIES = {

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from hpe_core.errors import HpeError
 from hpe_core.geometry.euler import EulerDeg, aflw2000
 from hpe_core.nlml import angles as euler
-from hpe_core.nlml.model import read_npz
+from hpe_core.npz_file import read_npz
 from training.data.shards import ShardSet, shard_paths
 from training.nlml import heads
 from training.nlml.sources import random_distance

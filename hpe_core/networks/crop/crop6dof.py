@@ -3,6 +3,8 @@
 Networks with a part of its columns are read by it, too: a rotation is all that they must have.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from hpe_core.candidates import Candidates
@@ -37,10 +39,10 @@ CLEARLY_MORE_CERTAIN = 0.75  # ratio of the stds of the two ways up; lower for a
 
 
 class Decoder:
-    """A hpe_core.networks.network.CropDecoder."""
+    """A hpe_core.networks.network.CropDecoder. columns: names of what it reads of a row, with or without landmarks."""
 
-    def __init__(self, card: NetworkCard):
-        self._columns = {name: slice(*card.columns[name]) for name in COLUMNS if name in card.columns}
+    def __init__(self, card: NetworkCard, columns: Iterable[str] = COLUMNS):
+        self._columns = {name: slice(*card.columns[name]) for name in columns if name in card.columns}
         self.places_faces = {"centre_m", "log_size", "log_centre_std_m"} <= set(self._columns)
         self._constant_std_deg = card.calibration.rotation_std_deg or 0.0  # of a rotation without a precision_factor
         if "precision_factor" not in self._columns and not self._constant_std_deg:

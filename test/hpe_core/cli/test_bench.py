@@ -41,3 +41,34 @@ def test_latency_is_percentiles_of_the_calls():
     calls = []
     found = bench.latency(0.0, calls.append, 1)
     assert found["calls"] == 20 and len(calls) == 25 and found["p50_ms"] <= found["p99_ms"]
+
+
+def stages_of(model, tmp_path):
+    path = tmp_path / "stages.json"
+    assert main.main(["bench", "--model", model, "--seconds", "0", "--report", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert report["model"] == model and "networks" not in report
+    for row in report["stages"]:
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+    return {row["stage"]: row.get("seed_ms") for row in report["stages"]}
+
+
+@pytest.mark.parametrize("model", ["crop6dof", "head6dof"])
+def test_the_stages_of_a_model_without_shapes_end_with_its_poses(model, tmp_path, capsys):
+    if model not in catalogue.networks():
+        pytest.skip("no shipped model here")
+    found = stages_of(model, tmp_path)
+    networks = [f"network, {text}" for text in ("1 thread", "2 threads", "4 threads")]
+    assert [*found] == ["preprocess", *networks, "postprocess, sparse", "whole pipeline, one face"]
+    assert "Dense-Head-Pose-Estimation, another processor" in capsys.readouterr().out
+
+
+def test_a_dense_model_has_the_stages_of_the_seed_beside_its_figures(dense_net, tmp_path):
+    found = stages_of(f"head6dof+{dense_net()}", tmp_path)
+    assert found["postprocess, dense"] == 0.39 and found["render"] == 3.92 and found["network, 2 threads"] == 6.88
+    assert found["preprocess"] == 0.23 and found["postprocess, sparse"] is None
+
+
+def test_a_model_that_there_is_not_is_told_in_one_line(capsys):
+    assert main.main(["bench", "--model", "densest"]) == 2
+    assert "unknown model 'densest', known: " in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What `hpe run --blur-faces` writes and records, on a photo of the sample bag; --draw, --columns, --format."""
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from hpe_core import catalogue
 from hpe_core.cli.main import main
 from hpe_core.io.message_types import extended_typestore
 from hpe_core.io.sources import open_source
-from hpe_core.output.choices import PARTS
+from hpe_core.output.choices import MESHES, PARTS
 
 BAG = Path(__file__).parents[3] / "assets" / "sample_bag"
 pytestmark = pytest.mark.skipif("crop6dof_int8" not in catalogue.networks(), reason="no shipped weights here")
@@ -86,10 +87,26 @@ def test_without_it_the_face_stays(photo, tmp_path):
 def test_the_parts_of_the_picture_are_chosen(photo, tmp_path):
     path, image = photo
     pictures = {}
-    for parts in ("box", "cuboid", ",".join(PARTS)):
+    plain = ",".join(part for part in PARTS if part not in MESHES)
+    for parts in ("box", "cuboid", plain):
         out = run(path, tmp_path / parts.replace(",", "_"), "--draw", parts)
         pictures[parts] = (cv2.imread(str(out / "overlay" / "photo.png")) != image).any(-1).sum()
-    assert 0 < pictures["box"] < pictures["cuboid"] < pictures[",".join(PARTS)]
+    assert 0 < pictures["box"] < pictures["cuboid"] < pictures[plain]
+
+
+def test_meshes_are_drawn_of_a_dense_model_and_refused_of_another_one(photo, tmp_path, dense_net, capsys):
+    path, image = photo
+    model, changed = f"head6dof+{dense_net(None, {'jawOpen': 0.7})}", {}
+    for part in MESHES:
+        out = run(path, tmp_path / part, "--draw", f"{part},landmarks,axes", "--model", model)
+        changed[part] = cv2.imread(str(out / "overlay" / "photo.png"))
+        assert (changed[part] != image).any(-1).mean() > 0.01
+        capsys.readouterr()
+        assert main(["run", str(path), "--out", str(tmp_path / "none"), "--draw", part]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"--draw {part} needs a model that tells the shape of faces, such as dense; fusion_int8 does not" in line
+        assert not (tmp_path / "none").exists()
+    assert not any(np.array_equal(changed[a], changed[b]) for a, b in itertools.combinations(MESHES, 2))
 
 
 def test_the_table_is_parquet_on_request(photo, tmp_path):

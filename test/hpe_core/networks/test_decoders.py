@@ -11,9 +11,12 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import range_from_size
 from hpe_core.geometry.landmarks68 import FLIP_68
+from hpe_core.mesh.face_mesh import mesh_of
+from hpe_core.mesh.head_model import shipped
 from hpe_core.network_card import CROP, WHOLE_IMAGE, card_of
 from hpe_core.networks.crop import crop6dof
-from hpe_core.networks.network import ROOMS
+from hpe_core.networks.network import ROOMS, check_columns
+from hpe_core.pipeline.poses import faces_from_candidates
 from hpe_core.rotations.fusing import FusedRotation
 
 EVERY_WHOLE_IMAGE_DECODER = pytest.mark.parametrize("name", registry.available(ROOMS[WHOLE_IMAGE]))
@@ -125,7 +128,9 @@ def test_a_mirrored_crop_shows_the_mirrored_head(name, part):
     np.testing.assert_allclose(mirrored.centre_px, [640.0, 0.0] + seen.centre_px * [-1.0, 1.0])
     np.testing.assert_allclose(mirrored.size_px, seen.size_px)
     if seen.landmarks_m is not None:
-        np.testing.assert_allclose(mirrored.landmarks_m, (seen.landmarks_m @ MIRROR)[:, FLIP_68], atol=1e-9)
+        # those of a mesh are as symmetric as the head model, which is so to half a millimetre
+        atol = 1e-9 if seen.identity is None else 5e-4
+        np.testing.assert_allclose(mirrored.landmarks_m, (seen.landmarks_m @ MIRROR)[:, FLIP_68], atol=atol)
         np.testing.assert_allclose(mirrored.visible, seen.visible[:, FLIP_68])
 
 
@@ -138,7 +143,7 @@ def test_a_crop_turned_by_half_shows_the_turned_head(name, part):
     np.testing.assert_allclose(turned.rotation_covariance, covariance, atol=1e-9)
     np.testing.assert_allclose(turned.centre_px, [640.0, 480.0] - seen.centre_px)
     if seen.landmarks_m is not None:
-        np.testing.assert_allclose(turned.landmarks_m, seen.landmarks_m @ HALF_TURN, atol=1e-9)
+        np.testing.assert_allclose(turned.landmarks_m, seen.landmarks_m @ HALF_TURN, atol=1e-6)
 
 
 def test_rows_of_the_rotation_alone_keep_the_place_and_size_of_their_crops_and_confirm_nothing():
@@ -182,3 +187,55 @@ def test_a_row_without_a_rotation_is_nan_and_does_not_touch_the_others():
         found, np.zeros(COUNT, bool), replace(found, R_local=np.tile(np.eye(3), (20, 1, 1)))
     )
     assert np.flatnonzero(np.isnan(fused.R_local).any((1, 2))).tolist() == [3, 5]
+
+
+def dense_decoder(spans):
+    card = {"name": "net", "estimator": "dense", "spec": {"columns": spans, "crop_m": 0.28}}
+    return registry.load(ROOMS[CROP], "dense").Decoder(card_of(card, ("batch", 32, 32, 3), "net.onnx"))
+
+
+def spans_of(columns):
+    spans, first = {}, 0
+    for column, width in columns.items():
+        spans[column], first = [first, first + width], first + width
+    return spans, first
+
+
+def test_a_dense_row_gives_crop6dofs_pose_and_the_landmarks_of_its_mesh_where_the_camera_sees_them():
+    columns = registry.load(ROOMS[CROP], "dense").COLUMNS
+    spans, width = spans_of(columns)
+    rows = np.random.default_rng(3).uniform(0.1, 0.3, (4, width))
+    found = ahead(dense_decoder(spans), rows)
+    pose_spans, pose_width = spans_of(registry.load(ROOMS[CROP], "crop6dof").COLUMNS)
+    pose_rows = np.zeros((4, pose_width))
+    for name in columns.keys() & pose_spans.keys():
+        pose_rows[:, slice(*pose_spans[name])] = rows[:, slice(*spans[name])]
+    card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": pose_spans, "crop_m": 0.28}}
+    decoder = registry.load(ROOMS[CROP], "crop6dof").Decoder(card_of(card, ("batch", 32, 32, 3), "net.onnx"))
+    pose = ahead(decoder, pose_rows)
+    for name in ("R_local", "rotation_covariance", "centre_px", "size_px", "visible", "confirmed"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(pose, name))
+    np.testing.assert_array_equal(found.identity, rows[:, slice(*spans["identity"])])
+    for face in faces_from_candidates(found, CAMERA):
+        vertices = mesh_of(face).vertices_m[shipped().landmark_vertices]
+        np.testing.assert_allclose(face.landmarks_camera_m, vertices, atol=2e-6)
+
+
+def test_a_mirrored_person_looks_and_winks_with_the_other_eye():
+    module = registry.load(ROOMS[CROP], "dense")
+    spans, width = spans_of(module.COLUMNS | {"gaze": 4})
+    decoder, rows, names = dense_decoder(spans), np.zeros((1, width)), shipped().expression_names
+    rows[:, : spans["sixd"][1]] = [1, 0, 0, 0, 1, 0]
+    rows[0, spans["expression"][0] + names.index("eyeBlink_L")] = 1.0
+    rows[0, slice(*spans["gaze"])] = [0.1, 0.2, 0.3, 0.4]
+    mirrored = ahead(decoder, decoder.mirrored(rows))
+    assert [names[i] for i in np.flatnonzero(mirrored.expression[0])] == ["eyeBlink_R"]
+    np.testing.assert_array_equal(mirrored.gaze_rad[0], [-0.3, 0.4, -0.1, 0.2])
+
+
+def test_a_gaze_of_another_width_is_refused():
+    module = registry.load(ROOMS[CROP], "dense")
+    spans, _ = spans_of(module.COLUMNS | {"gaze": 3})
+    card = {"name": "net", "estimator": "dense", "spec": {"columns": spans, "crop_m": 0.28}}
+    with pytest.raises(HpeError, match="column 'gaze' of net must be 4 wide for dense, got 3"):
+        check_columns(card_of(card, ("batch", 32, 32, 3), "net.onnx"), module.COLUMNS, module.NEEDED)
