@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,12 +27,16 @@ class Detector:
 
     def detect(self, source: SourceImage, least_score: float, watch: Stopwatch) -> Candidates:
         """Candidates with a score above least_score, one per face, best first."""
+        run = self.prepared(source, least_score, watch)
+        with watch("inference"):
+            return run()
+
+    def prepared(self, source: SourceImage, least_score: float, watch: Stopwatch) -> Callable[[], Candidates]:
+        """A function that detects, once what the CPU does to the pixels has been done."""
         with watch("preprocess"):
             canvas, scales = letterbox_canvas(source, self._width, self._height)
             run = self._network.prepared(canvas)
-        with watch("inference"):
-            rows = run()[0]
-        return merge(self._network.decoder.decode(rows, scales, least_score))
+        return lambda: merge(self._network.decoder.decode(run()[0], scales, least_score))
 
 
 def merge(found: Candidates) -> Candidates:

@@ -36,12 +36,13 @@ BOX_SIDE_M = float(np.sqrt(np.prod(np.ptp(REFERENCE_POINTS_M[:, :2], axis=0))))
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Estimate:
-    """Faces of one image. full_frame: whether full-frame detection ran; stage_s: seconds per stage; counts and
-    candidate_boxes_px: as in FrameResult.
+    """Faces of one image. full_frame: whether full-frame detection ran; search: if not, and it was to be put off, what
+    runs it; stage_s: seconds per stage; counts and candidate_boxes_px: as in FrameResult.
     """
 
     faces: list[Face]
     full_frame: bool
+    search: Callable[[], Candidates] | None = None
     stage_s: dict[str, float]
     counts: dict[str, int]
     candidate_boxes_px: np.ndarray
@@ -69,13 +70,16 @@ class Estimator:
         expected: Sequence[Face] = (),
         full_frame: bool = True,
         known: Callable[[], Sequence[Face]] = tuple,
+        earlier: Candidates | None = None,
+        put_off: bool = False,
     ) -> Estimate:
         """The Estimate of an image (H, W, 3) uint8, as the camera delivers it (distorted).
 
         expected: faces of a moment ago where they should be now; their crops come first. Without `full_frame` the whole
         image is searched only when one of them is lost. They stand before new faces, which stand best score first,
         those that their crops confirm before the others. known() is asked where there are more than max_faces: faces
-        that are taken first, then large and sure ones; the others are counted as `untracked`.
+        that are taken first, then large and sure ones; the others are counted as `untracked`. earlier: what the
+        `search` of the image before found; put_off: this image gets one, too, where full-frame detection does not run.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr, camera)
@@ -87,7 +91,9 @@ class Estimator:
         found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
         full_frame = full_frame or not len(expected) or len(found) < len(expected)
         if full_frame:
-            detected = self._detected(image)
+            earlier = self._detector.detect(image.source, self._config.score_threshold, image.watch)
+        if earlier is not None:
+            detected = _on_this(image, earlier)
             if len(expected):
                 found, detected = seen_again(found, detected)
             if len(detected) > most - len(found):
@@ -98,12 +104,16 @@ class Estimator:
             else:  # crops of two candidates can lead to one face
                 new = _refined(refiner, detected, image, detected, PASSES_OF_NEW)
                 found = each_once(confirmed_first(found.concat(new)))
+        search = None
+        if put_off and not full_frame:
+            search = self._detector.prepared(image.source, self._config.score_threshold, image.watch)
         faces = faces_from_candidates(found, camera)
         counts = {"untracked": beyond} | image.counts() | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
         return Estimate(
             faces=faces,
             full_frame=full_frame,
+            search=search,
             stage_s=image.watch.stage_s,
             counts=counts,
             candidate_boxes_px=image.candidate_boxes_px(),
@@ -139,13 +149,6 @@ class Estimator:
             candidate_boxes_px=image.candidate_boxes_px(),
         )
         return estimate, rows[kept].tolist()
-
-    def _detected(self, image):
-        """Candidates of full-frame detection."""
-        found = self._detector.detect(image.source, self._config.score_threshold, image.watch)
-        image.places.append(found)
-        found = found.where(image.camera.on_image(found.centre_px))
-        return found.where(image.with_ray(found))
 
 
 @dataclass(eq=False)
@@ -194,6 +197,13 @@ def places_in_boxes(boxes_px: np.ndarray) -> Places:
         centre_px=0.5 * (low + high),
         size_px=side_px * REFERENCE_LENGTH_M / BOX_SIDE_M,
     )
+
+
+def _on_this(image, found):
+    """Candidates of full-frame detection that the image shows."""
+    image.places.append(found)
+    found = found.where(image.camera.on_image(found.centre_px))
+    return found.where(image.with_ray(found))
 
 
 def _tracked(refiner, faces, image):

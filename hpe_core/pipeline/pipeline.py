@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core import backends, catalogue
+from hpe_core.candidates import Candidates
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -67,6 +68,8 @@ class Pipeline:
         self._upright: tuple[CameraModel, CameraModel] | None = None  # as delivered, of the upright image
         self._stamp_ns: int | None = None  # of the latest image
         self._full_frame_ns: int | None = None  # of the latest image with full-frame detection
+        self._search: Callable[[], Candidates] | None = None  # of the latest image, put off
+        self._searched: Candidates | None = None  # what that found
 
     def _loaded(self, model, kind, progress):
         """Backend of a model by name or path that must be of this kind."""
@@ -99,7 +102,7 @@ class Pipeline:
     def reset(self) -> None:
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
-        self._stamp_ns = self._full_frame_ns = None
+        self._stamp_ns = self._full_frame_ns = self._search = self._searched = None
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over another PipelineConfig from the next image on; faces keep their ids.
@@ -125,6 +128,7 @@ class Pipeline:
         camera: CameraModel,
         stamp_ns: int,
         depth: DepthImage | Callable[[], DepthImage | None] | None = None,
+        put_off: bool = False,
     ) -> FrameResult:
         """FrameResult of one image (H, W, 3) uint8 BGR of `camera` taken at stamp_ns.
 
@@ -138,7 +142,13 @@ class Pipeline:
 
         depth: the DepthImage of the same moment, or what gives it (None where there is none): that is asked once the
         faces are found, for depth images come later, and not where there is no face.
+
+        put_off: full-frame detection that no face waits for is left to `search`, to be called when this result is out;
+        until then the image must stay as it is. Who is new in this image is then in the next result, and detection runs
+        one image earlier, so that nobody waits longer.
         """
+        self.search()
+        earlier, self._searched = self._searched, None
         delivered, rotation = camera, self.config.estimator.image_rotation
         if rotation:
             check_image(image_bgr, camera)
@@ -147,9 +157,14 @@ class Pipeline:
         recent = self._stamp_ns is not None and 0 < stamp_ns - self._stamp_ns < interval_ns
         expected = self._tracker.expected(stamp_ns) if recent and self._estimator.can_track else ()
         lost = not expected or self._tracker.misses_a_face
-        due = lost or self._full_frame_ns is None or stamp_ns - self._full_frame_ns >= interval_ns
+        ahead_ns = 0 if lost or not put_off or self._stamp_ns is None else stamp_ns - self._stamp_ns
+        due = lost or self._full_frame_ns is None or stamp_ns + ahead_ns - self._full_frame_ns >= interval_ns
         known = functools.partial(self._tracker.known, stamp_ns)
-        estimate = self._estimator.estimate(image_bgr, camera, expected, due, known)
+        put_off = put_off and not lost
+        estimate = self._estimator.estimate(
+            *(image_bgr, camera, expected, due and not put_off, known), earlier if recent else None, due and put_off
+        )
+        self._search = estimate.search
         watch = Stopwatch()
         seen = [face for face in estimate.faces if face.confirmed is not False]
         without_rotation = estimate.counts["unconfirmed"]
@@ -162,13 +177,19 @@ class Pipeline:
             watch.rest("depth")
         tracked, untracked = self._tracker.update(seen, stamp_ns, self.config.estimator.max_faces, camera)
         self._stamp_ns = stamp_ns
-        if estimate.full_frame:
+        if estimate.full_frame or estimate.search:
             self._full_frame_ns = stamp_ns
         published = self._published(tracked, delivered)
         counts["untracked"] += untracked
         watch.rest("tracking")
         boxes = self._delivered_boxes(estimate, delivered)
         return FrameResult(stamp_ns, published, estimate.stage_s | watch.stage_s, counts, boxes)
+
+    def search(self) -> None:
+        """Full-frame detection of the latest image, where `process` has put it off; else nothing."""
+        if self._search is not None:
+            search, self._search = self._search, None
+            self._searched = search()
 
     def process_boxes(
         self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray

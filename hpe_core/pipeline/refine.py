@@ -14,6 +14,11 @@ from hpe_core.pixels.canvas import SourceImage, crop_canvases
 from hpe_core.rotations.source import RotationSource
 
 MIRRORED_UP_TO = 3  # crops of one image with test-time augmentation: it is twice the time of the network
+# where another pass makes nothing better, by the standard deviation of the face's centre: 98 % of faces in photos, 79 %
+# of rendered ones in every direction, which come out as well (mean error 2.81 and 4.41 degrees, with it 2.83 and 4.45)
+SURE_CENTRE_REL_STD, SURE_SIZE_RATIO = 0.03, 1.3
+SURE_SHIFT = 0.2  # of the size, from the middle of the crop
+NO_FACE_CENTRE_REL_STD = 0.07  # no crop of 840 faces that a second pass confirms gave so much
 
 
 class Refiner:
@@ -44,16 +49,26 @@ class Refiner:
         """Candidates at N places, whose centres have a ray, in the same order; centre_px is NaN where a crop places the
         face beyond the lens (CameraModel.in_range), R_local where it gives no rotation.
 
-        found: the same faces by full-frame detection, for rotations of both; each of several passes but the last one
-        only places the next crop, and is left out where the network places no face. Raises HpeError when the network's
-        output is not finite.
+        found: the same faces by full-frame detection, for rotations of both; each of several passes but the last two
+        only places the next crop, and the last one is left out where the one before it has settled what is seen. A
+        network that places no face has one pass. Raises HpeError when the network's output is not finite.
         """
         if len(places) == 0:
             return Candidates.empty()
-        for _ in range(passes - 1 if self.places_faces else 0):
+        passes = passes if self.places_faces else 1
+        mirrored = len(places) <= self._mirrored_up_to
+        for _ in range(passes - 2):
             seen, _ = self._seen(places, source, camera, mirrored=False)
             places = next_places(places, seen, camera)
-        seen, upside_down = self._seen(places, source, camera, len(places) <= self._mirrored_up_to)
+        seen, upside_down = self._seen(places, source, camera, mirrored)
+        open_rows = np.flatnonzero(~settled(places, seen)) if passes > 1 else ()
+        if len(open_rows):
+            closer = next_places(places.where(open_rows), seen.where(open_rows), camera)
+            again, again_upside_down = self._seen(closer, source, camera, mirrored)
+            latest = np.arange(len(places))
+            latest[open_rows] = len(places) + np.arange(len(open_rows))
+            seen = seen.concat(again).where(latest)
+            upside_down = np.concatenate([upside_down, again_upside_down])[latest]
         return self._rotation.rotated(seen, upside_down, found)
 
     def take_counts(self) -> dict[str, int]:
@@ -83,6 +98,17 @@ class Refiner:
             rows, again = np.split(rows, 2)
             rows = 0.5 * (rows + self._network.decoder.mirrored(again))
         return self._network.decoder.half_turned(rows) if upside_down else rows
+
+
+def settled(places: Places, seen: Candidates) -> np.ndarray:
+    """Mask (N,) of what another pass would not change: faces that a crop at these places shows surely and in its
+    middle, and what is no face.
+    """
+    shift_px = np.linalg.norm(seen.centre_px - places.centre_px, axis=-1)
+    larger, smaller = np.maximum(seen.size_px, places.size_px), np.minimum(seen.size_px, places.size_px)
+    in_place = (shift_px < SURE_SHIFT * places.size_px) & (larger < SURE_SIZE_RATIO * smaller)
+    sure = in_place & (seen.centre_rel_std < SURE_CENTRE_REL_STD)
+    return sure | (seen.centre_rel_std > NO_FACE_CENTRE_REL_STD)
 
 
 def next_places(places: Places, seen: Candidates, camera: CameraModel) -> Places:

@@ -116,11 +116,12 @@ class PoseStream:
         depth = self._depth and functools.partial(
             self._depth.image_for, stamp_ns, View(pairing.camera, header.frame_id)
         )
-        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns, depth)
+        result = self._pipeline.process(image_bgr, pairing.camera, stamp_ns, depth, put_off=True)
         self._outputs.publish(result, pairing.camera, header)
         latency_s, now_ns = time.perf_counter() - arrived_s, self._node.get_clock().now().nanoseconds
         self._outputs.publish_pictures(image_bgr, pairing.camera, result, header)
-        return self._health.processed(result, now_ns, latency_s)
+        self._health.processed(result, now_ns, latency_s)
+        self._pipeline.search()
 
     def _restart_after_a_break(self, camera_kind: tuple[bool, int, int], stamp_ns: int):
         """Poses of another kind of image, or from before the clock went back, do not go on in this one."""

@@ -86,7 +86,18 @@ def test_every_number_has_its_decimals_and_a_row_is_in_the_file_before_it_is_clo
     decimals = [len(number.partition(".")[2]) for number in numbers]
     assert decimals == [4] + 6 * [4] + 4 * [7] + 3 * [5] + 4 * [2] + [3, 5, 3]
     assert numbers[:2] == ["0.8750", "33.3333"]
-    assert numbers[11:] == ["0.10000", "-0.20000", "0.33333", "1.00", "2.00", "33.50", "44.25", "19.099", "0.33333"]
+    assert numbers[11:] == [
+        "0.10000",
+        "-0.20000",
+        "0.33333",
+        "1.00",
+        "2.00",
+        "33.50",
+        "44.25",
+        "19.099",
+        "0.33333",
+        "0.333",
+    ]
 
 
 def test_face_turned_to_the_images_left_has_positive_yaw(tmp_path):

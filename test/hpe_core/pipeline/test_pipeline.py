@@ -167,7 +167,8 @@ def test_the_method_that_auto_became_is_at_hand_and_thresholds_still_change():
 class Walk:
     """A real photograph that moves over a grey image, seen by the default pipeline at 30 Hz."""
 
-    def __init__(self, **settings):
+    def __init__(self, put_off=False, **settings):
+        self.put_off = put_off
         self.photo = cv2.imread(str(FRAMES / "0.jpg"))[:480, :640]
         self.camera = CameraModel.from_hfov(800, 600, 60.0)
         self.pipeline, self.stamp_ns = Pipeline(overridden(SEEDED, settings)), 0
@@ -182,7 +183,7 @@ class Walk:
     def show(self, image, after_s=1 / 30):
         """As `see`, of any image."""
         self.stamp_ns += round(after_s * 1e9)
-        result = self.pipeline.process(image, self.camera, self.stamp_ns)
+        result = self.pipeline.process(image, self.camera, self.stamp_ns, put_off=self.put_off)
         return result, "inference" in result.stage_s
 
 
@@ -192,6 +193,57 @@ def test_a_face_is_tracked_by_its_crop_and_full_frame_detection_is_due_after_the
     assert [full_frame for _, full_frame in seen] == [True, False, False, False, True, False, False, False, True]
     assert [[face.face_id for face in result.faces] for result, _ in seen] == [[A]] * 9
     assert all(face.landmarks is not None and face.confirmed for result, _ in seen for face in result.faces)
+
+
+def two_of(walk, second):
+    """The image of a Walk with its photo small at the left and, where `second`, at the right too."""
+    image, small = np.full((600, 800, 3), 110, np.uint8), cv2.resize(walk.photo, None, fx=0.55, fy=0.55)
+    image[100 : 100 + small.shape[0], 20 : 20 + small.shape[1]] = small
+    if second:
+        image[100 : 100 + small.shape[0], 420 : 420 + small.shape[1]] = small
+    return image
+
+
+@pytest.mark.parametrize("put_off", [False, True])
+def test_a_newcomer_is_told_at_the_latest_after_the_interval_whenever_he_comes(put_off):
+    for comes in range(2, 8):
+        walk = Walk(put_off=put_off)
+        told = [len(walk.show(two_of(walk, image >= comes))[0].faces) for image in range(14)].index(2)
+        assert comes <= told <= comes + 6  # images at 30 Hz, the interval is 0.2 s
+
+
+def test_detection_that_is_put_off_runs_after_the_result_and_never_within_it_while_all_are_tracked():
+    walk, searched = Walk(put_off=True, estimator={"detection_interval_s": 0.12}), []
+    for i in range(9):
+        result, within = walk.see(x=2 * i)
+        assert within == (i == 0) and [face.face_id for face in result.faces] == [A]
+        searched.append(walk.pipeline._search is not None)
+        walk.pipeline.search()
+        assert walk.pipeline._search is None
+    assert searched == [i in (3, 6) for i in range(9)]  # one image before the interval is over
+    assert walk.see(photo=False)[1] and walk.see(photo=False)[1]  # whoever is lost is looked for at once
+
+
+def test_results_are_the_same_whether_the_caller_searches_or_leaves_it_to_the_next_image():
+    found = []
+    for calls in (False, True):
+        walk = Walk(put_off=True)
+        for i in range(12):
+            result, _ = walk.show(two_of(walk, i >= 4))
+            found.append([(face.face_id, face.pose.t_camera_head_m.tolist()) for face in result.faces])
+            if calls:
+                walk.pipeline.search()
+    assert found[:12] == found[12:] and len(found[-1]) == 2
+
+
+def test_what_was_put_off_is_forgotten_with_the_stream():
+    walk = Walk(put_off=True)
+    for _ in range(7):
+        walk.show(two_of(walk, True))
+    assert walk.pipeline._search is not None
+    walk.pipeline.reset()
+    assert (walk.pipeline._search, walk.pipeline._searched) == (None, None)
+    assert walk.see(photo=False)[0].faces == ()
 
 
 def test_roi_tracking_and_full_frame_detection_give_the_same_pose():

@@ -178,23 +178,61 @@ def test_place_and_size_corrections_move_the_face_in_metres():
     np.testing.assert_allclose(f_px * rays, expected, atol=1e-6)
 
 
-def test_each_pass_places_the_next_crop_and_only_the_last_one_is_mirrored():
-    class Counting(FixedCrops):
-        views = ()
+class Counting(FixedCrops):
+    """Notes how many crops it sees at once."""
 
-        def run(self, crops):
-            self.views = (*self.views, len(crops))
-            return super().run(crops)
+    views = ()
 
+    def run(self, crops):
+        self.views = (*self.views, len(crops))
+        return super().run(crops)
+
+
+def test_each_pass_places_the_next_crop_and_only_the_last_two_are_mirrored():
     found = candidate(PINHOLE, R_TRUE, T_TRUE)
     pixels_per_m = found.size_px[0] / REFERENCE_LENGTH_M
-    lower = Counting(centre_m=[0.0, 0.02])  # always 20 mm lower: a mirrored crop says the same
+    lower = Counting(centre_m=[0.0, 0.045])  # always 45 mm lower: a mirrored crop says the same
     for passes in (1, 3):
         moved = (
             refine(lower, found, black(PINHOLE), PINHOLE, passes=passes, mirrored_up_to=3).centre_px - found.centre_px
         )
-        np.testing.assert_allclose(moved, [[0.0, passes * 0.02 * pixels_per_m]], atol=2.0)
-    assert lower.views == (2, 1, 1, 2)
+        np.testing.assert_allclose(moved, [[0.0, passes * 0.045 * pixels_per_m]], atol=5.0)  # 44 px a pass
+    assert lower.views == (2, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "values, views",
+    [
+        ({"log_centre_std_m": np.log(0.0039), "centre_m": [0.0, 0.035]}, (2,)),  # sure, near where it was expected
+        ({"log_centre_std_m": np.log(0.0065)}, (2, 2, 2, 2)),  # unsure, both ways up
+        ({"log_centre_std_m": np.log(0.003), "centre_m": [0.0, 0.045]}, (2, 2)),  # almost a quarter of its size lower
+        ({"log_centre_std_m": np.log(0.003), "log_size": 0.3}, (2, 2)),
+        ({"log_centre_std_m": np.log(0.02)}, (2, 2)),  # no face, both ways up
+    ],
+)
+def test_another_crop_is_cut_only_where_the_first_one_has_not_settled_what_is_there(values, views):
+    network = Counting(**values)
+    refine(network, candidate(PINHOLE, R_TRUE, T_TRUE), black(PINHOLE), PINHOLE, passes=2, mirrored_up_to=3)
+    assert network.views == views
+
+
+def test_of_several_faces_only_the_unsettled_ones_get_another_crop_and_all_keep_their_order():
+    class ByTurns(FixedCrops):
+        views = ()
+
+        def run(self, crops):
+            self.views = (*self.views, len(crops))
+            rows = super().run(crops)
+            if len(crops) == 3:  # the second face is a third larger than its crop was cut for
+                rows[1, 14] = 0.3
+            return rows
+
+    one = candidate(PINHOLE, R_TRUE, T_TRUE)
+    three = one.concat(one).concat(one)
+    network = ByTurns()
+    seen = refine(network, three, black(PINHOLE), PINHOLE, passes=2)
+    assert network.views == (3, 1)
+    np.testing.assert_allclose(seen.size_px / one.size_px, [1.0, np.exp(0.3), 1.0], rtol=1e-6)
 
 
 BARREL = CameraModel(640, 480, [[260.0, 0, 320], [0, 260.0, 240], [0, 0, 1]], [-0.3, 0.08, 0, 0, -0.01])
