@@ -21,7 +21,8 @@ CALIBRATION_RANGES = {"correlation": (0.0, 0.999), "rotation_std_deg": (0.1, 180
 @dataclass(frozen=True)
 class Calibration:
     """Factors on the standard deviations that a network predicts, and the correlation of its rotation errors with those
-    of the whole-image network. rotation_std_deg: per axis, of a network that predicts none.
+    of the whole-image network. rotation_std_deg: per axis, of a network that predicts none. own_centre_std: what it
+    says itself of the centres of faces, against what crop6dof says there; limits that confirm a face grow with it.
     """
 
     rotation_std: float = 1.0
@@ -29,6 +30,7 @@ class Calibration:
     size_std: float = 1.0
     correlation: float = 0.0
     rotation_std_deg: float | None = None
+    own_centre_std: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ Each scale makes 95 % of the held-out errors lie inside the published 95 % regio
 Faces that their crop does not confirm are left out, and of a crop network that confirms none those that are published
 with a spread for it (hpe_core.pipeline.poses). Crops are not looked at mirrored here, as in images with many faces, so
 that the scale holds for those, too. A network without an uncertainty of its rotation gets a constant one of the same
-coverage, rotation_std_deg; photos whose labels err as much do not tell it, renders do. Writes DIR/NAME.json of both
-networks for `training.deploy.export --calibration`.
+coverage, rotation_std_deg; photos whose labels err as much do not tell it, renders do. own_centre_std is what another
+crop network than crop6dof says of the centres of the faces of the first shard set, against what crop6dof says there.
+Writes DIR/NAME.json of both networks for `training.deploy.export --calibration`.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from training.data.shards import ShardSet
 
 HFOV_DEG = 60.0
 COVERAGE = 0.95
+CROP6DOF_CENTRE_STD_M = 0.0021  # in the median what crop6dof itself says of LFW's test people
 PHOTO_LABEL_STD_DEG = 3.0  # what teachers that agree still share of error, beside their spread
 
 
@@ -46,6 +48,7 @@ class Whitened:
     def __init__(self):
         self.rotation, self.centre, self.size = [], [], []
         self.angle_rad, self.label_std_rad = [], []  # of the rotations, and of their labels
+        self.own_centre_std_m = []
 
     def add(self, face, camera, labels, i, label_std_rad):
         """One face against label i: R_local, centre_px and size_px of the camera turned to the label's centre."""
@@ -65,6 +68,7 @@ class Whitened:
         px_per_m = pixels_per_metre(camera, centre)
         offset = (camera.project(centre) - labels.centre_px[i]) / px_per_m
         self.centre.append(offset / std[:2])
+        self.own_centre_std_m.append(std[:2].mean())
         size = REFERENCE_LENGTH_M * px_per_m
         self.size.append(np.log(size / labels.size_px[i]) / (std[2] / np.linalg.norm(centre)))
 
@@ -162,12 +166,14 @@ def main():
         Estimator(whole_image_network(head), config),
         Estimator(whole_image_network(head), config, Refiner(crop_network(crop), CropRotation(), mirrored_up_to=0)),
     )
-    found, constant_deg = {}, []
-    for folder in args.shards:
+    found, constant_deg, own_centre_std_m = {}, [], CROP6DOF_CENTRE_STD_M
+    for number, folder in enumerate(args.shards):
         results, total = measure(folder, estimators, args.limit)
         found[Path(folder).name] = [r.scales() for r in results] + [
             correlation(results[0].rotation, results[1].rotation)
         ]
+        if number == 0:
+            own_centre_std_m = float(np.median(results[1].own_centre_std_m))
         constant_deg.append(constant_std_deg(results[1].angle_rad, results[1].label_std_rad))
         print(f"{folder}: {len(results[0].size)} of {total} faces, scales {found[Path(folder).name]}")
     out = Path(args.out)
@@ -177,6 +183,8 @@ def main():
         scales = {key: round(float(max(value[k][key] for value in found.values())), 3) for key in names}
         if card.kind == CROP:
             scales["correlation"] = round(float(max(value[2] for value in found.values())), 3)
+            if card.name != "crop6dof" and "log_centre_std_m" in card.columns:
+                scales["own_centre_std"] = round(own_centre_std_m / CROP6DOF_CENTRE_STD_M, 2)
             if "precision_factor" not in card.columns:
                 del scales["rotation_std"]
                 scales["rotation_std_deg"] = round(max(constant_deg), 2)

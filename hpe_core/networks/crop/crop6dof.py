@@ -58,16 +58,17 @@ class Decoder:
         return self._turn_sign * rows
 
     def confirmed(self, rows: np.ndarray) -> np.ndarray | None:
-        return self._confirmed(self._centre_std_m(rows), self._R_local(rows))
+        return self._confirmed(self._comparable_std_m(rows), self._R_local(rows))
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
         if "log_centre_std_m" not in self._columns:
             return np.zeros(len(rows), bool)
-        return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
+        return self._comparable_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         limit_m, turned_limit_m = (confirmed_centre_std_m(self._R_local(one)) for one in (rows, turned_rows))
-        return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows), limit_m, turned_limit_m)
+        std_m, turned_std_m = self._comparable_std_m(rows), self._comparable_std_m(turned_rows)
+        return more_certain_way_up(std_m, turned_std_m, limit_m, turned_limit_m)
 
     def decode(
         self, rows: np.ndarray, score: np.ndarray, camera: CameraModel, rays: np.ndarray, range_m: np.ndarray
@@ -90,7 +91,7 @@ class Decoder:
             rotation_covariance=self._rotation_covariance(value),
             centre_rel_std=centre_std_m / REFERENCE_LENGTH_M * scale.centre_std,
             size_rel_std=self._exp(rows, "log_size_std", SIZE_REL_STD) * scale.size_std,
-            confirmed=self._confirmed(centre_std_m, R_local),
+            confirmed=self._confirmed(centre_std_m / scale.own_centre_std, R_local),
             landmarks_m=landmarks_m,
             visible=visible,
         )
@@ -106,12 +107,16 @@ class Decoder:
         return so3.rotations_or_nan(rows[:, self._columns["sixd"]])
 
     def _confirmed(self, centre_std_m, R_local):
-        """As `confirmed`, by the stds (N,) and rotations (N, 3, 3) of rows."""
+        """As `confirmed`, by the comparable stds (N,) and rotations (N, 3, 3) of rows."""
         return centre_std_m < confirmed_centre_std_m(R_local) if "log_centre_std_m" in self._columns else None
 
     def _centre_std_m(self, rows):
         """The network's own uncertainty (N,) of the face centre across the line of sight."""
         return self._exp(rows, "log_centre_std_m", CENTRE_STD_M)
+
+    def _comparable_std_m(self, rows):
+        """The same (N,) as crop6dof would say it, for which the limits hold."""
+        return self._centre_std_m(rows) / self._calibration.own_centre_std
 
     def _exp(self, rows, column, without):
         """exp (N,) of a column of rows, or `without` it a constant."""
