@@ -2,10 +2,12 @@
 
 Images: `blob` (bytes of all JPEG files), `offset` (I + 1,) where each begins and the last ends, `person`, `source` (I,)
 texts; renders add `alpha_blob`, `alpha_offset` (PNG coverage masks). Faces: `face_image` (F,), the image that each is
-in, and F rows of LABEL; LANDMARKS where they are known; EXACT in renders.
+in, and F rows of LABEL; LANDMARKS where they are known; EXACT and SHAPE in renders.
 
 R_local is the head's rotation in the camera turned towards the face, centre_px the projected FACE_CENTRE_M and size_px
 the image length of REFERENCE_LENGTH_M there (hpe_core.geometry.head). weight 0: a face whose label is unknown.
+SHAPE: NaN of heads other than ICT-FaceKit's; identity in standard deviations, expression in 0..1 by the names of
+training.render.heads.ict, gaze_rad left yaw, pitch, right yaw, pitch in the head, positive to the subject's left and up.
 landmarks_z_m: depth beyond the face centre in the virtual camera; landmarks_visible: 1 seen, 0 hidden, UNKNOWN.
 """
 
@@ -30,6 +32,7 @@ LANDMARKS: dict[str, tuple[int, ...]] = {
     "landmarks_z_m": (68,),
     "landmarks_visible": (68,),
 }
+SHAPE: dict[str, tuple[int, ...]] = {"identity": (100,), "expression": (53,), "gaze_rad": (4,)}
 EXACT: dict[str, tuple[int, ...]] = {"K": (3, 3), "R_camera_head": (3, 3), "t_camera_head_m": (3,)}
 
 

@@ -10,25 +10,31 @@ import cv2
 import numpy as np
 import torch
 
-from training.data.crops import KEYS, random_view
+from training.data.crops import KEYS, LEAST_PX, SHAPE_KEYS, random_view, unknown_shape
 
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
 NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
+SHAPE_SHARE = 0.6  # of what is drawn, of faces whose shape is known, where it is of some
 
 
 class Views(torch.utils.data.Dataset):
     """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
 
-    config: of the network, with `side` and `crop_m`.
+    clean: turned and shifted, not degraded. config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression.
 
-    Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less.
+    Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
+    faces whose identity and expression are known SHAPE_SHARE of the time.
     """
 
-    def __init__(self, paths: Sequence[str], config, seed: int, length: int):
+    def __init__(self, paths: Sequence[str], config, seed: int, length: int, clean: bool = False):
         stores = [np.load(path) for path in paths]
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
+        if getattr(config, "learns_shape", False):
+            for key in SHAPE_KEYS:
+                parts = [store[key] if key in store else _unknown(key, len(store["weight"])) for store in stores]
+                self.labels[key] = np.concatenate(parts).astype(np.float32)
         self.starts = np.cumsum([0] + [len(crops) for crops in self.crops])
         R = self.labels["R_local"]
         yaw = np.degrees(np.abs(np.arctan2(R[:, 0, 2], R[:, 2, 2])))
@@ -37,8 +43,13 @@ class Views(torch.utils.data.Dataset):
         rarity *= np.where(yaw > AWAY_DEG, AWAY_SHARE, 1.0)
         no_face = self.labels["no_face"] > 0
         rarity[no_face] = NO_FACE_SHARE / (1 - NO_FACE_SHARE) * rarity[~no_face].sum() / max(no_face.sum(), 1)
+        if getattr(config, "learns_shape", False):
+            known = np.isfinite(self.labels["identity"][:, 0])
+            if known.any() and not known.all():
+                rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / rarity[known].sum()
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
+        self.least_px = 0 if clean else getattr(config, "least_px", LEAST_PX)
 
     def __len__(self) -> int:
         return self.length
@@ -50,7 +61,13 @@ class Views(torch.utils.data.Dataset):
         store = int(np.searchsorted(self.starts, face, side="right")) - 1
         crop = self.crops[store][face - self.starts[store]]
         label = {key: values[face] for key, values in self.labels.items()}
-        return [random_view(rng, crop, label, self.config.side, self.config.crop_m) for _ in range(VIEWS)]
+        side, crop_m = self.config.side, self.config.crop_m
+        return [random_view(rng, crop, label, side, crop_m, self.least_px) for _ in range(VIEWS)]
+
+
+def _unknown(key: str, faces: int) -> np.ndarray:
+    value = unknown_shape()[key]
+    return np.broadcast_to(value, (faces, *value.shape))
 
 
 def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -64,8 +81,9 @@ def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m training.train` for networks that learn from these batches."""
     parser.add_argument("--crops", nargs="+", required=True, help="files that training.data.crops wrote")
+    parser.add_argument("--clean", action="store_true", help="turned and shifted only: for outputs that begin anew")
 
 
 def dataset(args: argparse.Namespace, config) -> Views:
     """The whole sequence of a run: steps * batch samples."""
-    return Views(args.crops, config, args.seed, args.steps * args.batch)
+    return Views(args.crops, config, args.seed, args.steps * args.batch, args.clean)

@@ -17,29 +17,32 @@ from hpe_core.geometry.euler import axis_turn
 from hpe_core.geometry.frames import mirrored
 from hpe_core.geometry.head import REFERENCE_LENGTH_M
 from hpe_core.geometry.landmarks68 import FLIP_68
-from hpe_core.io.shards import UNKNOWN
+from hpe_core.io.shards import SHAPE, UNKNOWN
 from training.data.scenes import degrade, similarity
 from training.data.shards import ShardSet
 
 STORE_PX, STORE_M = 192, 0.42  # stored crops are wider than the network's, so that shifts show real pixels
 KEYS = ("R_local", "rot_std_deg", "weight", "landmarks_m", "landmarks_visible", "no_face")
+SHAPE_KEYS = ("identity", "expression", "gaze_rad", "per_range")  # in files of renders that know them
 MAX_TILT = np.radians(70)  # of a stored head in the image; beyond it the crop is turned upright
 NO_FACE_SHARE = 0.06  # of the photos also give a crop without a face
+LEAST_PX = 16  # of a crop's side, as a small face would give it
 UNLABELLED_SIZE_PX = 60.0  # photos without an agreed pose serve the consistency loss from this size on
 
 
-def store(shards, backgrounds, seed=0):
-    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds.
+def store(shards, backgrounds=None, seed=0):
+    """Dict: crops (F, 192, 192, 3) uint8 and KEYS of every usable face; renders get photos as backgrounds, if given.
 
     Heads that lie on their side or stand upside down are turned upright, and a few crops show no face at all: how sure
     the network is of the place tells an upright face from both.
     """
     rng = np.random.default_rng(seed)
-    crops, labels = [], {key: [] for key in KEYS}
+    crops, labels = [], {key: [] for key in (*KEYS, *SHAPE_KEYS)}
     for index in tqdm(range(len(shards)), unit="image"):
         image, faces, alpha = shards.read(index)
         marks, visible = shards.landmarks(index)
-        if alpha is not None and rng.random() < 0.7:
+        shape = shards.shape(index)
+        if backgrounds is not None and alpha is not None and rng.random() < 0.7:
             other, _, _ = backgrounds.read(rng.integers(len(backgrounds)))
             other = cv2.resize(other, image.shape[1::-1])
             share = alpha.astype(np.float32) / 255.0
@@ -59,6 +62,8 @@ def store(shards, backgrounds, seed=0):
             labels["landmarks_m"].append(np.concatenate([xy, marks[f, :, 2:]], -1) @ turn.T)
             labels["landmarks_visible"].append(visible[f])
             labels["no_face"].append(0.0)
+            for key in SHAPE_KEYS:
+                labels[key].append(shape[key][f])
         place = _beside_faces(rng, image.shape, faces) if alpha is None and rng.random() < NO_FACE_SHARE else None
         if place is not None:
             crops.append(_cut(image, *place, 0.0))
@@ -68,8 +73,17 @@ def store(shards, backgrounds, seed=0):
             labels["landmarks_m"].append(np.full((68, 3), np.nan))
             labels["landmarks_visible"].append(np.full(68, UNKNOWN, np.uint8))
             labels["no_face"].append(1.0)
+            for key, value in unknown_shape().items():
+                labels[key].append(value)
     arrays = {key: np.array(value) for key, value in labels.items()}
+    if np.isnan(arrays["identity"]).all():
+        arrays = {key: arrays[key] for key in KEYS}
     return {"crops": np.array(crops)} | {k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()}
+
+
+def unknown_shape() -> dict[str, np.ndarray]:
+    """SHAPE_KEYS of a face of which they are not known."""
+    return {key: np.full(size, np.nan, np.float32) for key, size in SHAPE.items()} | {"per_range": np.zeros(())}
 
 
 def _cut(image, centre_px, px_per_m, angle):
@@ -91,11 +105,12 @@ def _beside_faces(rng, shape, faces, tries=8):
     return None
 
 
-def random_view(rng, crop, label, side, crop_m):
+def random_view(rng, crop, label, side, crop_m, least_px=LEAST_PX):
     """One random crop (side, side, 3) uint8 and its labels (dict) from a stored crop; `undo` leads back to the photo.
 
     Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
     rot_std_deg, weight, no_face, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
+    SHAPE_KEYS, where the crop has them, are those of the photo. least_px: see `_coarse`; 0 leaves the picture as it is.
     """
     flip = rng.random() < 0.5
     R, marks, visible = label["R_local"], label["landmarks_m"], label["landmarks_visible"]
@@ -122,15 +137,16 @@ def random_view(rng, crop, label, side, crop_m):
         "undo": turn.T,
         "mirrored": flip,
     }
-    return degrade(rng, _coarse(rng, crop)), labels
+    labels |= {key: label[key] for key in SHAPE_KEYS if key in label}
+    return (degrade(rng, _coarse(rng, crop, least_px)) if least_px else crop), labels
 
 
-def _coarse(rng, crop):
-    """The crop as a small face would give it: down and up again."""
+def _coarse(rng, crop, least_px):
+    """The crop as a small face would give it: down to least_px or more, and up again."""
     if rng.random() < 0.7:
         return crop
     side = len(crop)
-    small = int(np.exp(rng.uniform(np.log(16), np.log(side))))
+    small = int(np.exp(rng.uniform(np.log(least_px), np.log(side))))
     return cv2.resize(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), (side, side))
 
 

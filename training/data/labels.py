@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpe_core.io.shards import EXACT, LABEL, LANDMARKS, UNKNOWN
+from hpe_core.io.shards import EXACT, LABEL, LANDMARKS, SHAPE, UNKNOWN
 
 _MARK = "landmarks_"
 
@@ -34,7 +34,7 @@ class FaceLandmarks:
 class FaceLabel:
     """Label of one face, or of F faces: then every field has F rows. Meaning of the fields: hpe_core.io.shards.
 
-    K, R_camera_head, t_camera_head_m: exact camera and pose of a render.
+    K, R_camera_head, t_camera_head_m: exact camera and pose of a render; identity, expression, gaze_rad: of its head.
     """
 
     R_local: np.ndarray  # (..., 3, 3)
@@ -46,20 +46,23 @@ class FaceLabel:
     K: np.ndarray | None = None  # (..., 3, 3)
     R_camera_head: np.ndarray | None = None  # (..., 3, 3)
     t_camera_head_m: np.ndarray | None = None  # (..., 3)
+    identity: np.ndarray | None = None  # (..., 100)
+    expression: np.ndarray | None = None  # (..., 53)
+    gaze_rad: np.ndarray | None = None  # (..., 4)
 
     def __len__(self) -> int:
         return int(np.size(self.size_px))
 
     def columns(self) -> dict[str, np.ndarray]:
         """What is known, by the keys of a shard."""
-        known = {key: getattr(self, key) for key in (*LABEL, *EXACT)}
+        known = {key: getattr(self, key) for key in (*LABEL, *EXACT, *SHAPE)}
         known = {key: value for key, value in known.items() if value is not None}
         return known if self.landmarks is None else known | self.landmarks.columns()
 
     @classmethod
     def of_columns(cls, columns: dict[str, np.ndarray]) -> FaceLabel:
         """The FaceLabel of `columns`; other keys are ignored."""
-        own = {key: columns[key] for key in (*LABEL, *EXACT) if key in columns}
+        own = {key: columns[key] for key in (*LABEL, *EXACT, *SHAPE) if key in columns}
         marks = {key.removeprefix(_MARK): columns[key] for key in LANDMARKS if key in columns}
         return cls(**own, landmarks=FaceLandmarks(**marks) if len(marks) == len(LANDMARKS) else None)
 

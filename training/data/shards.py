@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from hpe_core.errors import HpeError
+from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.io import shards as files
 from training.data.labels import FaceLabel, FaceLandmarks
 
@@ -54,6 +55,21 @@ class ShardSet:
             unknown = np.full(points.shape[:2], files.UNKNOWN, np.uint8)
             return np.concatenate([points, points[..., :1] * np.nan], -1), unknown
         return np.concatenate([points, shard["landmarks_z_m"][faces][..., None]], -1), shard["landmarks_visible"][faces]
+
+    def shape(self, index: int) -> dict[str, np.ndarray]:
+        """Of the faces of one image: hpe_core.io.shards.SHAPE, NaN where unknown, and per_range (F,): 1 / range
+        of the face's centre, 1/m, 0 where unknown."""
+        s, i = self._index[index]
+        shard = self._shards[s]
+        faces = self._faces[s][i]
+        known = {
+            key: shard[key][faces] if key in shard else np.full((len(faces), *size), np.nan, np.float32)
+            for key, size in files.SHAPE.items()
+        }
+        if "t_camera_head_m" not in shard:
+            return known | {"per_range": np.zeros(len(faces))}
+        centre = shard["R_camera_head"][faces] @ FACE_CENTRE_M + shard["t_camera_head_m"][faces]
+        return known | {"per_range": 1.0 / np.linalg.norm(centre, axis=-1)}
 
     def yaw_deg(self) -> np.ndarray:
         """Largest |yaw| (images,) of the labelled faces of each image; 0 where there is none."""

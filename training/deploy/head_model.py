@@ -4,7 +4,8 @@
 
 Keys: mean (V, 3) metres, float32; identity (40, V, 3) metres per standard deviation and expression (53, V, 3) metres at
 1, float16; expression_names (53,); triangles (T, 3) uint16, seen anticlockwise from outside; part (V,) uint8: SKIN,
-EYE_LEFT, EYE_RIGHT, MOUTH (gums and tongue), TEETH; landmark_vertices (68,) in iBUG order; log_size (40,); licence.
+EYE_LEFT, EYE_RIGHT, MOUTH (gums and tongue), TEETH; landmark_vertices (68,) in iBUG order; identity_mirror (40,)
+the sign of each number in the mirror image; log_size (40,); licence.
 
 F = mean + sum identity_i S_i + sum expression_j E_j, a head of the reference size (hpe_core.geometry.head) in the head
 frame, origin at the neutral sellion; camera points are R F + t. People of that shape have heads exp(log_size .
@@ -16,12 +17,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from training.render import assets
 from training.render.assets import Surface
 from training.render.heads.ict import FACE_VERTICES, LANDMARKS, IctModel
+from training.render.heads.photo_head import MODES
 
-MODES = 40
 SKIN, EYE_LEFT, EYE_RIGHT, MOUTH, TEETH = range(5)
 LICENCE_FILE = Path("heads/ict_facekit/LICENSE")
 SOURCE = "ICT-FaceKit (https://github.com/ICT-VGL/ICT-FaceKit), version 2020, reduced; MIT licence:\n\n"
@@ -44,9 +46,18 @@ def head_model(ict: IctModel, licence: str) -> dict[str, np.ndarray]:
         "triangles": triangles[(triangles >= 0).all(1)].astype(np.uint16),
         "part": np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts]),
         "landmark_vertices": LANDMARKS,
+        "identity_mirror": mirror_signs(ict).astype(np.int8),
         "log_size": ict.log_size[:MODES].astype(np.float32),
         "licence": np.array(SOURCE + licence),
     }
+
+
+def mirror_signs(ict: IctModel) -> np.ndarray:
+    """(MODES,) 1 or -1: a mirrored face has identity * signs; ICT-FaceKit's modes are even or odd to 1 %."""
+    face, mirror = ict.neutral[:FACE_VERTICES], np.array([-1.0, 1.0, 1.0])
+    other = cKDTree(face).query(face * mirror)[1]
+    modes = ict.identity[:MODES, :FACE_VERTICES]
+    return np.sign(np.sum(modes * (modes * mirror)[:, other], axis=(1, 2)))
 
 
 def corners(surface: Surface) -> np.ndarray:

@@ -69,7 +69,10 @@ def main():
     parser.add_argument("--split", choices=["train", "test"], help="leave out, or use only, assets.HELD_OUT")
     parser.add_argument("--skins", type=Path, help="photo textures, a file of training.render.heads.skins")
     parser.add_argument("--photo-share", type=float, default=0.5, help="share of people with photo textures")
-    parser.add_argument("--every-direction", action="store_true", help="flat yaw to +-180, pitch to +-60")
+    poses = parser.add_mutually_exclusive_group()
+    poses.add_argument("--every-direction", action="store_true", help="flat yaw to +-180, pitch to +-60")
+    poses.add_argument("--facing", action="store_true", help="mostly within 50 degrees of yaw, for expressions")
+    parser.add_argument("--bare", action="store_true", help="no glasses, masks, hats and hands")
     parser.add_argument("--resume", action="store_true", help="keep the shards that are there")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     args = parser.parse_args()
@@ -82,6 +85,7 @@ def main():
     ]
     jobs = [job for job in jobs if not (args.resume and job[0].exists())]
     studio_options = (args.data, args.split, args.skins, args.photo_share, args.every_direction)
+    studio_options += (args.facing, args.bare)
     started = time.monotonic()
     with (
         multiprocessing.get_context("spawn").Pool(args.jobs, _init, studio_options) as pool,

@@ -49,6 +49,12 @@ def sample_every_direction(rng) -> EulerDeg:
     return EulerDeg(yaw=rng.uniform(-180, 180), pitch=rng.uniform(-60, 60), roll=roll)
 
 
+def sample_facing(rng) -> EulerDeg:
+    """Angles of R_local of faces whose expression is seen: two thirds within 50 degrees of yaw, none beyond 95."""
+    yaw = rng.uniform(-50, 50) if rng.random() < 0.65 else rng.choice([-1, 1]) * rng.uniform(50, 95)
+    return EulerDeg(yaw=yaw, pitch=heavy_tail(rng, 15, 45), roll=heavy_tail(rng, 10, 45))
+
+
 def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     """Exact label of a pose seen through a pinhole K."""
     centre = R_camera_head @ FACE_CENTRE_M + t_camera_head_m
@@ -68,12 +74,12 @@ def label(K, R_camera_head, t_camera_head_m, weight=1.0) -> FaceLabel:
     )
 
 
-def sample_label(rng, size: int, every_direction: bool = False) -> FaceLabel:
-    """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image; its centre keeps inside.
+def sample_label(rng, size: int, every_direction: bool = False, facing: bool = False) -> FaceLabel:
+    """A face of 30 to 180 px at 0.3 to 4 m somewhere in a square image of 256; its centre keeps inside.
 
-    every_direction: as in `sample_every_direction`, every pose with weight 1, faces of 70 px or more.
+    every_direction, facing: as in `sample_every_direction`, `sample_facing`, all with weight 1, of 70 px or more.
     """
-    least = 70 if every_direction else 30
+    least = 70 if every_direction or facing else 30
     while True:
         K = pinhole(rng.uniform(35, 110), size, size)
         size_px = rng.uniform(least, 180) * size / 256
@@ -86,7 +92,10 @@ def sample_label(rng, size: int, every_direction: bool = False) -> FaceLabel:
         d = K[0, 0] * REFERENCE_LENGTH_M / size_px * ray[2] ** -1.5
         if 0.3 <= d <= 4.0:
             break
-    angles, weight = (sample_every_direction(rng), 1.0) if every_direction else sample_angles(rng)
+    if every_direction or facing:
+        angles, weight = (sample_every_direction if every_direction else sample_facing)(rng), 1.0
+    else:
+        angles, weight = sample_angles(rng)
     R_camera_head = lookat_rotation(ray).T @ aflw2000.to_matrix(angles)
     return label(K, R_camera_head, d * ray - R_camera_head @ FACE_CENTRE_M, weight)
 

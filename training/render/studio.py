@@ -47,10 +47,12 @@ class Studio:
         skins: Path | None = None,
         photo_share: float = 0.5,
         every_direction: bool = False,
+        facing: bool = False,
+        bare: bool = False,
     ):
         """split: see assets.in_split; skins: a file of training.render.heads.skins, for photo_share of the people;
-        every_direction: see sample.sample_label."""
-        self.every_direction = every_direction
+        every_direction, facing: see sample.sample_label; bare: nothing is worn before the face."""
+        self.every_direction, self.facing, self.bare = every_direction, facing, bare
         self.model = HeadModel(data, split)
         self.photo = PhotoHeads(self.model, skins, data) if skins else None
         self.photo_share = photo_share if skins else 0.0
@@ -64,6 +66,7 @@ class Studio:
         if self._cached[0] != (seed, number):
             model = self.photo if np.random.default_rng([seed, 3, number]).random() < self.photo_share else self.model
             look = model.sample(np.random.default_rng([seed, 1, number]))
+            look = replace(look, extras=()) if self.bare else look
             self._cached = ((seed, number), look, self.load(look))
         return self._cached[1:]
 
@@ -80,10 +83,14 @@ class Studio:
         key = (look.hair, look.identity is None)
         if key not in self._occlusion:
             mean = replace(look, shape=mean_shape(), expression={}, size=1, extras=())
-            model = self.model
-            if look.identity is not None:
-                mean, model = replace(mean, identity=np.zeros(100), ict_expression=np.zeros(53)), self.photo
-            self._occlusion[key] = ambient_occlusion(self.renderer, model.build(mean).parts)
+            if look.identity is None:
+                seen = ambient_occlusion(self.renderer, self.model.build(mean).parts)
+            else:  # what an open mouth and closed lids show is lit, too
+                mean = replace(mean, identity=np.zeros(1))
+                faces = [replace(mean, ict_expression=e) for e in (np.zeros(53), self.photo.open_mouth_closed_eyes())]
+                both = [ambient_occlusion(self.renderer, self.photo.build(face).parts) for face in faces]
+                seen = {name: np.maximum(*(one[name] for one in both)) for name in both[0]}
+            self._occlusion[key] = seen
         return self._occlusion[key]
 
     def compose(
@@ -108,14 +115,17 @@ class Studio:
         landmarks = self.landmarks(head, scene, label)
         away = self.every_direction and label.R_local[2, 2] < AWAY_COSINE
         seen = float(away or landmarks.visible.mean() >= MIN_SEEN)
-        return Face(replace(label, weight=min(label.weight, seen)), landmarks, person)
+        return Face(replace(label, weight=min(label.weight, seen), **head.shape), landmarks, person)
 
     def picture(self, seed: int, index: int, size: int) -> Picture:
-        """A square training image of one person."""
+        """A square training image of one person; ICT-FaceKit's heads have another expression in each."""
         rng = np.random.default_rng([seed, 0, index])
         number = index // IMAGES_PER_PERSON
         look, head = self.person(seed, number)
-        label = sample_label(rng, size, self.every_direction)
+        if self.photo and look.identity is not None:
+            look = self.photo.another_expression(look, np.random.default_rng([seed, 5, index]))
+            head = self.load(look)
+        label = sample_label(rng, size, self.every_direction, self.facing)
         environment = self.environments[rng.integers(len(self.environments))]
         scene, R_world_camera = sample_scene(rng, label, size, environment, self.model.pivot_m)
         image, alpha = self.compose(look, head, scene, environment, R_world_camera)

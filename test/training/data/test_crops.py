@@ -53,7 +53,7 @@ def spot_of(image):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_landmark_moves_with_its_pixels(seed, monkeypatch):
     monkeypatch.setattr(crops, "degrade", lambda rng, image: image)
-    monkeypatch.setattr(crops, "_coarse", lambda rng, image: image)
+    monkeypatch.setattr(crops, "_coarse", lambda rng, image, least_px: image)
     stored, label = stored_face((0.03, -0.02, 0.01))
     view, moved = crops.random_view(np.random.default_rng(seed), stored, label, SIDE, CROP_M)
     index = FLIP_68[36] if moved["mirrored"] else 36

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from hpe_core.geometry.rigid import rotation_between_points
 from training.render import assets
 from training.render.heads import landmarks
-from training.render.heads.ict import LANDMARKS, IctModel
+from training.render.heads.ict import LANDMARKS, MULTI_PIE, SELLION, IctModel
 from training.render.heads.makehuman import HeadModel
 from training.render.heads.people import mean_shape
 
@@ -21,7 +21,7 @@ def ict():
 
 def test_neutral_landmarks_face_the_camera_with_the_sellion_at_the_origin(ict):
     p = ict.neutral[LANDMARKS]
-    assert np.allclose(p[27], 0, atol=1e-6)
+    assert np.allclose(ict.neutral[SELLION], 0, atol=1e-6)
     assert p[36, 0] < 0 < p[45, 0] and p[8, 1] > 0.1 and np.argmin(p[:, 2]) == 30
     assert 0.08 < np.linalg.norm(p[36] - p[45]) < 0.1
 
@@ -30,7 +30,7 @@ def test_every_identity_lies_on_the_mean_face_with_its_sellion_at_the_origin(ict
     rng = np.random.default_rng(0)
     for _ in range(3):
         v = ict.face(rng.normal(0, 0.8, 100), np.zeros(53))
-        assert np.linalg.norm(v[LANDMARKS[27]]) < 1e-6
+        assert np.linalg.norm(v[SELLION]) < 1e-6
         a, b = v[:9409] - v[:9409].mean(0), ict.reference - ict.reference.mean(0)
         turn = Rotation.align_vectors(b[::20], a[::20])[0].magnitude()
         assert np.degrees(turn) < 0.5
@@ -74,5 +74,5 @@ def test_eyes_and_nose_of_both_kinds_of_mean_head_face_the_same_way_within_half_
     mean = people.targets.add(people.base, mean_shape())
     vertices = people.mesh_to_head(mean, 1.0)(mean)
     of_makehuman = landmarks.at(people.landmark_index, people.landmark_weight, vertices)[EYES_AND_NOSE]
-    R, _ = rotation_between_points(of_makehuman, ict.neutral[LANDMARKS][EYES_AND_NOSE])
+    R, _ = rotation_between_points(of_makehuman, ict.neutral[MULTI_PIE][EYES_AND_NOSE])
     assert np.degrees(Rotation.from_matrix(R).magnitude()) < 0.5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpe_core.geometry.rigid import rotation_between_points
+from hpe_core.io.shards import SHAPE
 from training.render.assets import Surface
 
 
@@ -27,11 +28,17 @@ class Part:
     beard: np.ndarray | None = None  # (V,) 0..1
 
 
+def unknown_shape() -> dict[str, np.ndarray]:
+    """That of a head which is not ICT-FaceKit's."""
+    return {key: np.full(size, np.nan) for key, size in SHAPE.items()}
+
+
 @dataclass
 class Head:
     parts: list[Part]
     hat_plane: np.ndarray  # (4,) head frame: hair with plane[:3] . v > plane[3] is hidden under a hat
     landmarks: np.ndarray  # (68, 3) head frame
+    shape: dict[str, np.ndarray] = field(default_factory=unknown_shape)  # by the keys of hpe_core.io.shards.SHAPE
 
 
 @dataclass

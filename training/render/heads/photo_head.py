@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from training.render import assets
+from training.render.heads.expressions import sample_expression
 from training.render.heads.extras import wear
 from training.render.heads.head import Head, Look, Part
 from training.render.heads.ict import LANDMARKS, IctModel
@@ -19,6 +20,7 @@ from training.render.heads.people import mean_shape
 
 HEAD_VERTICES = 11248  # face, head and neck
 SKULL_CENTRE_M, HAIR_LIFT_M = np.array([0.0, -0.01, 0.09]), 0.003
+MODES = 40  # of a face's identity; what the other 60 do, half as much as in people, is detail
 TORSO_LIFT_M = 0.03  # MakeHuman's neck is longer
 IRIS_COLOURS = {  # linear RGB
     **{"brown": (0.06, 0.025, 0.01), "black": (0.015, 0.009, 0.006), "blue": (0.12, 0.22, 0.38)},
@@ -36,26 +38,33 @@ class PhotoHeads:
             f"photo_{person}": partial(decode, blob[a:b])
             for person, a, b in zip(self.person, offset[:-1], offset[1:], strict=True)
         }
+        self.textures["lashes"] = lashes
         self.textures |= {f"iris_{name}": partial(iris, colour) for name, colour in IRIS_COLOURS.items()}
         mean = people.targets.add(people.base, mean_shape())
         self._mean_to_head = people.mesh_to_head(mean, 1.0)
         v = self._mean_to_head(mean)
         self._mean, self._fitted = mean, {}
+        self._torso: tuple = (None, None)  # shape of a look, vertices
         self._mean_skull, self._skull = Skull(v[:13380]), Skull(self.ict.neutral[:HEAD_VERTICES])
 
     def sample(self, rng: np.random.Generator) -> Look:
         look = self.people.sample(rng)
-        identity = rng.normal(0, 0.8, 100) * np.where(np.arange(100) < 40, 1.0, 0.6)
+        identity = rng.normal(0, 1, 100) * np.where(np.arange(100) < MODES, 1.0, 0.5)
         return replace(
             look,
-            identity=np.clip(identity, -2, 2),
+            identity=np.clip(identity, -2.5, 2.5),
             ict_expression=sample_expression(rng, self.ict.expression_names),
             skin=f"photo_{rng.choice(self.person)}",
+            size=1.0,
             skin_tint=np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3)),
             skin_saturation=float(rng.uniform(0.85, 1.1)),
             eye=str(rng.choice(list(IRIS_COLOURS), p=[0.45, 0.2, 0.15, 0.1, 0.1])),
             beard=0.0,
         )
+
+    def another_expression(self, look: Look, rng: np.random.Generator) -> Look:
+        """The same person with another random expression."""
+        return replace(look, ict_expression=sample_expression(rng, self.ict.expression_names))
 
     def build(self, look: Look) -> Head:
         """Geometry of one person."""
@@ -76,8 +85,11 @@ class PhotoHeads:
             Part("ict_teeth", "solid", ict.surfaces["teeth"], v, colour=(0.62, 0.55, 0.46)),
             Part("ict_mouth", "solid", ict.surfaces["mouth"], v, colour=(0.3, 0.07, 0.06)),
             Part("ict_eyes", "eye", ict.surfaces["eyes"], v, f"iris_{look.eye}"),
+            Part("ict_lashes", "brow", ict.surfaces["lashes"], v, "lashes", colour=(0.012, 0.01, 0.008)),
         ]
-        torso = self.people.torso(look) - [0, TORSO_LIFT_M, 0]
+        if self._torso[0] is not look.shape:  # expressions do not move it
+            self._torso = look.shape, self.people.torso(look) - [0, TORSO_LIFT_M, 0]
+        torso = self._torso[1]
         parts.append(
             Part("torso", "skin", self.people.surfaces["torso"], torso, look.skin, cloth=1.0 + 0 * torso[:, 1])
         )
@@ -87,7 +99,13 @@ class PhotoHeads:
         eyes = np.array([v[ball].mean(0) for ball in ict.eye_balls])
         skin = v[:HEAD_VERTICES]
         more, plane = wear(look, skin[skin[:, 1] < 0.16], eyes)
-        return Head(parts + more, plane, v[LANDMARKS])
+        shape = {"identity": look.identity, "expression": look.ict_expression}
+        return Head(parts + more, plane, v[LANDMARKS], shape | {"gaze_rad": ict.gaze_rad(look.ict_expression)})
+
+    def open_mouth_closed_eyes(self) -> np.ndarray:
+        """(53,) an expression that shows the teeth and the lids."""
+        shown = {"jawOpen": 0.7, "eyeBlink_L": 1.0, "eyeBlink_R": 1.0}
+        return np.array([shown.get(name, 0.0) for name in self.ict.expression_names])
 
     def _hair(self, name: str, v: np.ndarray) -> Part:
         """MakeHuman's hair as far above this skull as it is above MakeHuman's, along rays from the skull's middle."""
@@ -128,6 +146,12 @@ def decode(jpeg: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGBA)[::-1])
 
 
+def lashes(upper: float = 0.5, lower: float = 0.15) -> np.ndarray:
+    """Opacity of a strip of lashes, dense at the lid: upper lid left, lower lid right."""
+    along = np.linspace(1, 0, 32)[:, None] ** 1.5 * np.repeat([upper, lower], 8)
+    return np.repeat((along * 255).astype(np.uint8)[..., None], 4, axis=2)
+
+
 def iris(colour, size: int = 256) -> np.ndarray:
     """An eyeball from the front: white, iris with a dark rim, pupil; the image is as wide as 26 mm."""
     x, y = np.meshgrid(np.arange(size), np.arange(size))
@@ -141,29 +165,3 @@ def iris(colour, size: int = 256) -> np.ndarray:
     srgb = np.clip(image, 0, 1) ** (1 / 2.2) * 255
     srgb = cv2.GaussianBlur(srgb, (0, 0), 1.0)
     return np.ascontiguousarray(np.dstack([srgb, np.full(r.shape, 255.0)]).astype(np.uint8))
-
-
-def sample_expression(rng, names: list[str]) -> np.ndarray:
-    """(57,): most faces near neutral; eyes closed, mouths open, gaze."""
-    e = dict.fromkeys(names, 0.0)
-
-    def put(chance, high, *units, low=0.0, jitter=0.08):
-        if rng.random() < chance:
-            amount = rng.uniform(low, high)
-            e.update({u: float(np.clip(amount + rng.normal(0, jitter), 0, 1)) for u in units})
-
-    put(0.4, 0.9, "jawOpen")
-    put(0.4, 1.0, "mouthSmile_L", "mouthSmile_R")
-    for unit in ("mouthFunnel", "mouthPucker", "mouthRollLower", "mouthRollUpper", "jawLeft", "jawRight"):
-        put(0.07, 0.7, unit)
-    for unit in ("mouthFrown", "mouthStretch", "mouthUpperUp", "mouthLowerDown", "noseSneer", "browDown", "eyeSquint"):
-        put(0.1, 0.8, f"{unit}_L", f"{unit}_R")
-    for unit in ("browInnerUp", "browOuterUp", "eyeWide", "cheekRaiser", "cheekPuff"):
-        put(0.12, 0.8, f"{unit}_L", f"{unit}_R")
-    put(0.25, 0.5, "eyeBlink_L", "eyeBlink_R")
-    put(0.12, 1.0, "eyeBlink_L", "eyeBlink_R", low=0.85, jitter=0.03)
-    put(0.03, 1.0, f"eyeBlink_{rng.choice(['L', 'R'])}", low=0.9)
-    side = [("eyeLookIn_L", "eyeLookOut_R"), ("eyeLookOut_L", "eyeLookIn_R")][rng.integers(2)]
-    put(0.5, 0.7, *side, jitter=0.02)
-    put(0.4, 0.6, *[("eyeLookUp_L", "eyeLookUp_R"), ("eyeLookDown_L", "eyeLookDown_R")][rng.integers(2)], jitter=0.02)
-    return np.array([e[n] for n in names])
