@@ -130,12 +130,13 @@ class FaceShape:
 
     identity: (40,) standard deviations, averaged over the images of a track; expression: (53,) in 0 ... 1, of this
     image; gaze_rad: (4,) left yaw, pitch, right yaw, pitch of the eyes in the head, to the subject's left and up, None
-    without a network that tells it.
+    without a network that tells it; log_size: ln of how much larger than the reference people of this identity are.
     """
 
     identity: np.ndarray
     expression: np.ndarray
     gaze_rad: np.ndarray | None = None
+    log_size: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class RangeReading:
 @dataclass(frozen=True)
 class RangeScale:
     """How many times larger and farther off a face is than a head of reference size that looks the same, with the
-    relative standard deviation of that which no filter averages away.
+    relative standard deviation of that which no filter averages away: of the identity of a face, or of depth images.
     """
 
     ratio: float
@@ -167,8 +168,8 @@ class Face:
 
     face_id: of its track, of five letters as in `face_rkqsf`, and never of another track; slot: a number from 0 to 63
     that only this face has now and another one may have later. Both are None before tracking. reading: of its range in
-    this depth image; scale: as depth images of this or earlier images say, None where the size alone counts. shape: of
-    a dense network, of which hpe_core.mesh.face_mesh makes a mesh.
+    this depth image; scale: as depth images of this or earlier images say, or the identity;
+    None where the size alone counts. shape: of a dense network, of which hpe_core.mesh.face_mesh makes a mesh.
     """
 
     pose: HeadPose

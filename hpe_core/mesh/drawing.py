@@ -15,7 +15,7 @@ from hpe_core.mesh.head_model import EYE_LEFT, EYE_RIGHT, MOUTH, SKIN, TEETH, He
 from hpe_core.mesh.normals import VertexNormals
 from hpe_core.mesh.raster import rasterised
 
-MOST_PIXELS = 30_000  # that are computed; a larger face is enlarged from so many, as surfaces are smooth
+MOST_PIXELS = 24_000  # that are computed; a larger face is enlarged from so many, as surfaces are smooth
 OPACITY = {"mesh": 0.85, "normals": 1.0, "depth": 1.0}
 LIPS_APART_M = 0.002  # between the inner lips: else teeth and tongue are hidden, and not computed
 _INNER_LIPS = 62, 66  # landmarks

@@ -16,22 +16,20 @@ import numpy as np
 
 from hpe_core import catalogue
 from hpe_core.errors import HpeError
-from hpe_core.geometry.landmarks68 import FLIP_68
 from hpe_core.npz_file import read_npz, stored_array
 
 FILE, SURFACE_FILE = "head_model.npz", "head_surface.npz"  # among the shipped weights
 IDENTITIES, EXPRESSIONS, LANDMARKS = 40, 53, 68
 PARTS = SKIN, EYE_LEFT, EYE_RIGHT, MOUTH, TEETH = range(5)  # mouth: gums and tongue
 _WHAT = "the head model"
-_MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HeadModel:
     """V vertices, T triangles. mean_m (V, 3), identity_m (40, V, 3) per standard deviation, expression_m (53, V, 3)
     at 1: float32, metres; triangles (T, 3), seen anticlockwise from outside; part (V,), of PARTS; landmark_vertices
-    (68,) in iBUG order; log_size (40,): ln of how much larger than the reference people of an identity are, per
-    standard deviation. Raises HpeError when they do not fit together.
+    (68,) in iBUG order; identity_mirror (40,): 1 or -1, a mirrored person has sign * identity; log_size (40,): ln of
+    how much larger than the reference people of an identity are, per standard deviation. Raises HpeError when they do not fit together.
     """
 
     mean_m: np.ndarray
@@ -41,6 +39,7 @@ class HeadModel:
     triangles: np.ndarray
     part: np.ndarray
     landmark_vertices: np.ndarray
+    identity_mirror: np.ndarray
     log_size: np.ndarray
     licence: str
     _basis: np.ndarray = field(init=False, repr=False)  # (93, 3 V): one product per face
@@ -70,13 +69,6 @@ class HeadModel:
         """The landmarks' rows (N, 68, 3) of F, of identities (N, 40) and expressions (N, 53)."""
         moved = _weights(identity, expression) @ self._landmark_basis
         return self.mean_m[self.landmark_vertices] + moved.reshape(-1, LANDMARKS, 3)
-
-    @functools.cached_property
-    def identity_mirror(self) -> np.ndarray:
-        """Signs (40,): a mirrored person has sign * identity, as each direction is symmetric or the opposite."""
-        at_landmarks = self.identity_m[:, self.landmark_vertices]
-        mirrored = (at_landmarks * _MIRROR)[:, FLIP_68]
-        return np.where(np.sum(mirrored * at_landmarks, (1, 2)) < 0.0, -1.0, 1.0)
 
     @functools.cached_property
     def expression_mirror(self) -> np.ndarray:
@@ -116,6 +108,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> HeadModel:
         triangles=stored("triangles", (None, 3)).astype(np.int32),
         part=stored("part", (len(mean),)).astype(np.uint8),
         landmark_vertices=stored("landmark_vertices", (LANDMARKS,)).astype(np.int64),
+        identity_mirror=stored("identity_mirror", (IDENTITIES,)).astype(float),
         log_size=stored("log_size", (IDENTITIES,)).astype(float),
         licence=str(stored("licence", ())),
     )

@@ -35,6 +35,7 @@ from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import check_image
 from hpe_core.pixels.depth import DepthImage
 from hpe_core.rotations import source_of
+from hpe_core.tracking.head_size import at_size_of_identity
 from hpe_core.tracking.tracker import Tracker
 from hpe_core.types import FrameResult
 
@@ -206,7 +207,7 @@ class Pipeline:
             boxes_px = upright_boxes(boxes_px, camera, rotation)
         estimate, rows = self._estimator.estimate_at(image_bgr, camera, boxes_px)
         seen = [(face, row) for face, row in zip(estimate.faces, rows, strict=True) if face.confirmed is not False]
-        faces = self._published([face for face, _ in seen], delivered)
+        faces = self._published([at_size_of_identity(face) for face, _ in seen], delivered)
         without = len(boxes_px) - len(seen) - estimate.counts["beyond_lens"]
         counts = {"untracked": 0} | estimate.counts | {"unconfirmed": without}
         boxes = self._delivered_boxes(estimate, delivered)

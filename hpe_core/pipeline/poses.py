@@ -21,6 +21,7 @@ from hpe_core.geometry.head import (
 )
 from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
 from hpe_core.mesh.face_mesh import landmarks_at
+from hpe_core.mesh.head_model import shipped
 from hpe_core.types import Face, FaceShape, HeadPose, Landmarks
 
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
@@ -71,7 +72,8 @@ def _shapes(found: Candidates) -> Sequence[FaceShape | None]:
     if found.identity is None or found.expression is None:
         return len(found) * [None]
     gaze = len(found) * [None] if found.gaze_rad is None else found.gaze_rad
-    return [FaceShape(*one) for one in zip(found.identity, found.expression, gaze, strict=True)]
+    sizes = (found.identity @ shipped().log_size).tolist()
+    return [FaceShape(*one) for one in zip(found.identity, found.expression, gaze, sizes, strict=True)]
 
 
 def with_mesh_landmarks(face: Face) -> Face:

@@ -1,5 +1,7 @@
 """Head sizes of tracked faces, learnt while there is depth, and ranges from size and depth together.
 
+Without depth the size that people of a face's identity have is the best guess, where a network tells an identity.
+
 What counts is the ratio of a head's range to the size-based one. It is the person's head size relative to the
 reference, which stays, times the error of this size-based range, part of which stays while the pose does; a depth image
 measures it with errors of its own. All are relative, so logarithms and standard deviations of a few per cent are one.
@@ -8,6 +10,7 @@ measures it with errors of its own. All are relative, so logarithms and standard
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +31,7 @@ class HeadSizes:
         self._ratio_log = np.empty(0)  # of the latest range to the size-based one
         self._rel_std = np.empty(0)  # of that ratio, what no filter may average away
         self._read_ns = np.empty(0, np.int64)  # of the latest reading
+        self._sized = np.empty(0, bool)  # whether there was a reading or an identity
 
     def add(self) -> None:
         """A new last row: a head of which nothing is known."""
@@ -35,13 +39,14 @@ class HeadSizes:
         self._variance = np.append(self._variance, HEAD_SIZE_REL_STD**2)
         self._rel_std = np.append(self._rel_std, HEAD_SIZE_REL_STD)
         self._read_ns = np.append(self._read_ns, NEVER_NS)
+        self._sized = np.append(self._sized, False)
 
     def keep(self, rows: list[int]) -> None:
         """Forget all rows but these."""
         self._size_log, self._variance, self._ratio_log = (
             values[rows] for values in (self._size_log, self._variance, self._ratio_log)
         )
-        self._rel_std, self._read_ns = self._rel_std[rows], self._read_ns[rows]
+        self._rel_std, self._read_ns, self._sized = self._rel_std[rows], self._read_ns[rows], self._sized[rows]
 
     def known(self, row: int) -> bool:
         """Whether there ever was a depth reading of the row's face."""
@@ -49,21 +54,23 @@ class HeadSizes:
 
     def scale(self, row: int) -> RangeScale | None:
         """RangeScale of the row's latest measurement, None where nothing is known but the size."""
-        return RangeScale(float(np.exp(self._ratio_log[row])), float(self._rel_std[row])) if self.known(row) else None
+        if not self._sized[row]:
+            return None
+        return RangeScale(float(np.exp(self._ratio_log[row])), float(self._rel_std[row]))
 
     def ratios(self, rows: Sequence[int]) -> np.ndarray | None:
-        """Ratios (N,) of the rows' latest ranges to the size-based ones; None when no face has had a reading."""
-        return np.exp(self._ratio_log[rows]) if np.any(self._read_ns[rows] != NEVER_NS) else None
+        """Ratios (N,) of the rows' latest ranges to the size-based ones; None when nothing is known of any face."""
+        return np.exp(self._ratio_log[rows]) if np.any(self._sized[rows]) else None
 
     def measured(self, rows: Sequence[int], faces: Sequence[Face], stamp_ns: int) -> tuple[list[HeadPose], np.ndarray]:
         """The faces' poses at their best range, for the rows' filters, and by which factors (N,) those have to be moved
-        first: a head is at another distance than thought when the first depth image shows it.
+        first: a head is at another distance than thought when the first depth image shows it, or its identity.
 
         The covariances hold what differs from image to image, as those of the faces do; the rest is in `scale`.
         """
         poses, moved = [face.pose for face in faces], np.ones(len(faces))
         for i, (row, face) in enumerate(zip(rows, faces, strict=True)):
-            if face.reading is None and not self.known(row):
+            if face.reading is None and face.shape is None and not self.known(row):
                 continue
             poses[i], moved[i] = self._at_best_range(row, face, stamp_ns)
         return poses, moved
@@ -74,18 +81,19 @@ class HeadSizes:
         ray = pose.t_camera_head_m / np.linalg.norm(pose.t_camera_head_m)
         noise = float(ray @ pose.covariance[:3, :3] @ ray) / float(pose.t_camera_head_m @ pose.t_camera_head_m)
         turned = float(turned_range_variance(pose.R_camera_head, pose.t_camera_head_m))
+        before, known = self._size_log[row], self.known(row)
+        if face.shape is not None and not known:
+            self._size_log[row] = face.shape.log_size
+        self._sized[row] = True
         ratio, stays = self._size_log[row], self._variance[row] + turned
-        moved = 1.0
         if reading is not None:
             read, read_noise, read_stays = np.log(reading.ratio), reading.noise_std**2, reading.systematic_std**2
             share = (stays + noise) / (stays + noise + read_noise + read_stays)  # of the depth image
             ratio += share * (read - ratio)
-            before = self._size_log[row]
-            first = not self.known(row)
             self._learn(row, read, noise + turned + read_noise + read_stays, stamp_ns)
             noise = share**2 * read_noise + (1.0 - share) ** 2 * noise
             stays = share**2 * read_stays + (1.0 - share) ** 2 * stays
-            moved = float(np.exp(self._size_log[row] - before)) if first else 1.0
+        moved = 1.0 if known else float(np.exp(self._size_log[row] - before))
         self._ratio_log[row], self._rel_std[row] = ratio, np.sqrt(stays)
         return moved_along_ray(pose, float(np.exp(ratio)), np.sqrt(noise)), moved
 
@@ -96,6 +104,17 @@ class HeadSizes:
         self._size_log[row] += gain * (read - self._size_log[row])
         self._variance[row] = max((1.0 - gain) * self._variance[row], MIN_SIZE_STD**2)
         self._read_ns[row] = stamp_ns
+
+
+def at_size_of_identity(face: Face) -> Face:
+    """A Face of a single image at the range that people of its identity have, which look as large; without an identity
+    as it is."""
+    if face.shape is None:
+        return face
+    sizes = HeadSizes()
+    sizes.add()
+    (pose,), _ = sizes.measured([0], [face], 0)
+    return replace(face, pose=pose, scale=sizes.scale(0))
 
 
 def moved_along_ray(pose: HeadPose, ratio: float, range_rel_std: float) -> HeadPose:

@@ -14,6 +14,7 @@ from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.stamps import BEFORE_ALL_NS, jumped_back
 from hpe_core.tracking.assignment import cheapest_pairs
 from hpe_core.tracking.head_size import HeadSizes
+from hpe_core.tracking.identity import Identities
 from hpe_core.tracking.pose_filter import PoseFilters
 from hpe_core.tracking.returning import may_return
 from hpe_core.types import Face, HeadPose
@@ -49,7 +50,7 @@ class Tracker:
         self._tracks: list[_Track] = []  # each has the row of its place in the filters
         self._stamp_ns = BEFORE_ALL_NS  # of the newest image
         self._filters = PoseFilters(self._config.linear_acceleration_std, self._config.angular_acceleration_std)
-        self._sizes = HeadSizes()
+        self._sizes, self._identities = HeadSizes(), Identities()
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Go on with another configuration; faces keep their ids and filters."""
@@ -90,7 +91,9 @@ class Tracker:
         poses = self._filters.poses(which) if self._config.filter else [track.face.pose for track in tracks]
         scales = [self._sizes.scale(row) for row in which]
         return tuple(
-            replace(faces[index], face_id=track.face_id, slot=track.slot, pose=pose, scale=scale)
+            replace(
+                faces[index], face_id=track.face_id, slot=track.slot, pose=pose, scale=scale, shape=track.face.shape
+            )
             for index, track, pose, scale in zip(indices, tracks, poses, scales, strict=True)
         )
 
@@ -128,6 +131,7 @@ class Tracker:
             self._tracks = [self._tracks[row] for row in kept]
             self._filters.keep(kept)
             self._sizes.keep(kept)
+            self._identities.keep(kept)
 
     def _has_room(self, most: int) -> bool:
         places = sum(track.stamp_ns >= self._stamp_ns - PLACE_KEPT_S * 1e9 for track in self._tracks)
@@ -137,6 +141,8 @@ class Tracker:
         """The row of a new track."""
         row = len(self._tracks)
         self._sizes.add()
+        self._identities.add()
+        face = self._identities.averaged(row, face)
         (pose,), _ = self._sizes.measured([row], [face], self._stamp_ns)
         self._filters.add(pose)
         taken = {track.slot for track in self._tracks}
@@ -149,7 +155,7 @@ class Tracker:
         if not rows:
             return
         which = list(rows.values())
-        seen = [faces[index] for index in rows]
+        seen = [self._identities.averaged(row, faces[index]) for index, row in rows.items()]
         poses, moved = self._sizes.measured(which, seen, self._stamp_ns)
         for row, factor in zip(which, moved, strict=True):
             if factor != 1.0:

@@ -110,7 +110,7 @@ def random_view(rng, crop, label, side, crop_m, least_px=LEAST_PX):
 
     Labels are in the crop: R_local, centre_m (2,), log_size, landmarks_m (68, 3) from the crop's middle, visible (68,),
     rot_std_deg, weight, no_face, undo: (3, 3) with R_photo = undo R_local and then, where `mirrored`, M R M.
-    SHAPE_KEYS, where the crop has them, are those of the photo.
+    SHAPE_KEYS, where the crop has them, are those of the photo. least_px: see `_coarse`; 0 leaves the picture as it is.
     """
     flip = rng.random() < 0.5
     R, marks, visible = label["R_local"], label["landmarks_m"], label["landmarks_visible"]
@@ -138,7 +138,7 @@ def random_view(rng, crop, label, side, crop_m, least_px=LEAST_PX):
         "mirrored": flip,
     }
     labels |= {key: label[key] for key in SHAPE_KEYS if key in label}
-    return degrade(rng, _coarse(rng, crop, least_px)), labels
+    return (degrade(rng, _coarse(rng, crop, least_px)) if least_px else crop), labels
 
 
 def _coarse(rng, crop, least_px):

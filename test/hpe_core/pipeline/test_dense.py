@@ -44,7 +44,9 @@ def test_a_face_has_the_shape_that_the_network_says_and_landmarks_on_its_mesh(de
         face.landmarks_camera_m, mesh_of(face).vertices_m[shipped().landmark_vertices], atol=1e-6
     )
     (plain,) = Pipeline(PipelineConfig(EstimatorConfig(model="fusion"))).process(*photo, 0).faces
-    np.testing.assert_allclose(face.pose.t_camera_head_m, plain.pose.t_camera_head_m, atol=0.01)
+    size = np.exp(shipped().log_size[symmetric] @ identity[symmetric])  # of people of this identity
+    assert face.scale.ratio == pytest.approx(size, rel=1e-4)
+    np.testing.assert_allclose(face.pose.t_camera_head_m / size, plain.pose.t_camera_head_m, atol=0.01)
     apart_px = np.linalg.norm(
         photo[1].project(face.landmarks_camera_m) - photo[1].project(plain.landmarks_camera_m), axis=1
     )
