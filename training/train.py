@@ -10,7 +10,6 @@ from (BATCHES, a file in training/batches) and by (LOSS, a file in training/loss
 """
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
@@ -43,21 +42,16 @@ def train(args: argparse.Namespace) -> None:
     terms = partial(loss.loss_terms, config=config)
     net = network.build(config)
     if args.start:
-        adapt = getattr(network, "from_smaller", None)  # a network that may begin with a smaller one
-        net.load_state_dict(fused_weights(fuse(net), args.start, adapt))
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_(not name.startswith(tuple(args.freeze)))
+        net.load_state_dict(fused_weights(fuse(net), args.start))
     fit.fit(net, config, data, batches.collate, terms, loss.WEIGHTS, args)
 
 
-def fused_weights(net: torch.nn.Module, path: str, adapt: Callable | None = None) -> dict[str, torch.Tensor]:
-    """State of a fused network from the ONNX that training.deploy.export wrote of it, or of one that
-    `adapt(arrays by name, net)` makes it from.
+def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
+    """State of a fused network from the ONNX that training.deploy.export wrote of it.
 
     Raises HpeError when it is another network.
     """
     tensors = {t.name.removesuffix(STORED): numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
-    tensors = adapt(tensors, net) if adapt else tensors
     own = {f"net.{name}": value.shape for name, value in net.state_dict().items()}
     wrong = [name for name, shape in own.items() if name not in tensors or tensors[name].shape != tuple(shape)]
     if wrong:
@@ -74,9 +68,6 @@ def parser() -> argparse.ArgumentParser:
         options = networks.add_parser(name, help=network.SPEC["input"])
         fit.add_options(options, network.STEPS)
         options.add_argument("--start", help="exported model to begin with, trained on in its fused form")
-        options.add_argument(
-            "--freeze", nargs="*", default=[], help="parts that stay as they are, such as stem stages.0"
-        )
         batches_of(network).add_options(options)
     return p
 

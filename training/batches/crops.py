@@ -21,7 +21,8 @@ SHAPE_SHARE = 0.6  # of what is drawn, of faces whose shape is known, where it i
 class Views(torch.utils.data.Dataset):
     """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
 
-    clean: turned and shifted, not degraded. config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression.
+    config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression; clean:
+    views are turned and shifted, not degraded.
 
     Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
     faces whose identity and expression are known SHAPE_SHARE of the time.
