@@ -154,7 +154,6 @@ def add_options(p: argparse.ArgumentParser, steps: int | None) -> None:
     p.add_argument("--threads", type=int, default=0, help="CPU threads of torch; one is best when cores are shared")
     p.add_argument("--save-every", type=int, default=250)
     p.add_argument("--start", help="exported model to begin with, trained on in its fused form")
-    p.add_argument("--freeze", nargs="*", default=[], help="parts that stay as they are, such as stem stages.0")
     p.add_argument("--resume", help="checkpoint to go on from")
     p.add_argument("--restart-schedule", action="store_true", help="keep the weights of --resume, start at step 0")
     # what a recipe may say (training.recipes)

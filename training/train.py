@@ -52,33 +52,26 @@ def run(
     terms = partial(loss.loss_terms, config=config)
     net = network.build(config)
     if args.start:
-        load_start(net, args.start, getattr(network, "from_smaller", None))
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_(not name.startswith(tuple(args.freeze)))
+        load_start(net, args.start)
     fit.fit(net, config, data, collate, terms, fit.weights_of(loss.WEIGHTS, args), args)
 
 
-def load_start(net: torch.nn.Module, path: str, adapt: Callable | None = None) -> None:
-    """Fuse a network and give it the weights of an exported one: of itself, or the shared trunk those of crop6dof.
-
-    adapt: see `fused_weights`.
-    """
+def load_start(net: torch.nn.Module, path: str) -> None:
+    """Fuse a network and give it the weights of an exported one: of itself, or the shared trunk those of crop6dof."""
     whole = fuse(net)
     names = {name for name, _ in whole.named_parameters()}
     trunk = next((part for part in whole.modules() if isinstance(part, Shared)), None)
     stored = {tensor.name.removesuffix(STORED).removeprefix("net.") for tensor in onnx.load(path).graph.initializer}
     part = whole if trunk is None or names <= stored else trunk
-    part.load_state_dict(fused_weights(part, path, adapt))
+    part.load_state_dict(fused_weights(part, path))
 
 
-def fused_weights(net: torch.nn.Module, path: str, adapt: Callable | None = None) -> dict[str, torch.Tensor]:
-    """State of a fused network from the ONNX that training.deploy.export wrote of it, or of one that
-    `adapt(arrays by name, net)` makes it from.
+def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
+    """State of a fused network from the ONNX that training.deploy.export wrote of it.
 
     Raises HpeError when it is another network.
     """
     tensors = {t.name.removesuffix(STORED): numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
-    tensors = adapt(tensors, net) if adapt else tensors
     own = {f"net.{name}": value.shape for name, value in net.state_dict().items()}
     wrong = [name for name, shape in own.items() if name not in tensors or tensors[name].shape != tuple(shape)]
     if wrong:

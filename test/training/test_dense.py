@@ -154,14 +154,11 @@ def test_what_says_exactly_the_labels_has_no_error_of_shape(crop_files):
     assert labels["mirrored"].any() and not labels["mirrored"].all()
     rows, columns = torch.zeros(8, dense.ROW), dense.SPEC["columns"]
     shape = dense_loss.canonical(labels)
-    R = labels["R_local"]
-    said = {"sixd": torch.cat([R[:, :, 0], R[:, :, 1]], 1), "centre_m": labels["centre_m"]}
-    said |= {"log_size": labels["log_size"][:, None], **shape}
-    for name, value in said.items():
+    for name, value in shape.items():
         rows[:, slice(*columns[name])] = value
     terms = dense_loss.loss_terms(rows, labels, dense.Config())
     assert set(terms) == set(dense_loss.WEIGHTS)
-    for name in ("rotation", "vertices", "identity", "gaze", "landmarks", "openings", "same_face"):
+    for name in ("vertices", "identity", "gaze", "landmarks", "openings", "same_face"):
         assert terms[name].item() < 2e-3, name
     wrong = rows.clone()
     expression = slice(*columns["expression"])
@@ -174,26 +171,26 @@ def test_what_says_exactly_the_labels_has_no_error_of_shape(crop_files):
 def test_faces_of_known_shape_are_drawn_a_set_share_of_the_time(crop_files):
     data = Views([crop_files[0], crop_files[1]], dense.Config(), seed=0, length=400)
     known = [np.isfinite(data[i][0][1]["identity"]).all() for i in range(400)]
-    assert 0.5 < np.mean(known) < 0.7
+    assert 0.65 < np.mean(known) < 0.85
 
 
 @pytest.mark.train_smoke
-def test_two_steps_from_crop6dof_make_a_checkpoint_that_exports(crop_files, tmp_path):
-    options = ["dense", "--start", str(WEIGHTS / "crop6dof.onnx"), "--crops", *crop_files, "--batch", "2"]
-    options += ["--workers", "0", "--threads", "1", "--out", str(tmp_path / "run")]
-    train(parser().parse_args([*options, "--lr", "0", "--steps", "1"]))
+def test_two_steps_make_a_checkpoint_that_exports_with_the_pose_of_crop6dof(crop_files, tmp_path):
+    options = ["dense", "--crops", *crop_files, "--batch", "2", "--workers", "0", "--threads", "1"]
+    options += ["--out", str(tmp_path / "run")]
+    train(parser().parse_args([*options, "--clean", "--steps", "2"]))
+    train(parser().parse_args([*options, "--steps", "3", "--resume", str(tmp_path / "run" / "last.pt")]))
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] == 3
     card = {"name": "dense", "estimator": "dense", "data": [], "metrics": {}}
-    export([tmp_path / "run" / "last.pt"], card, tmp_path / "start.onnx")
+    export([tmp_path / "run" / "last.pt"], card, tmp_path / "dense.onnx")
     crop = cv2.resize(np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8), (128, 128))[None]
-    backend = create("onnxruntime", tmp_path / "start.onnx", threads=1)
+    backend = create("onnxruntime", tmp_path / "dense.onnx", threads=1)
     rows, smaller = backend.run(crop), create("onnxruntime", WEIGHTS / "crop6dof.onnx", threads=1).run(crop)
     assert rows.shape == (1, 182) and json.dumps(backend.card.raw)
     np.testing.assert_allclose(rows[:, :17], smaller[:, :17], atol=1e-3)
     visibility = slice(*crop6dof.SPEC["columns"]["visibility"])
     np.testing.assert_allclose(rows[:, 17:85], smaller[:, visibility], atol=1e-2)
     assert (rows[:, 125:178] > 0).all() and (rows[:, 125:178] < 1).all()
-    train(parser().parse_args([*options, "--steps", "3", "--resume", str(tmp_path / "run" / "last.pt")]))
-    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] == 3
 
 
 def test_the_network_is_small_enough():

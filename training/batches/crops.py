@@ -15,13 +15,14 @@ from training.data.crops import KEYS, LEAST_PX, SHAPE_KEYS, random_view, unknown
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
 NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
-SHAPE_SHARE = 0.6  # of what is drawn, of faces whose shape is known, where it is of some
+SHAPE_SHARE = 0.75  # of what is drawn, of faces whose shape is known, where it is of some
 
 
 class Views(torch.utils.data.Dataset):
     """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
 
-    clean: turned and shifted, not degraded. config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression.
+    config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression; clean:
+    views are turned and shifted, not degraded.
 
     Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
     faces whose identity and expression are known SHAPE_SHARE of the time.
@@ -45,6 +46,7 @@ class Views(torch.utils.data.Dataset):
         rarity[no_face] = NO_FACE_SHARE / (1 - NO_FACE_SHARE) * rarity[~no_face].sum() / max(no_face.sum(), 1)
         if getattr(config, "learns_shape", False):
             known = np.isfinite(self.labels["identity"][:, 0])
+            rarity[known] = 1.0  # a profile shows little of an expression
             if known.any() and not known.all():
                 rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / rarity[known].sum()
         self.cumulative = np.cumsum(rarity) / rarity.sum()

@@ -34,18 +34,8 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
 
     Views 2k and 2k + 1 show one face.
     """
-    out = columns_of(rows, config)
-    return pose_terms(out, labels) | landmark_terms(out, labels)
-
-
-def columns_of(rows: torch.Tensor, config) -> dict[str, torch.Tensor]:
-    """Name -> columns (N, ...) of rows (N, C), on the CPU."""
     rows = rows.cpu()
-    return {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
-
-
-def pose_terms(out: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The terms of `loss_terms` without those of landmarks, from the columns of the rows."""
+    out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
     R = matrix_from_sixd(out["sixd"])
     share = shares(labels)
     size_error = out["log_size"][:, 0] - labels["log_size"]
@@ -53,7 +43,7 @@ def pose_terms(out: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) ->
     shape = _CENTRED_POINTS_M
     scaled = torch.exp(size_error.clamp(-1, 1))[:, None, None] * (shape @ R.transpose(1, 2))
     points = (scaled - shape @ labels["R_local"].transpose(1, 2)) / REFERENCE_LENGTH_M
-    return {
+    terms = {
         "rotation": (share * geodesic(R, labels["R_local"])).sum(),
         "points": (share * points.abs().mean((1, 2))).sum(),
         "consistency": _consistency(R, labels),
@@ -65,8 +55,8 @@ def pose_terms(out: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) ->
             * scalar_nll(centre_error.detach().square().mean(-1) * REFERENCE_LENGTH_M**2, out["log_centre_std_m"][:, 0])
         ).sum(),
         "size_nll": (share * scalar_nll(size_error.detach() ** 2, out["log_size_std"][:, 0])).sum(),
-        "no_face": no_face(out["log_centre_std_m"], labels),
     }
+    return terms | landmark_terms(out, labels) | {"no_face": no_face(out["log_centre_std_m"], labels)}
 
 
 def landmark_terms(out, labels):

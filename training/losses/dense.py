@@ -1,5 +1,6 @@
-"""Loss of dense: crop6dof's pose terms; where a render knows its shape: vertices, identity, expression and gaze; where
-landmarks are known: those of the head model laid into the crop, and how far lids and lips are open; priors elsewhere.
+"""Loss of dense, whose pose is crop6dof's: where a render knows its shape, vertices, identity, expression and gaze;
+where landmarks are known, those of the head model laid into the crop by the labelled pose, and how far lids and lips are
+open; priors elsewhere.
 """
 
 import torch
@@ -8,14 +9,12 @@ from torch.nn import functional as F
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from training.data import head_basis
 from training.losses import crop6dof
-from training.losses.head6dof import matrix_from_sixd
 from training.networks.crop6dof import LANDMARKS
 
-WEIGHTS = {name: 0.5 * weight for name, weight in crop6dof.WEIGHTS.items()} | {  # the pose is there, the shape is not
-    "consistency": 0.7,
+WEIGHTS = {
     "landmarks": 4.0,
     "vertices": 12.0,
-    "identity": 1.0,
+    "identity": 0.5,
     "expression": 20.0,
     "gaze": 2.0,
     "openings": 2.0,
@@ -38,31 +37,22 @@ _IDENTITIES = len(_BASIS.mirror) - len(_BASIS.names)
 def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> dict[str, torch.Tensor]:
     """Dict of scalars from rows (N, C), in `config.columns`, and label tensors of `training.data.crops.random_view`.
 
-    Views 2k and 2k + 1 show one face. Faces without SHAPE_KEYS have NaN there.
+    Views 2k and 2k + 1 show one face. Faces without SHAPE_KEYS have NaN there. The pose is the label's.
     """
-    out = crop6dof.columns_of(rows, config)
+    rows = rows.cpu()
+    out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
     shape = canonical(labels)
     known = torch.isfinite(shape["expression"][:, 0])
     exact = labels["rot_std_deg"] < EXACT_STD_DEG
     true_face = _BASIS.face(torch.nan_to_num(shape["identity"]), torch.nan_to_num(shape["expression"]))
     face = _BASIS.face(out["identity"], out["expression"])
-    # landmarks of other renders are other points; photographs do not turn the head by what their landmarks say
-    R = matrix_from_sixd(out["sixd"])
-    R = torch.where(known[:, None, None], R, R.detach())
-    size = torch.exp(out["log_size"].clamp(-1, 1))
-    out["landmarks_m"] = in_crop(face[:, :LANDMARKS], R, size, out["centre_m"], labels["per_range"])
-    true_marks = in_crop(
-        true_face[:, :LANDMARKS],
-        labels["R_local"],
-        torch.exp(labels["log_size"])[:, None],
-        labels["centre_m"],
-        labels["per_range"],
-    )
+    place = labels["R_local"], torch.exp(labels["log_size"])[:, None], labels["centre_m"], labels["per_range"]
+    out["landmarks_m"] = in_crop(face[:, :LANDMARKS], *place)
+    # landmarks of other renders are other points
     marks = torch.where((exact & ~known)[:, None, None], torch.nan, labels["landmarks_m"])
-    own = labels | {"landmarks_m": torch.where(known[:, None, None], true_marks, marks)}
+    own = labels | {"landmarks_m": torch.where(known[:, None, None], in_crop(true_face[:, :LANDMARKS], *place), marks)}
     return (
-        crop6dof.pose_terms(out, labels)
-        | crop6dof.landmark_terms(out, own)
+        {"landmarks": crop6dof.landmark_terms(out, own)["landmarks"]}
         | shape_terms(out, shape, face, true_face, known.float())
         | {"openings": _openings(out["landmarks_m"].reshape(-1, LANDMARKS, 3), own, known)}
         | _same_face(out, labels)
@@ -97,8 +87,8 @@ def in_crop(face_m, R, size, centre_m, per_range):
 
 
 def shape_terms(out, shape, face, true_face, known):
-    """L1 of vertices in reference lengths, squared error of identity, cross-entropy of expression, L1 of the gaze of open
-    eyes; known (N,) 1 where the label says them."""
+    """L1 of vertices in reference lengths, squared error of identity, cross-entropy of expression, L1 of the gaze of
+    open eyes; known (N,) 1 where the label says them."""
     count = known.sum().clamp(min=1.0)
     vertices = (face - true_face).abs().sum(-1).mean(-1) / REFERENCE_LENGTH_M
     identity = (out["identity"] - torch.nan_to_num(shape["identity"])).square().mean(-1)

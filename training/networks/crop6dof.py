@@ -63,8 +63,6 @@ class Config:
 class Crop6DoF(nn.Module):
     """Trunk to a 4x4 map, then two dense layers: where things lie matters, so nothing is pooled."""
 
-    row = ROW
-
     def __init__(self, config):
         super().__init__()
         self.config = config
@@ -72,7 +70,7 @@ class Crop6DoF(nn.Module):
         self.stages = stages(config.stem, config.widths, config.blocks)
         cells = (config.side // 2 ** (len(config.widths) + 1)) ** 2
         self.hidden = nn.Linear(cells * config.widths[-1], config.hidden)
-        self.output = nn.Linear(config.hidden, self.row)
+        self.output = nn.Linear(config.hidden, ROW)
         nn.init.normal_(self.output.weight, std=0.01)
         nn.init.zeros_(self.output.bias)
         with torch.no_grad():
@@ -81,13 +79,10 @@ class Crop6DoF(nn.Module):
             self.output.bias[15:17] = -3.0
 
     def forward(self, crops):
-        """(N, side, side, 3) uint8 -> rows (N, row) in SPEC's columns."""
+        """(N, side, side, 3) uint8 -> rows (N, 289) in SPEC's columns."""
         x = crops.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # N 3 S S
         x = self.stages(self.stem(x))  # N C 4 4
-        return self.in_units(self.output(torch.relu(self.hidden(x.flatten(1)))).float())
-
-    def in_units(self, row):
-        """What the last layer says (N, row) in the units of SPEC's columns."""
+        row = self.output(torch.relu(self.hidden(x.flatten(1)))).float()
         head, centre, size, landmarks, rest = row.split([12, 2, 3, 3 * LANDMARKS, LANDMARKS], 1)
         return torch.cat([head, centre * SCALE_M, size, landmarks * SCALE_M, rest], 1)
 
@@ -100,7 +95,7 @@ class Deployed(nn.Module):
         self.net, self.config = fuse(net), net.config
 
     def forward(self, crops):
-        """(N, side, side, 3) uint8 -> rows (N, C) float32."""
+        """(N, side, side, 3) uint8 -> (N, 289) float32."""
         return self.net(crops)
 
 

@@ -1,28 +1,29 @@
-"""dense: a face-centred crop -> pose as crop6dof, identity and expression of a head model, gaze, visibility.
+"""dense: a face-centred crop -> crop6dof's pose, and identity, expression and gaze of a head model.
 
 Seed: 3DDFA_V2 (Guo et al., ECCV 2020). The vertices are F = mean + identity . S + expression . E of
-hpe_core/weights/head_model.npz, camera points R F + t. Trunk of crop6dof, a larger head.
+hpe_core/weights/head_model.npz, camera points R F + t. The pose is the shipped crop6dof's and stays what it is, because
+features that tell poses tell no expressions: a second trunk behind the same first layer, RepVGG blocks as there, says
+the shape and is all that is trained.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
+from hpe_core.catalogue import WEIGHTS
 from training.networks import crop6dof
-from training.networks.crop6dof import LANDMARKS, SCALE_M, Crop6DoF, Deployed  # noqa: F401  Deployed is as there
+from training.networks._blocks import fuse, stage
 
 IDENTITY, EXPRESSION, GAZE = 40, 53, 4
-_SHARED = 17  # columns of the pose, as in crop6dof
+_POSE = 17  # columns, as in crop6dof
 SPEC = {
     "name": "dense",
     "input": "uint8 BGR face-centred crops (N, side, side, 3), `crop_m` metres wide",
     "output": "float32 (N, 182): one row per crop, see `columns`",
     "crop_m": 0.28,
     "columns": {
-        **{name: span for name, span in crop6dof.SPEC["columns"].items() if span[1] <= _SHARED},  # as in crop6dof
+        **{name: span for name, span in crop6dof.SPEC["columns"].items() if span[1] <= _POSE},  # as in crop6dof
         "visibility": [17, 85],  # logits of the 68 landmarks
         "identity": [85, 125],  # standard deviations
         "expression": [125, 178],  # 0..1 by the head model's names; left and right are the subject's
@@ -31,16 +32,16 @@ SPEC = {
 }
 ROW = 182
 FREE_BATCH = True  # any number of crops
-# what the last layer's numbers are multiplied by: its new rows learn so much faster than those that crop6dof brings
-IDENTITY_GAIN, EXPRESSION_GAIN, GAZE_GAIN = 10.0, 10.0, 3.0
-BATCHES, LOSS, STEPS = "crops", "dense", 14000  # of training.train
+BATCHES, LOSS, STEPS = "crops", "dense", 6000  # of training.train
 
 
 @dataclass(frozen=True)
 class Config(crop6dof.Config):
-    """Widths and input side."""
+    """Widths and input side: of crop6dof, and of the trunk of shapes."""
 
-    hidden: int = 384
+    shape_widths: tuple = (32, 64, 96, 128)
+    shape_blocks: tuple = (1, 2, 2, 1)
+    shape_hidden: int = 256
 
     @property
     def learns_shape(self) -> bool:
@@ -58,45 +59,47 @@ class Config(crop6dof.Config):
         return SPEC["columns"]
 
 
-class Dense(Crop6DoF):
-    """crop6dof's trunk, a wider layer behind it, other columns."""
-
-    row = ROW
+class Dense(nn.Module):
+    """crop6dof, fused and fixed, and a second trunk to a 4x4 map with two dense layers."""
 
     def __init__(self, config):
-        super().__init__(config)
+        super().__init__()
+        self.config = config
+        self.pose = fuse(crop6dof.build(config)).requires_grad_(False)
+        ins = (config.stem, *config.shape_widths[:-1])
+        self.stages = nn.Sequential(
+            *[stage(a, b, n) for a, b, n in zip(ins, config.shape_widths, config.shape_blocks, strict=True)]
+        )
+        cells = (config.side // 2 ** (len(config.shape_widths) + 1)) ** 2
+        self.hidden = nn.Linear(cells * config.shape_widths[-1], config.shape_hidden)
+        self.output = nn.Linear(config.shape_hidden, IDENTITY + EXPRESSION + GAZE)
+        nn.init.normal_(self.output.weight, std=0.01)
+        nn.init.zeros_(self.output.bias)
         with torch.no_grad():
-            self.output.weight[SPEC["columns"]["identity"][0] :] = 0.0  # the mean face
-            self.output.bias[slice(*SPEC["columns"]["expression"])] = -2.5 / EXPRESSION_GAIN  # most are near 0
+            self.output.bias[IDENTITY : IDENTITY + EXPRESSION] = -2.5  # most are near 0
 
-    def in_units(self, row):
-        """What the last layer says (N, 182) in the units of SPEC's columns."""
-        parts = row.split([12, 2, 3, LANDMARKS, IDENTITY, EXPRESSION, GAZE], 1)
-        head, centre, size, visibility, identity, expression, gaze = parts
-        shape = [identity * IDENTITY_GAIN, torch.sigmoid(expression * EXPRESSION_GAIN), gaze * GAZE_GAIN]
-        return torch.cat([head, centre * SCALE_M, size, visibility, *shape], 1)
+    def forward(self, crops):
+        """(N, side, side, 3) uint8 -> rows (N, 182) in SPEC's columns; while it trains, those of the pose are 0."""
+        pose = self.pose
+        x = pose.stem(crops.permute(0, 3, 1, 2).float() / 127.5 - 1.0)  # N 16 S/2 S/2
+        shape = self.output(torch.relu(self.hidden(self.stages(x).flatten(1)))).float()
+        identity, expression, gaze = shape.split([IDENTITY, EXPRESSION, GAZE], 1)
+        first, visibility = shape.new_zeros(len(shape), _POSE), shape.new_zeros(len(shape), crop6dof.LANDMARKS)
+        if not self.training:
+            row = pose.output(torch.relu(pose.hidden(pose.stages(x).flatten(1)))).float()
+            head, centre, size, _, visibility = row.split([12, 2, 3, 3 * crop6dof.LANDMARKS, crop6dof.LANDMARKS], 1)
+            first = torch.cat([head, centre * crop6dof.SCALE_M, size], 1)
+        return torch.cat([first, visibility, identity, torch.sigmoid(expression), gaze], 1)
+
+
+class Deployed(crop6dof.Deployed):
+    """Network with fused convolutions, as exported."""
 
 
 def build(config=None):
-    """A fresh network with random weights."""
-    return Dense(config or Config())
+    """A network with the shipped pose and a random shape."""
+    from training.train import fused_weights  # which finds networks by name
 
-
-def from_smaller(tensors: Mapping[str, np.ndarray], net: nn.Module) -> dict[str, np.ndarray]:
-    """Weights of a fused `dense` network, by name: `tensors` as they are, or made from those of crop6dof.
-
-    Its pose and visibility stay what they are; identity, expression and gaze begin at `net`'s random ones.
-    """
-    own = {f"net.{name}": value.numpy().copy() for name, value in net.state_dict().items()}
-    if tensors["net.output.bias"].shape == own["net.output.bias"].shape:
-        return dict(tensors)
-    out = own | {name: value for name, value in tensors.items() if ".stem." in name or ".stages." in name}
-    few = len(tensors["net.hidden.bias"])
-    visibility = slice(*crop6dof.SPEC["columns"]["visibility"])
-    rows = np.r_[0:_SHARED, visibility]
-    for kind in ("weight", "bias"):
-        out[f"net.hidden.{kind}"][:few] = tensors[f"net.hidden.{kind}"]
-    out["net.output.weight"][: len(rows)] = 0.0
-    out["net.output.weight"][: len(rows), :few] = tensors["net.output.weight"][rows]
-    out["net.output.bias"][: len(rows)] = tensors["net.output.bias"][rows]
-    return out
+    net = Dense(config or Config())
+    net.pose.load_state_dict(fused_weights(net.pose, str(WEIGHTS / "crop6dof.onnx")))
+    return net
