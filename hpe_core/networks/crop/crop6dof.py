@@ -45,14 +45,18 @@ class Decoder:
         return self._turn_sign * rows
 
     def confirmed(self, rows: np.ndarray) -> np.ndarray:
-        return self._centre_std_m(rows) < confirmed_centre_std_m(rows[:, self._columns["sixd"]])
+        return self._confirmed(rows, so3.matrix_from_sixd(rows[:, self._columns["sixd"]]))
+
+    def _confirmed(self, rows, R_local):
+        return self._centre_std_m(rows) < confirmed_centre_std_m(R_local)
 
     def doubtful(self, rows: np.ndarray) -> np.ndarray:
         return self._centre_std_m(rows) > DOUBTFUL_CENTRE_STD_M
 
     def better_way_up(self, rows: np.ndarray, turned_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        limit_m = confirmed_centre_std_m(rows[:, self._columns["sixd"]])
-        turned_limit_m = confirmed_centre_std_m(turned_rows[:, self._columns["sixd"]])
+        limit_m, turned_limit_m = (
+            confirmed_centre_std_m(so3.matrix_from_sixd(some[:, self._columns["sixd"]])) for some in (rows, turned_rows)
+        )
         return more_certain_way_up(self._centre_std_m(rows), self._centre_std_m(turned_rows), limit_m, turned_limit_m)
 
     def decode(
@@ -68,16 +72,16 @@ class Decoder:
         points = value["landmarks_m"].reshape(len(rows), -1, 3).copy()
         points[..., :2] -= value["centre_m"][:, None]
         points /= size_ratio[:, None, None]
-        scale = self._calibration
+        scale, R_local = self._calibration, so3.matrix_from_sixd(value["sixd"])
         return Candidates(
             score=score,
             centre_px=np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
             size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
-            R_local=so3.matrix_from_sixd(value["sixd"]),
+            R_local=R_local,
             rotation_covariance=covariance_from_factor(value["precision_factor"]) * scale.rotation_std**2,
             centre_rel_std=self._centre_std_m(rows) / REFERENCE_LENGTH_M * scale.centre_std,
             size_rel_std=np.exp(value["log_size_std"][:, 0]) * scale.size_std,
-            confirmed=self.confirmed(rows),
+            confirmed=self._confirmed(rows, R_local),
             landmarks_m=points,
             visible=1.0 / (1.0 + np.exp(-value["visibility"])),
         )
@@ -117,11 +121,11 @@ def half_turn_of_rows(columns: dict[str, slice], width: int) -> np.ndarray:
     return sign
 
 
-def confirmed_centre_std_m(sixd: np.ndarray) -> np.ndarray:
-    """Below which std (N,) of its centre a face is one, metres, by its rotation as six numbers (N, 6)."""
-    cosine = so3.matrix_from_sixd(sixd)[:, 2, 2]
+def confirmed_centre_std_m(R_local: np.ndarray) -> np.ndarray:
+    """Below which std (N,) of its centre a face is one, metres, by its rotation (N, 3, 3)."""
     first, last = ASIDE_COSINES
-    return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.clip((first - cosine) / (first - last), 0.0, 1.0)
+    aside = (first - R_local[:, 2, 2]) / (first - last)
+    return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.minimum(np.maximum(aside, 0.0), 1.0)
 
 
 def more_certain_way_up(
