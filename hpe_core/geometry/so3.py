@@ -117,14 +117,16 @@ def matrix_from_sixd(sixd: ArrayLike) -> np.ndarray:
     """
     sixd = np.asarray(sixd, float)
     a, b = sixd[..., :3], sixd[..., 3:]
-    norm_a = np.linalg.norm(a, axis=-1, keepdims=True)
-    x = a / np.where(norm_a > 0, norm_a, 1.0)
-    y = b - np.sum(x * b, -1, keepdims=True) * x
-    norm_y = np.linalg.norm(y, axis=-1, keepdims=True)
-    if not np.all(np.isfinite(sixd)) or np.any(norm_a < 1e-6) or np.any(norm_y < 1e-6):
+    norm_a = np.sqrt((a * a).sum(-1, keepdims=True))
+    x = a / np.maximum(norm_a, 1e-6)
+    y = b - (x * b).sum(-1, keepdims=True) * x
+    norm_y = np.sqrt((y * y).sum(-1, keepdims=True))
+    if not (np.isfinite(sixd).all() and (norm_a >= 1e-6).all() and (norm_y >= 1e-6).all()):
         raise HpeError("six-number rotation is degenerate: its two columns are zero, parallel or not finite")
-    y = y / norm_y
-    return np.stack([x, y, (skew(x) @ y[..., None])[..., 0]], -1)
+    R = np.empty(sixd.shape[:-1] + (3, 3))
+    R[..., 0], R[..., 1] = x, y / norm_y
+    R[..., 2] = (skew(x) @ R[..., 1, None])[..., 0]
+    return R
 
 
 def rotations_or_nan(sixd: np.ndarray) -> np.ndarray:

@@ -51,6 +51,8 @@ def confirmed_first(found: Candidates) -> Candidates:
 
 def each_once(found: Candidates) -> Candidates:
     """The candidates without those that describe the same face as one before them."""
+    if len(found) < 2:
+        return found
     before = np.tril(same_faces(found, found), -1)
     keep = np.ones(len(found), bool)
     for i in np.flatnonzero(before.any(1)):

@@ -29,6 +29,7 @@ class PoseFilters:
 
     def set_accelerations(self, linear_std: float, angular_std: float) -> None:
         """Process noise: standard deviations of the heads' acceleration (m/s^2, rad/s^2) from the next `predict` on."""
+        self._ahead: tuple[np.ndarray, ...] | None = None  # dt_s, R, t, P of all rows, as predicted last
         noise = np.diag([linear_std**2] * 3 + [angular_std**2] * 3)
         # of the pose, of both, of the velocity
         self._Q = np.array([np.kron(of, noise) for of in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])])
@@ -39,6 +40,7 @@ class PoseFilters:
         P[:6, :6] = pose.covariance
         P[6:9, 6:9] = _I3 * INITIAL_LINEAR_SPEED_STD**2
         P[9:, 9:] = _I3 * INITIAL_ANGULAR_SPEED_STD**2
+        self._ahead = None
         self._R = np.concatenate([self._R, pose.R_camera_head[None]])
         self._t = np.concatenate([self._t, pose.t_camera_head_m[None]])
         self._v = np.concatenate([self._v, np.zeros((1, 3))])
@@ -47,12 +49,14 @@ class PoseFilters:
 
     def keep(self, rows: list[int]) -> None:
         """Forget all rows but these."""
+        self._ahead = None
         self._R, self._t = self._R[rows], self._t[rows]
         self._v, self._w = self._v[rows], self._w[rows]
         self._P = self._P[rows]
 
     def rescale(self, row: int, factor: float) -> None:
         """The head of a row is by this factor farther off than was thought, seen in the same direction."""
+        self._ahead = None
         self._t[row] *= factor
         self._v[row] *= factor
 
@@ -73,12 +77,20 @@ class PoseFilters:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `moved`, with the covariances (N, 6, 6) of the poses."""
         R, t, turn = self._moved(rows, dt_s)
-        return R, t, self._spread(rows, dt_s, turn, 6)
+        P = self._spread(rows, dt_s, turn)
+        if rows == list(range(len(self._t))):
+            self._ahead = np.asarray(dt_s, float), R, t, P
+        return R, t, P[:, :6, :6]
 
     def predict(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> None:
         """Move the states of rows on by their dt_s >= 0 seconds."""
-        self._R[rows], self._t[rows], turn = self._moved(rows, dt_s)
-        self._P[rows] = self._spread(rows, dt_s, turn, 12)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and np.array_equal(ahead[0][rows], dt_s):  # as they were for the association
+            self._R[rows], self._t[rows], self._P[rows] = (values[rows] for values in ahead[1:])
+            return
+        R, t, turn = self._moved(rows, dt_s)
+        self._P[rows] = self._spread(rows, dt_s, turn)
+        self._R[rows], self._t[rows] = R, t
 
     def _moved(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `moved`, and by what the heads turn (N, 3, 3)."""
@@ -86,30 +98,28 @@ class PoseFilters:
         turn = so3.matrix_from_rotvec(self._w[rows] * dt)
         return turn @ self._R[rows], self._t[rows] + self._v[rows] * dt, turn
 
-    def _spread(self, rows: list[int], dt_s: Sequence[float] | np.ndarray, turn: np.ndarray, width: int) -> np.ndarray:
-        """Covariances (N, width, width) of the first numbers of the error, of rows in their dt_s seconds, while they
-        turn by (N, 3, 3).
-        """
+    def _spread(self, rows: list[int], dt_s: Sequence[float] | np.ndarray, turn: np.ndarray) -> np.ndarray:
+        """Covariances (N, 12, 12) of the error, of rows in their dt_s seconds, while they turn by (N, 3, 3)."""
         dt = np.asarray(dt_s, float)[:, None, None]
         F = np.empty((len(dt), 12, 12))
         F[...] = _I12
         F[:, 0:3, 6:9] = F[:, 3:6, 9:12] = _I3 * dt
         F[:, 3:6, 3:6] = turn
-        F = F[:, :width]
-        return F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt, width)
+        return F @ self._P[rows] @ np.swapaxes(F, -1, -2) + self._noise(dt)
 
-    def _noise(self, dt: np.ndarray, width: int) -> np.ndarray:
-        """What the accelerations add to the covariance (N, width, width) in dt (N, 1, 1) seconds.
+    def _noise(self, dt: np.ndarray) -> np.ndarray:
+        """What the accelerations add to the covariance (N, 12, 12) in dt (N, 1, 1) seconds.
 
         White acceleration a over a step h moves the pose by a h^2 / 2 and the velocity by a h. Steps are independent;
         a pause is made of steps of STEP_S, since nobody accelerates for long, and what is shorter is one step.
         """
         h = np.minimum(dt, STEP_S)
-        pose, both, velocity = self._Q[:, :width, :width]
+        pose, both, velocity = self._Q
         return h * ((dt**3 / 3 - dt * h**2 / 12) * pose + dt**2 / 2 * both + dt * velocity)
 
     def update(self, rows: list[int], poses: Sequence[HeadPose]) -> None:
         """Take in a measured HeadPose with covariance for each of the rows (Joseph form, so P stays positive)."""
+        self._ahead = None
         measured = np.array([pose.covariance for pose in poses])
         t_measured = np.array([pose.t_camera_head_m for pose in poses])
         R_measured = np.array([pose.R_camera_head for pose in poses])

@@ -87,6 +87,33 @@ def test_what_is_predicted_is_what_predict_makes_of_the_state():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("between", ["nothing", "other times", "rescale", "measurement", "accelerations"])
+def test_a_state_moves_on_alike_whether_or_not_it_was_predicted_before(between):
+    rng, both = np.random.default_rng(4), []
+    poses = [measurement(rng, np.eye(3), np.array([x, 0.0, 1.0])) for x in (-0.2, 0.0, 0.3)]
+    for before in (False, True):
+        filters = PoseFilters(2.0, 15.0)
+        for pose in poses:
+            filters.add(pose)
+        for _ in range(3):
+            filters.predict([0, 1, 2], [0.03] * 3)
+            filters.update([0, 1, 2], poses[1:] + poses[:1])
+        if before:
+            filters.predicted([0, 1, 2], np.array([0.05, 0.05, 0.1]))
+        if between == "rescale":
+            filters.rescale(2, 1.1)
+        elif between == "measurement":
+            filters.update([0], poses[:1])
+        elif between == "accelerations":
+            filters.set_accelerations(1.0, 5.0)
+        filters.predict([2, 0], [0.1, 0.2 if between == "other times" else 0.05])
+        both.append(filters.poses([0, 1, 2]))
+    for alone, again in zip(*both, strict=True):
+        np.testing.assert_array_equal(alone.t_camera_head_m, again.t_camera_head_m)
+        np.testing.assert_array_equal(alone.R_camera_head, again.R_camera_head)
+        np.testing.assert_array_equal(alone.covariance, again.covariance)
+
+
 def test_a_pause_spreads_a_head_as_steps_of_a_tenth_of_a_second_do():
     def spread(times):
         pose_filter = started(HeadPose(np.eye(3), [0, 0, 1.0], COVARIANCE), 2.0, 15.0)
