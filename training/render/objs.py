@@ -104,13 +104,15 @@ class ScanStudio:
     def picture(self, rng: np.random.Generator, size: int, angles: EulerDeg | None, person: str) -> Picture:
         """A square image (size, size) of the scan with R_local at these angles, or at random ones."""
         label = sample.sample_label(rng, size, angles=angles)
+        K, R, t = label.K, label.R_camera_head, label.t_camera_head_m
+        assert K is not None and R is not None and t is not None  # every render's label has them
         sh, exposure, directions, lights, _ = sample.sample_light(rng, self.light)
         scene = Scene(
-            label.K,
+            K,
             size,
             size,
-            label.R_camera_head,
-            label.t_camera_head_m,
+            R,
+            t,
             np.zeros(3),
             np.zeros(3),
             sh,

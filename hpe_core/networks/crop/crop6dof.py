@@ -184,7 +184,6 @@ def _signs_of_row(signs, columns, width):
 
 def confirmed_centre_std_m(R_local: np.ndarray) -> np.ndarray:
     """Below which std (N,) of its centre a face is one, metres, by its rotation (N, 3, 3) to the virtual camera."""
-    cosine = R_local[:, 2, 2]
     first, last = ASIDE_COSINES
     aside = (first - R_local[:, 2, 2]) / (first - last)
     return CONFIRMED_CENTRE_STD_M + ASIDE_CENTRE_STD_M * np.minimum(np.maximum(aside, 0.0), 1.0)

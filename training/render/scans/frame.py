@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from hpe_core.errors import HpeError
@@ -130,7 +130,7 @@ def _outward(vertices, triangles):
 def _fit(points, normals, rng):
     """(R, scale, t, misfit) of the best similarity from the mean face to a surface in metres."""
     coarse = rng.choice(len(points), COARSE_SAMPLES, replace=False)
-    tree, tree_normals = cKDTree(points[coarse]), normals[coarse]
+    tree, tree_normals = KDTree(points[coarse]), normals[coarse]
     face, face_normals = mean_face()
     tips, directions = _tips(points[coarse], tree_normals, tree)
     turns = np.array([_turns(direction) for direction in directions])  # P S 3 3
@@ -147,7 +147,7 @@ def _fit(points, normals, rng):
         start = (turns[i, j], 1.0, tips[i] - turns[i, j] @ NOSE_TIP_M)
         fits.append(_refined(tree, points[coarse], tree_normals, *start, count=INNER, rounds=25))
     fits.sort(key=lambda fit: fit[-1])
-    fine = cKDTree(points)
+    fine = KDTree(points)
     return min(
         (_refined(fine, points, normals, *fit[:3], count=len(face), rounds=40) for fit in fits[:3]),
         key=lambda fit: fit[-1],
@@ -172,7 +172,7 @@ def _tips(points, normals, tree):
 
 def _turns(direction):
     """Rotations (S, 3, 3) from the head frame that turn a face towards a direction (3,), and a little up and down."""
-    towards, _ = Rotation.align_vectors([direction], [[0.0, 0.0, -1.0]])
+    towards = Rotation.align_vectors([direction], [[0.0, 0.0, -1.0]])[0]
     spins = Rotation.from_rotvec(np.outer(np.arange(SPINS) * 2.0 * np.pi / SPINS, [0.0, 0.0, 1.0]))
     tilts = Rotation.from_rotvec(np.outer(np.radians(TILTS_DEG), [1.0, 0.0, 0.0]))
     return np.array([(towards * spin * tilt).as_matrix() for spin in spins for tilt in tilts])

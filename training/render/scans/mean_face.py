@@ -41,7 +41,7 @@ def wide_face(model: IctModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Writes the points of the mean face that scans are fitted to.")
     parser.add_argument("--data", type=Path, default=assets.DEFAULT_DATA)
     points, normals = wide_face(IctModel(parser.parse_args().data))
     inner = np.concatenate([FACE_SURFACE_M * 1e3, FACE_NORMALS * 100], axis=1)[:INNER]

@@ -1,0 +1,1 @@
+"""Commands that are done by the training tools of a source checkout."""
