@@ -21,7 +21,7 @@ import numpy as np
 from bench.latency import BLOCK, WARM_UP
 from bench.rows import ROOT, append, commit
 from hpe_core.backends.tensorrt import parity
-from hpe_core.cli.bench import cpu_name
+from hpe_core.cli.tools.bench import cpu_name
 from hpe_core.config import EstimatorConfig, PipelineConfig, TrackerConfig
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import box_from_pose

@@ -33,7 +33,7 @@ from bench.baselines import HEIGHT, WIDTH
 from bench.rows import ROOT, append, commit
 from hpe_core import config as cfg
 from hpe_core.backends.tensorrt import parity
-from hpe_core.cli.bench import cpu_name
+from hpe_core.cli.tools.bench import cpu_name
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.pipeline import Pipeline

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.ros_rig import GRIDS, Rig
 from bench.rows import ROOT, append, commit
-from hpe_core.cli.bench import cpu_name
+from hpe_core.cli.tools.bench import cpu_name
 
 RESULTS = ROOT / "bench" / "results_ros.csv"
 SIZES = ((640, 480), (1280, 720))

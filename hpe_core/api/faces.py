@@ -17,7 +17,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.output import overlay
 from hpe_core.output.blur import blurred, head_regions
 from hpe_core.output.choices import DEFAULT_PARTS, EXTRAS, MESHES, PARTS, checked
-from hpe_core.output.pose_columns import face_columns, face_values
+from hpe_core.output.tables.pose_columns import face_columns, face_values
 from hpe_core.safe_files import write_whole
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import sys
 from typing import NoReturn
 
 import hpe_core
-from hpe_core.cli import bench, engine, models, nlml, run
+from hpe_core.cli import models, run
 from hpe_core.cli.arguments import check_texts
 from hpe_core.cli.evaluation import parsers as evaluation
 from hpe_core.cli.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, print_error
-from hpe_core.cli.tools import export
+from hpe_core.cli.tools import bench, engine, export, nlml
 from hpe_core.errors import HpeError
 
 DESCRIPTION = """\

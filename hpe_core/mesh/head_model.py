@@ -29,7 +29,8 @@ class HeadModel:
     """V vertices, T triangles. mean_m (V, 3), identity_m (40, V, 3) per standard deviation, expression_m (53, V, 3)
     at 1: float32, metres; triangles (T, 3), seen anticlockwise from outside; part (V,), of PARTS; landmark_vertices
     (68,) in iBUG order; identity_mirror (40,): 1 or -1, a mirrored person has sign * identity; log_size (40,): ln of
-    how much larger than the reference people of an identity are, per standard deviation. Raises HpeError when they do not fit together.
+    how much larger than the reference people of an identity are, per standard deviation. Raises HpeError when they do
+    not fit together.
     """
 
     mean_m: np.ndarray

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpe_core.cli import checkout
 from hpe_core.cli.arguments import hfov_deg, whole
 from hpe_core.cli.evaluation.shared import (
     add_output,
@@ -19,6 +18,7 @@ from hpe_core.cli.evaluation.shared import (
     thresholds_of,
 )
 from hpe_core.cli.progress import Progress
+from hpe_core.cli.tools import checkout
 
 if TYPE_CHECKING:
     from hpe_core.evaluation.images.evaluate import Absent, Method

@@ -1,1 +1,1 @@
-"""Commands that are done by the training tools of a source checkout."""
+"""Commands beside `hpe run`: engines, timing, and what the training tools of a source checkout do."""

@@ -2,8 +2,8 @@
 
 import argparse
 
-from hpe_core.cli import checkout
 from hpe_core.cli.arguments import whole
+from hpe_core.cli.tools import checkout
 
 EXPORTERS = "hpe.exporters"  # group of entry points, functions (parsed arguments) -> exit code
 TARGETS = ("litert",)

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from hpe_core import catalogue
-from hpe_core.cli import bench, main
+from hpe_core.cli import main
+from hpe_core.cli.tools import bench
 
 
 def test_a_report_has_every_network_and_pipeline_with_hardware_and_versions(tmp_path, capsys):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hpe_core.cli import checkout
+from hpe_core.cli.tools import checkout
 from hpe_core.errors import HpeError
 
 

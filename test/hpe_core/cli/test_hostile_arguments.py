@@ -14,7 +14,7 @@ import pytest
 
 from hpe_core import catalogue
 from hpe_core.cli import main
-from hpe_core.cli.nlml import TOOLS
+from hpe_core.cli.tools.nlml import TOOLS
 
 SAMPLE = Path(__file__).parents[3] / "assets" / "sample_bag"
 pytestmark = pytest.mark.skipif("head6dof" not in catalogue.networks(), reason="no shipped weights here")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hpe_core.cli.nlml import TOOLS
+from hpe_core.cli.tools.nlml import TOOLS
 
 ROOT = Path(__file__).parents[3]
 FIT = """
 import argparse
-from hpe_core.cli import nlml
+from hpe_core.cli.tools import nlml
 
 parser = argparse.ArgumentParser()
 nlml.add_parsers(parser.add_subparsers())

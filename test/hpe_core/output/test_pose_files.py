@@ -10,7 +10,7 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.message_types import extended_typestore
 from hpe_core.output.pose_bag import PoseBag
-from hpe_core.output.pose_csv import CSV_COLUMNS, PoseCsv
+from hpe_core.output.tables.pose_csv import CSV_COLUMNS, PoseCsv
 from hpe_core.types import Face, FrameResult, HeadPose, primary_face
 
 FRONTAL = np.eye(3)

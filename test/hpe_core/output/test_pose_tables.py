@@ -15,9 +15,9 @@ from hpe_core.geometry.lookat import lookat_rotation
 from hpe_core.io.frame import Frame
 from hpe_core.io.text import csv_value
 from hpe_core.output.choices import EXTRAS, checked
-from hpe_core.output.pose_columns import decimals, face_columns, face_values
-from hpe_core.output.pose_csv import PoseCsv
-from hpe_core.output.pose_parquet import ROWS, PoseParquet
+from hpe_core.output.tables.pose_columns import decimals, face_columns, face_values
+from hpe_core.output.tables.pose_csv import PoseCsv
+from hpe_core.output.tables.pose_parquet import ROWS, PoseParquet
 from hpe_core.types import Face, FrameResult, HeadPose, Landmarks
 
 CAMERA = CameraModel.from_hfov(640, 480, 60.0)

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from hpe_core import backends, catalogue
-from hpe_core.cli.bench import cpu_name
+from hpe_core.cli.tools.bench import cpu_name
 from hpe_core.errors import HpeError
 from hpe_core.inference import Backend
 from hpe_core.network_card import CROP

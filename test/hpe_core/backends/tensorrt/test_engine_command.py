@@ -9,7 +9,7 @@ import pytest
 from hpe_core.backends.tensorrt import builder, gpu, sampler
 from hpe_core.backends.tensorrt.key import RECIPE
 from hpe_core.backends.tensorrt.store import EngineStore
-from hpe_core.cli import engine
+from hpe_core.cli.tools import engine
 from hpe_core.errors import HpeError
 
 ROOT = Path(__file__).parents[4]

@@ -8,7 +8,7 @@ from hpe_core.errors import HpeError, printable
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.text import one_line
-from hpe_core.output.pose_columns import Value, decimals, face_columns, face_values
+from hpe_core.output.tables.pose_columns import Value, decimals, face_columns, face_values
 from hpe_core.types import FrameResult
 
 ROWS = 10_000  # that wait in memory

@@ -7,7 +7,7 @@ from pathlib import Path
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.text import csv_text, one_line
-from hpe_core.output.pose_columns import Value, decimals, face_columns, face_values
+from hpe_core.output.tables.pose_columns import Value, decimals, face_columns, face_values
 from hpe_core.types import FrameResult
 
 FRAME_COLUMNS = ("source", "frame", "stamp_ns")
@@ -15,7 +15,7 @@ CSV_COLUMNS = (*FRAME_COLUMNS, *face_columns(), "error")
 
 
 class PoseCsv:
-    """poses.csv: the columns of a frame, of a face (hpe_core.output.pose_columns) and `error`; unknown is empty.
+    """poses.csv: the columns of a frame, of a face (hpe_core.output.tables.pose_columns) and `error`; unknown is empty.
 
     A frame without a face is one row with an empty face_id; an image that could not be read too, with its `error`.
     """

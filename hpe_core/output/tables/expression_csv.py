@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hpe_core.io.frame import Frame
 from hpe_core.mesh.head_model import shipped
-from hpe_core.output.pose_csv import FRAME_COLUMNS, frame_values
+from hpe_core.output.tables.pose_csv import FRAME_COLUMNS, frame_values
 from hpe_core.types import FrameResult
 
 

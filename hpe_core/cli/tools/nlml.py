@@ -4,8 +4,8 @@ import argparse
 import functools
 from collections.abc import Callable
 
-from hpe_core.cli import checkout
 from hpe_core.cli.arguments import whole
+from hpe_core.cli.tools import checkout
 from hpe_core.errors import HpeError
 
 TOOLS = "hpe.nlml_tools"  # group of entry points, functions (parsed arguments) -> exit code
