@@ -40,7 +40,7 @@ SEED_MS = {
 
 
 def stages(model: str, seconds: float) -> list[dict[str, Any]]:
-    """Rows (dicts) of the stages: name, what hpe_core.cli.tools.timing.latency finds, `seed_ms` where the seed has the stage.
+    """Rows (dicts) of the stages: name, what timing.latency finds, `seed_ms` where the seed has the stage.
 
     Each is measured for so many seconds. Raises HpeError when there is no such model or it finds no face.
     """
