@@ -178,7 +178,7 @@ def test_faces_of_known_shape_are_drawn_a_set_share_of_the_time(crop_files):
 def test_two_steps_make_a_checkpoint_that_exports_with_the_pose_of_crop6dof(crop_files, tmp_path):
     options = ["dense", "--crops", *crop_files, "--batch", "2", "--workers", "0", "--threads", "1"]
     options += ["--out", str(tmp_path / "run")]
-    train(parser().parse_args([*options, "--clean", "--steps", "2"]))
+    train(parser().parse_args([*options, "--clean", "1", "--steps", "2"]))
     train(parser().parse_args([*options, "--steps", "3", "--resume", str(tmp_path / "run" / "last.pt")]))
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] == 3
     card = {"name": "dense", "estimator": "dense", "data": [], "metrics": {}}

@@ -22,13 +22,13 @@ class Views(torch.utils.data.Dataset):
     """Sample `index` of a seeded sequence: two views (2, S, S, 3) uint8 of one face and their labels.
 
     config: of the network, with `side` and `crop_m`, and `learns_shape` where it wants identity and expression; clean:
-    views are turned and shifted, not degraded.
+    share of faces whose views are turned and shifted, not degraded.
 
     Rare yaws are drawn more often: probability falls with the root of their number. Heads turned away are drawn less,
     faces whose identity and expression are known SHAPE_SHARE of the time.
     """
 
-    def __init__(self, paths: Sequence[str], config, seed: int, length: int, clean: bool = False):
+    def __init__(self, paths: Sequence[str], config, seed: int, length: int, clean: float = 0.0):
         stores = [np.load(path) for path in paths]
         self.crops = [store["crops"] for store in stores]
         self.labels = {key: np.concatenate([store[key] for store in stores]) for key in KEYS}
@@ -51,7 +51,7 @@ class Views(torch.utils.data.Dataset):
                 rarity[known] *= SHAPE_SHARE / (1 - SHAPE_SHARE) * rarity[~known].sum() / rarity[known].sum()
         self.cumulative = np.cumsum(rarity) / rarity.sum()
         self.config, self.seed, self.length = config, seed, length
-        self.least_px = 0 if clean else getattr(config, "least_px", LEAST_PX)
+        self.clean, self.least_px = clean, getattr(config, "least_px", LEAST_PX)
 
     def __len__(self) -> int:
         return self.length
@@ -64,7 +64,8 @@ class Views(torch.utils.data.Dataset):
         crop = self.crops[store][face - self.starts[store]]
         label = {key: values[face] for key, values in self.labels.items()}
         side, crop_m = self.config.side, self.config.crop_m
-        return [random_view(rng, crop, label, side, crop_m, self.least_px) for _ in range(VIEWS)]
+        least_px = 0 if self.clean and rng.random() < self.clean else self.least_px
+        return [random_view(rng, crop, label, side, crop_m, least_px) for _ in range(VIEWS)]
 
 
 def _unknown(key: str, faces: int) -> np.ndarray:
@@ -83,7 +84,7 @@ def collate(samples: Sequence) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 def add_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Options of `python -m training.train` for networks that learn from these batches."""
     parser.add_argument("--crops", nargs="+", required=required, help="files that training.data.crops wrote")
-    parser.add_argument("--clean", action="store_true", help="turned and shifted only: for outputs that begin anew")
+    parser.add_argument("--clean", type=float, default=0.0, help="share of faces that are only turned and shifted")
 
 
 def dataset(args: argparse.Namespace, config) -> Views:
