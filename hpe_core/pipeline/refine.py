@@ -61,7 +61,7 @@ class Refiner:
             seen, _ = self._seen(places, source, camera, mirrored=False)
             places = next_places(places, seen, camera)
         seen, upside_down = self._seen(places, source, camera, mirrored)
-        open_rows = np.flatnonzero(~settled(places, seen)) if passes > 1 else ()
+        open_rows = np.flatnonzero(~settled(places, seen)) if passes > 1 else np.zeros(0, int)
         if len(open_rows):
             closer = next_places(places.where(open_rows), seen.where(open_rows), camera)
             again, again_upside_down = self._seen(closer, source, camera, mirrored)
