@@ -15,7 +15,8 @@ from hpe_core.mesh.head_model import EYE_LEFT, EYE_RIGHT, MOUTH, SKIN, TEETH, He
 from hpe_core.mesh.normals import VertexNormals
 from hpe_core.mesh.raster import rasterised
 
-MOST_PIXELS = 24_000  # that are computed; a larger face is enlarged from so many, as surfaces are smooth
+MOST_PIXELS = 20_000  # that are computed; a larger face is enlarged from so many, as surfaces are smooth
+MOST_PIXELS_OF_LINES = 6_000  # on which is decided what hides them
 OPACITY = {"mesh": 0.85, "normals": 1.0, "depth": 1.0}
 LIPS_APART_M = 0.002  # between the inner lips: else teeth and tongue are hidden, and not computed
 _INNER_LIPS = 62, 66  # landmarks
@@ -37,10 +38,10 @@ def draw_mesh(canvas: np.ndarray, camera: CameraModel, mesh: FaceMesh, style: st
     seen = _surface(mesh.model, _mouth_open(mesh))
     vertices = mesh.vertices_m[: seen.count]
     pixels = FaceMesh(vertices, mesh.model).pixels(camera)
-    window = Window.around(pixels, canvas)
+    lines = style == "wireframe"
+    window = Window.around(pixels, canvas, MOST_PIXELS_OF_LINES if lines else MOST_PIXELS)
     if window is None:
         return
-    lines = style == "wireframe"
     colours = np.zeros((len(vertices), 1), np.float32) if lines else _COLOURS[style](vertices, seen)
     placed = window.reduced(pixels)
     picture, depth_m = rasterised(placed, vertices[:, 2], seen.triangles, colours, *window.reduced_size)
@@ -68,8 +69,9 @@ class Window:
     reduced_size: tuple[int, int]
 
     @classmethod
-    def around(cls, pixels: np.ndarray, canvas: np.ndarray) -> Window | None:
-        """The Window around pixels (V, 2) in an image (H, W, 3); None when none of them lies in it."""
+    def around(cls, pixels: np.ndarray, canvas: np.ndarray, most: int) -> Window | None:
+        """The Window around pixels (V, 2) in an image (H, W, 3), computed on `most` pixels at most; None when none of
+        the pixels lies in it."""
         limits = np.array(canvas.shape[1::-1])
         with np.errstate(invalid="ignore"):
             inside = pixels[((pixels > -1.0) & (pixels < limits)).all(1)]
@@ -78,7 +80,7 @@ class Window:
         left, top = np.maximum(np.floor(inside.min(0)).astype(int) - _BORDER_PX, 0).tolist()
         right, bottom = np.minimum(np.ceil(inside.max(0)).astype(int) + 1 + _BORDER_PX, limits).tolist()
         width, height = right - left, bottom - top
-        scale = min(1.0, float(np.sqrt(MOST_PIXELS / (width * height))))
+        scale = min(1.0, float(np.sqrt(most / (width * height))))
         return cls(left, top, (width, height), (max(1, round(width * scale)), max(1, round(height * scale))))
 
     def reduced(self, pixels: np.ndarray) -> np.ndarray:

@@ -16,11 +16,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import KDTree
 
-from hpe_core.mesh.head_model import SKIN, HeadModel, shipped
+from hpe_core.mesh.head_model import EYE_LEFT, EYE_RIGHT, MOUTH, TEETH, HeadModel, shipped
 
 FINE_M, COARSE_M = 0.0032, 0.0085  # spacing at brows, eyes, nose and lips, and far from them
 NEAR_M, FAR_M = 0.008, 0.045  # from the landmarks there
-INNER_M = 0.0035  # spacing of eyes, teeth and tongue
+EYES_M, MOUTH_M = 0.0035, 0.0055  # spacing of eyes, and of teeth, gums and tongue
 FIRST_MOVING = 17  # landmark; those before it are the jaw
 
 
@@ -29,7 +29,8 @@ def spacing_m(model: HeadModel) -> np.ndarray:
     moving = model.mean_m[model.landmark_vertices[FIRST_MOVING:]]
     apart, _ = KDTree(moving).query(model.mean_m)
     wished = np.interp(apart, [NEAR_M, FAR_M], [FINE_M, COARSE_M])
-    return np.where(model.part == SKIN, wished, INNER_M)
+    wished = np.where(np.isin(model.part, (EYE_LEFT, EYE_RIGHT)), EYES_M, wished)
+    return np.where(np.isin(model.part, (MOUTH, TEETH)), MOUTH_M, wished)
 
 
 def edges_of(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
