@@ -489,7 +489,7 @@ def test_after_a_kill_rows_messages_and_video_are_readable_but_for_the_last_seco
     assert sorted(os.listdir(out)) == [".hpe_lock", "hpe_unfinished"]
     left = out / "hpe_unfinished"
     text = (left / "poses.csv").read_text()
-    assert text.endswith("\n") and all(line.count(",") == 24 for line in text.splitlines())
+    assert text.endswith("\n") and all(line.count(",") == 25 for line in text.splitlines())
     written = int(rows_of(left)[-1]["frame"]) + 1
     bag = Bag(left / "poses")
     assert bag.counts["/head_poses"] == sum(1 for _ in bag.messages({"/head_poses"}))

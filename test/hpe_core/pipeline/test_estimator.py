@@ -30,7 +30,8 @@ PINHOLE = CameraModel(1280, 720, K)
 LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
 WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
 SURE_SCORE = 0.995
-FIELDS = [f.name for f in fields(Candidates) if f.name not in ("confirmed", "landmarks_m", "visible")]
+OF_CROPS = ("confirmed", "landmarks_m", "visible", "identity", "expression", "gaze_rad")
+FIELDS = [f.name for f in fields(Candidates) if f.name not in OF_CROPS]
 STD = {"rotation_covariance": 0.05**2 * np.eye(3), "size_rel_std": 0.04, "centre_rel_std": 0.02}
 
 

@@ -54,6 +54,12 @@ def test_half_a_second_after_a_face_was_hidden_only_one_near_its_place_is_the_sa
     assert len(ids) == (1 if same else 2)
 
 
+@pytest.mark.parametrize("last, first, same", [(100.0, -100.0, True), (100.0, -50.0, False), (50.0, -100.0, False)])
+def test_only_a_head_that_was_turning_away_comes_round_from_behind(last, first, same):
+    (ids,) = ids_of({frame: face(0.0, yaw=last) for frame in range(30)} | {44: face(0.0, yaw=first)})
+    assert len(ids) == (1 if same else 2)
+
+
 @pytest.mark.parametrize("gap, same", [(3, True), (12, False)])
 def test_who_walked_out_of_the_image_is_not_who_stands_there_then(gap, same):
     """0.6 m/s to the left, last seen 0.11 m from the border, which is reached after a sixth of a second."""
