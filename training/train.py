@@ -22,7 +22,7 @@ import torch
 from onnx import numpy_helper
 
 from hpe_core import registry
-from hpe_core.backends.tensorrt.onnx_graph import STORED
+from hpe_core.backends.tensorrt.onnx_graph import with_initializers
 from hpe_core.errors import HpeError
 from training import fit
 from training.networks._blocks import fuse
@@ -61,7 +61,7 @@ def load_start(net: torch.nn.Module, path: str) -> None:
     whole = fuse(net)
     names = {name for name, _ in whole.named_parameters()}
     trunk = next((part for part in whole.modules() if isinstance(part, Shared)), None)
-    stored = {tensor.name.removesuffix(STORED).removeprefix("net.") for tensor in onnx.load(path).graph.initializer}
+    stored = {name.removeprefix("net.") for name in _weights_of(path)}
     part = whole if trunk is None or names <= stored else trunk
     part.load_state_dict(fused_weights(part, path))
 
@@ -71,12 +71,17 @@ def fused_weights(net: torch.nn.Module, path: str) -> dict[str, torch.Tensor]:
 
     Raises HpeError when it is another network.
     """
-    tensors = {t.name.removesuffix(STORED): numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    tensors = _weights_of(path)
     own = {f"net.{name}": value.shape for name, value in net.state_dict().items()}
     wrong = [name for name, shape in own.items() if name not in tensors or tensors[name].shape != tuple(shape)]
     if wrong:
         raise HpeError(f"{path}: got another network, want one with {wrong[0]} of shape {tuple(own[wrong[0]])}")
     return {name.removeprefix("net."): torch.tensor(tensors[name].astype(np.float32)) for name in own}
+
+
+def _weights_of(path):
+    """Name -> array of all weights of an exported network."""
+    return {t.name: numpy_helper.to_array(t) for t in with_initializers(onnx.load(path)).graph.initializer}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,18 +21,19 @@ from hpe_core.backends.tensorrt import onnx_graph
 from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY
 from training.deploy.cards import complete
-from training.deploy.model_file import with_half_storage
+from training.deploy.model_file import with_byte_storage, with_half_storage
 from training.networks._blocks import fuse
 
 OPSET = 17
 
 
-def export(checkpoint_paths, card, out, decode=None):
+def export(checkpoint_paths, card, out, decode=None, small=False):
     """Write `out` (ONNX) from the averaged weights of one checkpoint, or the mean of several; returns the card (dict).
 
     Several checkpoints must continue one another (model soup: Wortsman et al., ICML 2022); the last one's facts count.
 
-    Weights are stored as float16 (half the size); they are computed with in float32.
+    Weights are stored as float16 (half the size), the largest of `small` files as int8; they are computed with in
+    float32.
     decode: `centre` or `published`, how a method with bins reads them, instead of what the checkpoint's config says.
     card: dict with name, estimator, data, metrics; spec, config, commit, seed, steps and what is common to all cards
     (training.deploy.cards) are added here.
@@ -69,7 +70,8 @@ def export(checkpoint_paths, card, out, decode=None):
         "training": {"commit": saved["commit"], "step": saved["step"], "checkpoints": len(runs)}
         | {key: saved["args"][key] for key in ("seed", "batch", "lr", "ema", "steps")},
     }
-    model = with_half_storage(onnx_graph.with_initializers(onnx.load(out)))
+    model = onnx_graph.with_initializers(onnx.load(out))
+    model = with_half_storage(with_byte_storage(model) if small else model)
     entry = model.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(card)
     onnx.checker.check_model(model)
@@ -92,6 +94,7 @@ def main():
     p.add_argument("--metrics", help="JSON written by training.measure.evaluate, stored in the card")
     p.add_argument("--calibration", help="JSON written by training.deploy.calibrate_covariance, stored in the card")
     p.add_argument("--decode", help="centre or published: how a method with bins reads them")
+    p.add_argument("--small", action="store_true", help="store the largest weights in 8 bits, the others in 16")
     p.add_argument("--out", required=True)
     args = p.parse_args()
     card = json.loads(Path(args.card).read_text())
@@ -99,7 +102,7 @@ def main():
         if path:
             card[key] = json.loads(Path(path).read_text())
     try:
-        card = export(args.checkpoints, card, args.out, args.decode)
+        card = export(args.checkpoints, card, args.out, args.decode, args.small)
     except HpeError as error:
         raise SystemExit(f"export: error: {error}") from error
     data = Path(args.out).read_bytes()

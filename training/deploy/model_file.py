@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from hpe_core.backends.tensorrt.onnx_graph import STORED, copy_of, half_tensor, replace_nodes
+from hpe_core.backends.tensorrt.onnx_graph import STEP, STORED, copy_of, half_tensor, replace_nodes
 from hpe_core.network_card import CARD_KEY
 
 HALF_STORED_FROM = 256  # elements
+BYTES_STORED_FROM = 100_000
 
 
 def with_half_storage(model: ModelProto) -> ModelProto:
@@ -30,6 +31,29 @@ def with_half_storage(model: ModelProto) -> ModelProto:
             graph.initializer.append(half)
             casts.append(helper.make_node("Cast", [name + STORED], [name], name=name + STORED, to=TensorProto.FLOAT))
     replace_nodes(graph, [*casts, *graph.node])
+    return model
+
+
+def with_byte_storage(model: ModelProto) -> ModelProto:
+    """A copy whose largest weights are stored as int8: whole steps, of a size for each output channel. It computes in
+    float32 all the same; a weight is off by half a step at most.
+    """
+    model = copy_of(model)
+    graph, nodes = model.graph, []
+    for tensor in [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT]:
+        if len(tensor.dims) < 2 or np.prod(tensor.dims) < BYTES_STORED_FROM:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        step = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True).clip(1e-12) / 127.0
+        whole = np.rint(values / step).astype(np.int8)
+        graph.initializer.remove(tensor)
+        graph.initializer.extend(
+            [numpy_helper.from_array(whole, name + STORED), numpy_helper.from_array(step, name + STEP)]
+        )
+        steps = name + "_steps"
+        nodes.append(helper.make_node("Cast", [name + STORED], [steps], name=name + STORED, to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [steps, name + STEP], [name], name=name + STEP))
+    replace_nodes(graph, [*nodes, *graph.node])
     return model
 
 

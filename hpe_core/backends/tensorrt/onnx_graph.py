@@ -12,7 +12,8 @@ from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY, parsed
 
 HALF_MAX = 65504.0
-STORED = "_stored"  # ends the name of a weight that the file holds as float16 and casts to float32
+STORED = "_stored"  # ends the name of a weight that the file holds as float16, or as whole steps, and casts to float32
+STEP = "_step"  # ends the name of the step (out, 1, ...) of such a weight, by which it is multiplied
 
 
 def read(path: str | Path) -> ModelProto:
@@ -59,16 +60,21 @@ def types_of(model: ModelProto) -> dict[str, int]:
 
 
 def with_initializers(model: ModelProto) -> ModelProto:
-    """A copy whose Constant nodes and stored half weights are initializers, without shapes of intermediate values."""
+    """A copy whose Constant nodes and stored weights are initializers, without shapes of intermediate values."""
     model = copy_of(model)
     graph = model.graph
     stored = {tensor.name: tensor for tensor in graph.initializer if tensor.name.endswith(STORED)}
     for node in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
-        half = stored[node.input[0]]
-        full = numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), node.output[0])
-        graph.initializer.append(full)
-        graph.initializer.remove(half)
+        half, name = stored[node.input[0]], node.output[0]
+        values = numpy_helper.to_array(half).astype(np.float32)
         graph.node.remove(node)
+        for product in [product for product in graph.node if product.op_type == "Mul" and product.input[0] == name]:
+            step = next(tensor for tensor in graph.initializer if tensor.name == product.input[1])
+            values, name = values * numpy_helper.to_array(step), product.output[0]
+            graph.initializer.remove(step)
+            graph.node.remove(product)
+        graph.initializer.append(numpy_helper.from_array(values, name))
+        graph.initializer.remove(half)
     for node in [node for node in graph.node if node.op_type == "Constant"]:
         tensor = node.attribute[0].t
         tensor.name = node.output[0]

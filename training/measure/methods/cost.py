@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _quantised(path: Path, crops: np.ndarray, folder: Path, parameters: int) -> 
         int8.quantise(path, [crop[None] for crop in crops], out)
         backends.create("onnxruntime", out, threads=1).run(crops[:1])
     except Exception as error:  # the quantiser and the rounding let errors of numpy, onnx and protobuf through
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        return None, f"{type(error).__name__}: {_short(error)}"
     return out, ""
 
 
@@ -105,5 +106,10 @@ def engine(path: Path) -> str:
     try:
         make.build(trt, network, make.key_for(trt, network, capability=CAPABILITY), True, None)
     except HpeError as error:
-        return f"no: {' '.join(str(error).split())[:80]}"
+        return f"no: {_short(error)}"
     return "yes"
+
+
+def _short(error: Exception) -> str:
+    """The beginning of an error's text, without folders, for a cell of a table."""
+    return re.sub(r"\S*/", "", " ".join(str(error).split()))[:80]
