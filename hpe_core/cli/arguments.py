@@ -3,8 +3,14 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from hpe_core.errors import HpeError
+from hpe_core.output.choices import MESHES
+
+if TYPE_CHECKING:  # `hpe --help` does without their libraries
+    from hpe_core.io.frame import Source
+    from hpe_core.pipeline import Pipeline
 
 MOST = 10**9  # of anything that is counted
 
@@ -72,3 +78,15 @@ def check_texts(args: argparse.Namespace) -> None:
                 raise HpeError(f"argument {name.replace('_', '-')} is empty")
             if isinstance(text, str) and "\0" in text:
                 raise HpeError(f"argument {name.replace('_', '-')} holds a NUL, which no name does")
+
+
+def check_shape_options(args: argparse.Namespace, source: "Source", pipeline: "Pipeline") -> None:
+    """Raises HpeError when an option of `hpe run` asks for meshes and the model tells no shape, or for files of a
+    stream."""
+    asked = [f"--draw {part}" for part in args.draw if part in MESHES]
+    asked += [f"--export {args.export}"] if args.export else []
+    if asked and not pipeline.tells_shape:
+        model = pipeline.config.estimator.model
+        raise HpeError(f"{asked[0]} needs a model that tells the shape of faces, such as dense; {model} does not")
+    if args.export and source.kind != "images":
+        raise HpeError(f"--export {args.export} writes the faces of photos, got a {source.kind}: give it single frames")

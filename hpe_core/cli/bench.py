@@ -14,7 +14,7 @@ from typing import Any
 
 import hpe_core
 from hpe_core.cli.arguments import number, whole
-from hpe_core.cli.timing import latency
+from hpe_core.cli.stages.timing import latency
 from hpe_core.errors import HpeError
 from hpe_core.io.out_folder import check_new_file, new_file
 from hpe_core.io.text import utc_now
@@ -60,7 +60,7 @@ def _bench(args):
         "threads": args.threads,
     }
     if args.model:
-        from hpe_core.cli.bench_stages import stages, table
+        from hpe_core.cli.stages.stages import stages, table
 
         report |= {"model": args.model, "stages": stages(args.model, args.seconds)}
         print(table(report["stages"]))

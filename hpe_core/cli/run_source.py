@@ -13,9 +13,9 @@ from rich import progress
 from rich.console import Console
 from rich.text import Text
 
+from hpe_core.cli.arguments import check_shape_options
 from hpe_core.cli.config_file import config_from_file
 from hpe_core.cli.interrupt import Interrupt
-from hpe_core.cli.shape_options import check_shape_options
 from hpe_core.cli.terminal import EXIT_INTERRUPTED, EXIT_OK, escaped
 from hpe_core.config import PipelineConfig, repeatable
 from hpe_core.errors import HpeError

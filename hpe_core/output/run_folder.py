@@ -11,12 +11,12 @@ from hpe_core.geometry.camera import CameraModel
 from hpe_core.io.frame import Frame
 from hpe_core.io.json_file import json_values, write_json
 from hpe_core.io.out_folder import not_writable
-from hpe_core.output.expression_csv import ExpressionCsv
-from hpe_core.output.mesh_files import MeshFiles
 from hpe_core.output.overlay_files import OverlayImages, OverlayVideo
 from hpe_core.output.pose_bag import PoseBag
 from hpe_core.output.pose_csv import PoseCsv
 from hpe_core.output.pose_parquet import PoseParquet
+from hpe_core.output.shapes.expression_csv import ExpressionCsv
+from hpe_core.output.shapes.mesh_files import MeshFiles
 from hpe_core.types import FrameResult
 
 NAMES = ("poses.csv", "poses.parquet", "poses", "overlay.mp4", "overlay", "summary.json")

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import parity
-from hpe_core.cli.timing import latency
+from hpe_core.cli.stages.timing import latency
 from hpe_core.config import EstimatorConfig, PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
@@ -40,7 +40,7 @@ SEED_MS = {
 
 
 def stages(model: str, seconds: float) -> list[dict[str, Any]]:
-    """Rows (dicts) of the stages: name, what hpe_core.cli.timing.latency finds, `seed_ms` where the seed has the stage.
+    """Rows (dicts) of the stages: name, what `latency` finds, and `seed_ms` where the seed has the stage.
 
     Each is measured for so many seconds. Raises HpeError when there is no such model or it finds no face.
     """

@@ -1,0 +1,1 @@
+"""What a run writes about the shape of faces."""
