@@ -24,10 +24,10 @@ import itertools
 from hpe_core.pipeline import Pipeline
 from hpe_ros.nodes import pose_node
 process, images = Pipeline.process, itertools.count()
-def sometimes(self, *args):
+def sometimes(self, *args, **options):
     if next(images) % 2:
         raise ZeroDivisionError("a fault put in by a test")
-    return process(self, *args)
+    return process(self, *args, **options)
 Pipeline.process = sometimes
 pose_node.main()
 """
