@@ -14,6 +14,7 @@ from onnx import TensorProto
 
 from hpe_core import backends
 from hpe_core.backends.tensorrt import builder, make, network_file
+from hpe_core.backends.tensorrt.onnx_graph import with_initializers
 from hpe_core.errors import HpeError
 from hpe_core.geometry.so3 import geodesic_angle, matrix_from_sixd
 from hpe_core.inference import Backend
@@ -42,8 +43,8 @@ class Cost:
 
 def parameters_of(path: str | Path) -> int:
     """Weights of an exported network: fused, without the statistics of batch norms."""
-    stored = (TensorProto.FLOAT, TensorProto.FLOAT16)
-    return sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer if t.data_type in stored)
+    weights = with_initializers(onnx.load(path)).graph.initializer
+    return sum(int(np.prod(tensor.dims)) for tensor in weights if tensor.data_type == TensorProto.FLOAT)
 
 
 def cost_of(path: Path, crops: np.ndarray, folder: Path, parameters: int) -> Cost:
