@@ -158,7 +158,7 @@ def main():
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()
     arrays = store(ShardSet(args.shards), ShardSet([args.backgrounds]), args.seed)
-    np.savez(args.out, **arrays)
+    np.savez(args.out, **arrays)  # pyright: ignore[reportArgumentType]
     print(f"{Path(args.out)}: {len(arrays['crops'])} faces, {int((arrays['weight'] > 0).sum())} with a pose")
 
 

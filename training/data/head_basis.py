@@ -50,8 +50,8 @@ def _basis(rows: np.ndarray, landmarks: np.ndarray) -> HeadBasis:
         mean = d["mean"][rows]
     modes = len(sign) - len(names)
     index = np.r_[np.arange(modes), modes + np.array([names.index(other_side(name)) for name in names])]
-    tensors = (torch.from_numpy(a) for a in (mean, basis, index, sign))
-    return HeadBasis(*tensors, names, landmarks)
+    tensor = torch.from_numpy
+    return HeadBasis(tensor(mean), tensor(basis), tensor(index), tensor(sign), names, landmarks)
 
 
 def other_side(name: str) -> str:

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from training.render import assets
 from training.render.assets import Surface
@@ -55,7 +55,7 @@ def head_model(ict: IctModel, licence: str) -> dict[str, np.ndarray]:
 def mirror_signs(ict: IctModel) -> np.ndarray:
     """(MODES,) 1 or -1: a mirrored face has identity * signs; ICT-FaceKit's modes are even or odd to 1 %."""
     face, mirror = ict.neutral[:FACE_VERTICES], np.array([-1.0, 1.0, 1.0])
-    other = cKDTree(face).query(face * mirror)[1]
+    other = KDTree(face).query(face * mirror)[1]
     modes = ict.identity[:MODES, :FACE_VERTICES]
     return np.sign(np.sum(modes * (modes * mirror)[:, other], axis=(1, 2)))
 

@@ -1,6 +1,6 @@
-"""Loss of dense, whose pose is crop6dof's: where a render knows its shape, vertices, identity, expression and gaze;
-where landmarks are known, those of the head model laid into the crop by the labelled pose, and how far lids and lips
-are open; priors elsewhere.
+"""Loss of dense, whose pose is crop6dof's. Where a render knows its shape: vertices, identity, expression and gaze.
+Where landmarks are known: those of the head model laid into the crop by the labelled pose, and how far lids and lips
+are open. Elsewhere priors.
 """
 
 import torch
