@@ -39,7 +39,7 @@ def test_each_method_for_comparison_is_here_with_a_card_and_all_are_small():
 
 @needs_weights
 def test_methods_are_named_before_whole_image_networks_and_no_crop_network_stands_alone():
-    ours = ["fusion", "fusion_int8", "crop6dof", "nlml", "head6dof", "head6dof_int8"]
+    ours = ["fusion", "fusion_int8", "crop6dof", "nlml", "dense", "dense_int8", "head6dof", "head6dof_int8"]
     assert catalogue.models() == ours + catalogue.zoo()
 
 
