@@ -7,8 +7,7 @@ in, and F rows of LABEL; LANDMARKS where they are known; EXACT and SHAPE in rend
 R_local is the head's rotation in the camera turned towards the face, centre_px the projected FACE_CENTRE_M and size_px
 the image length of REFERENCE_LENGTH_M there (hpe_core.geometry.head). weight 0: a face whose label is unknown.
 SHAPE: NaN of heads other than ICT-FaceKit's; identity in standard deviations, expression in 0..1 by the names of
-training.render.heads.ict, gaze_rad left yaw, pitch, right yaw, pitch in the head, positive to the subject's left and
-up.
+training.render.heads.ict, gaze_rad left yaw, pitch, right yaw, pitch in the head, to the subject's left and up.
 landmarks_z_m: depth beyond the face centre in the virtual camera; landmarks_visible: 1 seen, 0 hidden, UNKNOWN.
 """
 
