@@ -107,6 +107,11 @@ def summary(times_s, batch):
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "images_per_s": batch * len(times_s) / times_s.sum()}
 
 
+def layers_named(net, name):
+    """Layers of a torch network, of itself or of its parts, that have this name."""
+    return [layer for path, layer in net.named_modules() if path.rpartition(".")[2] == name]
+
+
 class TorchNetwork:
     """The network in torch with the weights of a shipped ONNX; precision fp16 runs what the typed ONNX runs in half."""
 
@@ -125,12 +130,14 @@ class TorchNetwork:
         net.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in found.items()}, strict=True)
         if precision == "fp16":
             net = net.half()
-            net.net.stem.register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
+            for stem in layers_named(net, "stem"):
+                stem.register_forward_pre_hook(lambda _, inputs: (inputs[0].half(),))
             if card.kind == WHOLE_IMAGE:  # its last layers are convolutions, half, and decoded in float32
                 for output in net.net.outputs:
                     output.register_forward_hook(lambda _, inputs, out: out.float())
-            else:  # its last layer is dense and stays float32
-                net.net.output.float().register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+            else:  # its last layers are dense and stay float32
+                for output in layers_named(net, "output"):
+                    output.float().register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
         self._net = net.to(device, memory_format=torch.channels_last)
         if compiled:
             self._net = torch.compile(self._net, mode="reduce-overhead")
