@@ -1,5 +1,7 @@
 """Building blocks of the networks: 3x3 convolutions that fuse to one for inference."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -50,6 +52,15 @@ def stages(stem, widths, blocks):
     """Stages one after the other: of `widths` channels, each half as large as the one before."""
     ins = (stem, *widths[:-1])
     return nn.Sequential(*[stage(a, b, n) for a, b, n in zip(ins, widths, blocks, strict=True)])
+
+
+def outputs_of(layers: Iterable[nn.Module], x: torch.Tensor) -> list[torch.Tensor]:
+    """What each of some layers gives, the first of x, every other of the one before it."""
+    found = []
+    for layer in layers:
+        x = layer(x)
+        found.append(x)
+    return found
 
 
 def fuse(module):

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from training.networks._blocks import outputs_of
+
 STEM, TOP = 32, 1280
 # expansion, width, blocks, first stride, kernel
 STAGES = (
@@ -77,8 +79,5 @@ class EfficientNetB0(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The last output of every stride; of the coarsest one, the 1280 channels of the top."""
-        x, found = self.stem(x), []
-        for stage in self.stages:
-            x = stage(x)
-            found.append(x)
-        return [found[1], found[2], found[4], self.top(x)]
+        found = outputs_of(self.stages, self.stem(x))
+        return [found[1], found[2], found[4], self.top(found[-1])]

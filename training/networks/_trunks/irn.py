@@ -6,6 +6,8 @@ Source: opal23_headpose (arXiv 2401.05807) by MNN's authors.
 import torch
 from torch import nn
 
+from training.networks._blocks import outputs_of
+
 WIDTHS, BLOCKS = (32, 64, 128, 256, 256), (1, 1, 2, 3, 4)
 EXPANSION = 6
 HALVINGS = 2  # after the last blocks
@@ -53,8 +55,4 @@ class InvertedResidualNet(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Output of every step from a quarter of the side on."""
-        found = []
-        for step in self.steps:
-            x = step(x)
-            found.append(x)
-        return found[FIRST_MAP:]
+        return outputs_of(self.steps, x)[FIRST_MAP:]

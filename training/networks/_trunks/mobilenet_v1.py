@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from training.networks._blocks import outputs_of
+
 STEM = 32
 # width, stride
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -44,8 +46,5 @@ class MobileNetV1(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The last output of every stride."""
-        x, found = self.stem(x), []
-        for block in self.blocks:
-            x = block(x)
-            found.append(x)
+        found = outputs_of(self.blocks, self.stem(x))
         return [found[i] for i in _LAST_OF_STRIDE]

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from training.networks._blocks import folded, with_identity
+from training.networks._blocks import folded, outputs_of, with_identity
 
 STEM = 64
 WIDTHS = (128, 256, 512, 2048)
@@ -60,8 +60,4 @@ class RepVggB1g2(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Output of every stage."""
-        x, found = self.stem(x), []
-        for stage in self.stages:
-            x = stage(x)
-            found.append(x)
-        return found
+        return outputs_of(self.stages, self.stem(x))

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from training.networks._blocks import outputs_of
+
 WIDTHS = (256, 512, 1024, 2048)
 BLOCKS = (3, 4, 6, 3)
 
@@ -46,8 +48,4 @@ class ResNet50(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Output of every stage."""
-        x, found = self.stem(x), []
-        for stage in self.stages:
-            x = stage(x)
-            found.append(x)
-        return found
+        return outputs_of(self.stages, self.stem(x))

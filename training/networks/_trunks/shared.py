@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from training.networks._blocks import RepConv, stages
+from training.networks._blocks import RepConv, outputs_of, stages
 
 SIDE = 128
 STEM, WIDTHS, BLOCKS = 16, (32, 64, 128), (1, 3, 2)
@@ -27,11 +27,7 @@ class Shared(nn.Module):
 
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """x (N, 3, 128, 128) of `scaled` -> (N, 32, 32, 32), (N, 64, 16, 16), (N, 128, 8, 8)."""
-        x, maps = self.stem(x), []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return outputs_of(self.stages, self.stem(x))
 
 
 class Neck(nn.Module):
