@@ -15,7 +15,7 @@ from training.data.crops import KEYS, LEAST_PX, SHAPE_KEYS, random_view, unknown
 VIEWS = 2
 AWAY_DEG, AWAY_SHARE = 110, 0.25  # yaw from which no face is seen; how often such a head is drawn
 NO_FACE_SHARE = 0.03  # of what is drawn, where there is any
-SHAPE_SHARE = 0.75  # of what is drawn, of faces whose shape is known, where it is of some
+SHAPE_SHARE = 0.6  # of what is drawn, of faces whose shape is known, where it is of some
 
 
 class Views(torch.utils.data.Dataset):

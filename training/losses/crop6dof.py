@@ -36,27 +36,42 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
     """
     rows = rows.cpu()
     out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
-    R = matrix_from_sixd(out["sixd"])
-    share = shares(labels)
-    size_error = out["log_size"][:, 0] - labels["log_size"]
-    centre_error = (out["centre_m"] - labels["centre_m"]) / REFERENCE_LENGTH_M
+    own = {"no_face": no_face(out["log_centre_std_m"], labels)}
+    return pose_terms(out, labels) | _uncertainty_terms(out, labels) | landmark_terms(out, labels) | own
+
+
+def pose_terms(out: dict[str, torch.Tensor], labels: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Errors of rotation, place and size in columns of rows by name."""
+    R, share = matrix_from_sixd(out["sixd"]), shares(labels)
+    size_error, centre_error = _errors(out, labels)
     shape = _CENTRED_POINTS_M
     scaled = torch.exp(size_error.clamp(-1, 1))[:, None, None] * (shape @ R.transpose(1, 2))
     points = (scaled - shape @ labels["R_local"].transpose(1, 2)) / REFERENCE_LENGTH_M
-    terms = {
+    return {
         "rotation": (share * geodesic(R, labels["R_local"])).sum(),
         "points": (share * points.abs().mean((1, 2))).sum(),
         "consistency": _consistency(R, labels),
-        "rotation_nll": (share * rotation_nll(R.detach(), labels["R_local"], out["precision_factor"])).sum(),
         "centre": (share * centre_error.abs().sum(-1)).sum(),
         "size": (share * size_error.abs()).sum(),
-        "centre_nll": (
-            share
-            * scalar_nll(centre_error.detach().square().mean(-1) * REFERENCE_LENGTH_M**2, out["log_centre_std_m"][:, 0])
-        ).sum(),
-        "size_nll": (share * scalar_nll(size_error.detach() ** 2, out["log_size_std"][:, 0])).sum(),
     }
-    return terms | landmark_terms(out, labels) | {"no_face": no_face(out["log_centre_std_m"], labels)}
+
+
+def _uncertainty_terms(out, labels):
+    """Gaussian NLL of rotation, place and size, whose errors are taken as given."""
+    R, share = matrix_from_sixd(out["sixd"]).detach(), shares(labels)
+    size_error, centre_error = (error.detach() for error in _errors(out, labels))
+    centre_square = centre_error.square().mean(-1) * REFERENCE_LENGTH_M**2
+    return {
+        "rotation_nll": (share * rotation_nll(R, labels["R_local"], out["precision_factor"])).sum(),
+        "centre_nll": (share * scalar_nll(centre_square, out["log_centre_std_m"][:, 0])).sum(),
+        "size_nll": (share * scalar_nll(size_error**2, out["log_size_std"][:, 0])).sum(),
+    }
+
+
+def _errors(out, labels):
+    """Of the size in ln (N,), and of the centre (N, 2) in reference lengths."""
+    centre_error = (out["centre_m"] - labels["centre_m"]) / REFERENCE_LENGTH_M
+    return out["log_size"][:, 0] - labels["log_size"], centre_error
 
 
 def landmark_terms(out, labels):

@@ -1,6 +1,6 @@
-"""Loss of dense, whose pose is crop6dof's. Where a render knows its shape: vertices, identity, expression and gaze.
-Where landmarks are known: those of the head model laid into the crop by the labelled pose, and how far lids and lips
-are open. Elsewhere priors.
+"""Loss of dense: crop6dof's of the pose; where a render knows its shape: vertices, identity, expression and gaze. Where
+landmarks are known: those of the head model laid into the crop by the pose, and how far lids and lips are open.
+Elsewhere priors.
 """
 
 import torch
@@ -9,12 +9,14 @@ from torch.nn import functional as F
 from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M
 from training.data import head_basis
 from training.losses import crop6dof
+from training.losses.head6dof import matrix_from_sixd
 from training.networks.crop6dof import LANDMARKS
 
-WEIGHTS = {
-    "landmarks": 4.0,
-    "vertices": 12.0,
-    "identity": 0.5,
+POSE = ("rotation", "points", "consistency", "centre", "size")  # terms of crop6dof's loss
+WEIGHTS = {name: crop6dof.WEIGHTS[name] for name in POSE} | {
+    "landmarks": 8.0,
+    "vertices": 20.0,
+    "identity": 1.0,
     "expression": 20.0,
     "gaze": 2.0,
     "openings": 2.0,
@@ -37,7 +39,7 @@ _IDENTITIES = len(_BASIS.mirror) - len(_BASIS.names)
 def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> dict[str, torch.Tensor]:
     """Dict of scalars from rows (N, C), in `config.columns`, and label tensors of `training.data.crops.random_view`.
 
-    Views 2k and 2k + 1 show one face. Faces without SHAPE_KEYS have NaN there. The pose is the label's.
+    Views 2k and 2k + 1 show one face. Faces without SHAPE_KEYS have NaN there.
     """
     rows = rows.cpu()
     out = {name: rows[:, a:b] for name, (a, b) in config.columns.items()}
@@ -47,12 +49,14 @@ def loss_terms(rows: torch.Tensor, labels: dict[str, torch.Tensor], config) -> d
     true_face = _BASIS.face(torch.nan_to_num(shape["identity"]), torch.nan_to_num(shape["expression"]))
     face = _BASIS.face(out["identity"], out["expression"])
     place = labels["R_local"], torch.exp(labels["log_size"])[:, None], labels["centre_m"], labels["per_range"]
-    out["landmarks_m"] = in_crop(face[:, :LANDMARKS], *place)
+    found = matrix_from_sixd(out["sixd"]), torch.exp(out["log_size"]), out["centre_m"], labels["per_range"]
+    out["landmarks_m"] = in_crop(face[:, :LANDMARKS], *found)
     # landmarks of other renders are other points
     marks = torch.where((exact & ~known)[:, None, None], torch.nan, labels["landmarks_m"])
     own = labels | {"landmarks_m": torch.where(known[:, None, None], in_crop(true_face[:, :LANDMARKS], *place), marks)}
     return (
-        {"landmarks": crop6dof.landmark_terms(out, own)["landmarks"]}
+        crop6dof.pose_terms(out, labels)
+        | {"landmarks": crop6dof.landmark_error(out["landmarks_m"], own)}
         | shape_terms(out, shape, face, true_face, known.float())
         | {"openings": _openings(out["landmarks_m"].reshape(-1, LANDMARKS, 3), own, known)}
         | _same_face(out, labels)
