@@ -10,15 +10,18 @@ torch = pytest.importorskip("torch")
 
 from hpe_core.backends import create  # noqa: E402
 from hpe_core.catalogue import WEIGHTS  # noqa: E402
+from hpe_core.geometry import so3  # noqa: E402
 from hpe_core.geometry.euler import EulerDeg, aflw2000  # noqa: E402
 from hpe_core.geometry.head import FACE_CENTRE_M  # noqa: E402
 from hpe_core.geometry.landmarks68 import REFERENCE_LANDMARKS_M  # noqa: E402
+from hpe_core.mesh.head_model import shipped  # noqa: E402
 from training.batches.crops import Views, collate  # noqa: E402
 from training.data import crops, head_basis  # noqa: E402
 from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.losses import dense as dense_loss  # noqa: E402
 from training.networks import crop6dof, dense  # noqa: E402
+from training.networks._face_map import AXIS_Z_M, face_map  # noqa: E402
 from training.render import assets  # noqa: E402
 from training.train import parser, train  # noqa: E402
 
@@ -154,11 +157,13 @@ def test_what_says_exactly_the_labels_has_no_error_of_shape(crop_files):
     assert labels["mirrored"].any() and not labels["mirrored"].all()
     rows, columns = torch.zeros(8, dense.ROW), dense.SPEC["columns"]
     shape = dense_loss.canonical(labels)
-    for name, value in shape.items():
+    pose = {"sixd": labels["R_local"][:, :, :2].transpose(1, 2).flatten(1), "centre_m": labels["centre_m"]}
+    pose["log_size"] = labels["log_size"][:, None]
+    for name, value in (shape | pose).items():
         rows[:, slice(*columns[name])] = value
     terms = dense_loss.loss_terms(rows, labels, dense.Config())
     assert set(terms) == set(dense_loss.WEIGHTS)
-    for name in ("vertices", "identity", "gaze", "landmarks", "openings", "same_face"):
+    for name in ("vertices", "identity", "gaze", "landmarks", "openings", "same_face", *dense_loss.POSE):
         assert terms[name].item() < 2e-3, name
     wrong = rows.clone()
     expression = slice(*columns["expression"])
@@ -171,11 +176,11 @@ def test_what_says_exactly_the_labels_has_no_error_of_shape(crop_files):
 def test_faces_of_known_shape_are_drawn_a_set_share_of_the_time(crop_files):
     data = Views([crop_files[0], crop_files[1]], dense.Config(), seed=0, length=400)
     known = [np.isfinite(data[i][0][1]["identity"]).all() for i in range(400)]
-    assert 0.65 < np.mean(known) < 0.85
+    assert 0.5 < np.mean(known) < 0.7
 
 
 @pytest.mark.train_smoke
-def test_two_steps_make_a_checkpoint_that_exports_with_the_pose_of_crop6dof(crop_files, tmp_path):
+def test_two_steps_make_a_checkpoint_that_exports_with_about_the_pose_of_crop6dof(crop_files, tmp_path):
     options = ["dense", "--crops", *crop_files, "--batch", "2", "--workers", "0", "--threads", "1"]
     options += ["--out", str(tmp_path / "run")]
     train(parser().parse_args([*options, "--clean", "1", "--steps", "2"]))
@@ -187,10 +192,54 @@ def test_two_steps_make_a_checkpoint_that_exports_with_the_pose_of_crop6dof(crop
     backend = create("onnxruntime", tmp_path / "dense.onnx", threads=1)
     rows, smaller = backend.run(crop), create("onnxruntime", WEIGHTS / "crop6dof.onnx", threads=1).run(crop)
     assert rows.shape == (1, 182) and json.dumps(backend.card.raw)
-    np.testing.assert_allclose(rows[:, :17], smaller[:, :17], atol=1e-3)
+    np.testing.assert_allclose(rows[:, 6:12], smaller[:, 6:12], atol=1e-3)  # the uncertainties are crop6dof's
+    np.testing.assert_allclose(rows[:, 15:17], smaller[:, 15:17], atol=1e-3)
+    before, after = (so3.matrix_from_sixd(row[:, :6].astype(float)) for row in (smaller, rows))
+    assert np.degrees(so3.geodesic_angle(before, after)) < 3
+    np.testing.assert_allclose(rows[:, 12:15], smaller[:, 12:15], atol=0.02)
     visibility = slice(*crop6dof.SPEC["columns"]["visibility"])
     np.testing.assert_allclose(rows[:, 17:85], smaller[:, visibility], atol=1e-2)
     assert (rows[:, 125:178] > 0).all() and (rows[:, 125:178] < 1).all()
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return dense.build().eval()
+
+
+def test_the_map_lies_on_the_mean_face_and_its_normals_look_outward(head):
+    points, normals = face_map(shipped(), 48)
+    skin = head["mean"][head["part"] == 0].astype(float)
+    apart = np.linalg.norm(points.reshape(-1, 1, 3) - skin[::4], axis=-1).min(1)
+    assert np.median(apart) < 0.003  # vertices are 3 mm apart, every fourth was asked
+    outward = points - [0.0, 0.0, AXIS_Z_M]
+    outward[..., 1] = 0.0
+    assert ((normals * outward).sum(-1) > 0).mean() > 0.98
+    assert points[0, 24, 1] < 0 < points[-1, 24, 1] and points[24, 0, 0] < 0 < points[24, -1, 0]  # y down, x right
+    lids = head["mean"][head["landmark_vertices"][36:48], 1]
+    rows_of_lids = np.abs(points[:, 24, 1] - lids.mean()) < 0.014
+    assert rows_of_lids.sum() >= 1.5 * 48 * 0.028 / 0.195  # as many rows as elsewhere, and half again
+
+
+def test_a_cell_of_the_map_shows_the_place_where_the_pose_puts_its_point(untrained):
+    side, config = untrained.config.side, untrained.config
+    ramp = (torch.arange(side) - (side - 1) / 2) / side * config.crop_m  # each pixel's place in metres
+    image = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side), torch.zeros(side, side)])[None]
+    centre_m, log_size = torch.tensor([[0.01, -0.02]]), torch.tensor([[0.1]])
+    laid = untrained.laid_out(image, torch.tensor(R_TRUE[None], dtype=torch.float32), centre_m, log_size)[0]
+    points, normals = face_map(shipped(), config.map_side)
+    expected = np.exp(0.1) * (points - FACE_CENTRE_M) @ R_TRUE.T + [0.01, -0.02, 0.0]
+    inside = np.abs(expected[..., :2]).max(-1) < ramp[-1].item()
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(laid[:2].permute(1, 2, 0).numpy()[inside], expected[..., :2][inside], atol=1e-5)
+    np.testing.assert_allclose(laid[3].numpy(), -(normals @ R_TRUE.T)[..., 2], atol=1e-6)
+
+
+def test_a_small_turn_is_a_rotation_in_the_head():
+    vector = np.array([0.02, -0.03, 0.01])
+    turned = dense.turned(torch.tensor(R_TRUE[None]), torch.tensor(vector[None]))
+    expected = R_TRUE @ so3.matrix_from_rotvec(vector)
+    assert np.degrees(so3.geodesic_angle(so3.matrix_from_sixd(turned.numpy())[0], expected)) < 0.05  # second order
 
 
 def test_the_network_is_small_enough():

@@ -107,7 +107,7 @@ class Dense(nn.Module):
             [IDENTITY, EXPRESSION, GAZE, TURN, PLACE, SIZE], 1
         )
         centre_m = centre_m + torch.exp(size) * (R[:, :2, :2] @ place[..., None])[..., 0] * crop6dof.SCALE_M
-        head = torch.cat([_turned(R, turn), factor, centre_m, size + log_size, stds], 1)
+        head = torch.cat([turned(R, turn), factor, centre_m, size + log_size, stds], 1)
         return torch.cat([head, visibility, identity, torch.sigmoid(expression), gaze], 1)
 
     def laid_out(self, x, R, centre_m, log_size):
@@ -122,7 +122,7 @@ class Dense(nn.Module):
             return torch.cat([laid, facing.unflatten(2, 2 * [self.config.map_side])], 1)
 
 
-def _turned(R, turn):
+def turned(R, turn):
     """First two columns (N, 6) of R (N, 3, 3) turned in the head by a small rotation vector (N, 3), to first order."""
     x, y, z = turn[:, 0, None], turn[:, 1, None], turn[:, 2, None]
     first, second, third = R.unbind(-1)
@@ -131,7 +131,7 @@ def _turned(R, turn):
 
 def _disturbed(R, centre_m, log_size):
     """A pose moved at random by POSE_NOISE."""
-    sixd = _turned(R, POSE_NOISE["turn"] * torch.randn(len(R), TURN))
+    sixd = turned(R, POSE_NOISE["turn"] * torch.randn(len(R), TURN))
     centre_m = centre_m + POSE_NOISE["place_m"] * torch.randn_like(centre_m)
     return matrix_from_sixd(sixd), centre_m, log_size + POSE_NOISE["log_size"] * torch.randn_like(log_size)
 
