@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hpe_core.geometry import so3  # noqa: E402
-from training.measure import dense  # noqa: E402
+from hpe_core.geometry import so3
+from training.measure import dense
 
 
 def test_a_turned_shifted_and_scaled_shape_is_aligned_to_itself():
