@@ -22,14 +22,17 @@ COLUMNS, ROWS, TILE_PX = 5, 2, 240
 LEAST_SIZE_PX, UPRIGHT, MARGIN = 60.0, 0.7, 1.4  # MARGIN: half a tile in face sizes
 
 
-def frames(folder):
-    """Yields image (H, W, 3), CameraModel and the tile (x0, y0, side) of every upright MakeHuman head that is large."""
+def frames(folder, kind="mh"):
+    """Yields image (H, W, 3), CameraModel and the tile (x0, y0, side) of every upright head that is large.
+
+    kind: how the names of heads begin, of MakeHuman's or of ICT-FaceKit's (`ict`).
+    """
     for path in sorted(Path(folder).glob("shard_*.npz")):
         with np.load(path) as shard:
             shard = {key: shard[key] for key in shard.files}
         for face, index in enumerate(shard["face_image"]):
             size, upright = shard["size_px"][face], shard["R_camera_head"][face, 1, 1] > UPRIGHT
-            if not str(shard["person"][index]).startswith("mh") or size < LEAST_SIZE_PX or not upright:
+            if not str(shard["person"][index]).startswith(kind) or size < LEAST_SIZE_PX or not upright:
                 continue
             jpeg = shard["blob"][shard["offset"][index] : shard["offset"][index + 1]]
             image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)

@@ -14,10 +14,10 @@ from training.networks.crop6dof import LANDMARKS
 
 POSE = ("rotation", "points", "consistency", "centre", "size")  # terms of crop6dof's loss
 WEIGHTS = {name: crop6dof.WEIGHTS[name] for name in POSE} | {
-    "landmarks": 8.0,
-    "vertices": 20.0,
-    "identity": 1.0,
-    "expression": 20.0,
+    "landmarks": 16.0,
+    "vertices": 60.0,
+    "identity": 2.0,
+    "expression": 12.0,
     "gaze": 2.0,
     "openings": 2.0,
     "same_face": 0.3,
