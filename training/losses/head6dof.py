@@ -27,7 +27,8 @@ def matrix_from_sixd(sixd):
     """(N, 6) -> (N, 3, 3), differentiable; the twin of hpe_core.geometry.so3.matrix_from_sixd."""
     x = F.normalize(sixd[:, :3], dim=-1)
     y = F.normalize(sixd[:, 3:] - (x * sixd[:, 3:]).sum(-1, keepdim=True) * x, dim=-1)
-    return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
+    (a, b, c), (d, e, f) = x.unbind(-1), y.unbind(-1)
+    return torch.stack([x, y, torch.stack([b * f - c * e, c * d - a * f, a * e - b * d], -1)], -1)
 
 
 def assign(faces, config):

@@ -115,11 +115,12 @@ class Dense(nn.Module):
         camera, by the pose R (N, 3, 3), centre_m (N, 2), log_size (N, 1); from far away, for a crop tells no distance.
         """
         with torch.autocast(x.device.type, enabled=False):
+            side = 2 * [self.config.map_side]
             place_m = torch.exp(log_size)[:, None] * (self.points @ R[:, :2].transpose(1, 2)) + centre_m[:, None]
-            grid = (place_m * (2.0 / self.config.crop_m)).unflatten(1, 2 * [self.config.map_side])
+            grid = (place_m * (2.0 / self.config.crop_m)).reshape(-1, *side, 2)
             laid = F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
             facing = -(self.normals @ R[:, 2:].transpose(1, 2)).transpose(1, 2)  # 1: straight at the camera
-            return torch.cat([laid, facing.unflatten(2, 2 * [self.config.map_side])], 1)
+            return torch.cat([laid, facing.reshape(-1, 1, *side)], 1)
 
 
 def turned(R, turn):
