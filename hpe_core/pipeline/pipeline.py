@@ -217,9 +217,7 @@ class Pipeline:
     def _published(self, faces, delivered):
         """The faces of the upright image in the delivered one, with what no filter may average away."""
         poses = with_systematic_spread(faces)
-        published = tuple(
-            with_mesh_landmarks(replace(face, pose=pose)) for face, pose in zip(faces, poses, strict=True)
-        )
+        published = tuple(with_mesh_landmarks(face.changed(pose=pose)) for face, pose in zip(faces, poses, strict=True))
         rotation = self.config.estimator.image_rotation
         return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
 
