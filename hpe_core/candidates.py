@@ -12,11 +12,15 @@ Rows = TypeVar("Rows", bound="Places")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Places:
-    """Where N faces may be in an image."""
+    """Where N faces may be in an image. rays, range_m: the centres' place in the camera frame, where whoever made the
+    places had it at hand; None: to be taken from centre_px and size_px.
+    """
 
     score: np.ndarray  # (N,) 0 ... 1
     centre_px: np.ndarray  # (N, 2) of the face centre in the image
     size_px: np.ndarray  # (N,) of REFERENCE_LENGTH_M at the face centre
+    rays: np.ndarray | None = None  # (N, 3) unit, NaN where the camera has none
+    range_m: np.ndarray | None = None  # (N,)
 
     def __len__(self) -> int:
         return len(self.score)

@@ -17,12 +17,14 @@ HASHED = (".onnx", ".npz")
 @dataclass(frozen=True)
 class Method:
     """One way from an image to poses. detector: whole-image model; refiner: crop model or None; rotation: `crop` (the
-    crop network's own), `fused` (of both, by their covariances) or `nlml` (from the crop network's landmarks).
+    crop network's own), `fused` (of both, by their covariances) or `nlml` (from the crop network's landmarks);
+    detector_size: width of what the detector sees of an image, 0 as its card says.
     """
 
     detector: str
     refiner: str | None = None
     rotation: str = "fused"
+    detector_size: int = 0
 
 
 METHODS = {

@@ -7,6 +7,8 @@ from hpe_core.catalogue import AUTO, AUTO_TEXT
 from hpe_core.errors import HpeError
 from hpe_core.face_id import SLOTS
 
+DETECTOR_SIZES = (0, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 960, 1280)
+
 Config = TypeVar("Config", bound=Any)
 
 
@@ -64,6 +66,12 @@ class EstimatorConfig(Checked):
         "turn the image CLOCKWISE by so many degrees to find people upright in it, for cameras mounted turned; poses "
         "and boxes stay those of the image as delivered",
         choices=(0, 90, 180, 270),
+    )
+    detector_size: int = option(
+        0,
+        "width in pixels of what full-frame detection sees of an image, 3/4 as high: larger finds smaller faces and "
+        "takes longer; 0: as the method has it, mostly 320",
+        choices=DETECTOR_SIZES,
     )
     score_threshold: float = option(
         0.45,

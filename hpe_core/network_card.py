@@ -13,6 +13,8 @@ CARD_KEY = "hpe_model_card"  # of the metadata of an ONNX file
 WHOLE_IMAGE, CROP = "whole image", "crop"
 PRECISIONS = ("fp32", "int8")
 MOST_COLUMNS, MOST_PIXELS = 10_000, 4096
+FREE_SIDES = ("height", "width")  # what a whole-image network names its sides where it leaves them free
+STEP_PX = 32  # such sides are multiples of it: the stride of the coarsest map
 CROP_M = (0.05, 2.0)  # a face and what is around it, metres
 FACTOR = (1e-3, 1e3)  # of a calibration
 CALIBRATION_RANGES = {"correlation": (0.0, 0.999), "rotation_std_deg": (0.1, 180.0)}  # the others are factors
@@ -39,8 +41,8 @@ class NetworkCard:
     INT8.
 
     columns: name -> (first, end) of a row; row: how many columns a row has; crop_m: metres that a crop shows, None for
-    whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes; raw:
-    the card as it stands in the file.
+    whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes, and
+    the sides that were chosen where the file leaves them free; raw: the card as it stands in the file.
     """
 
     name: str
@@ -87,18 +89,24 @@ def parsed(text: str, where: str) -> Any:
     return values
 
 
-def card_of(values: Any, input_shape: Any, where: str) -> NetworkCard:
+def sides_of(width: int) -> tuple[int, int]:
+    """(height, width) px of a canvas so wide: 4:3, as most cameras see, in whole steps of STEP_PX."""
+    return -(-3 * width // (4 * STEP_PX)) * STEP_PX, width
+
+
+def card_of(values: Any, input_shape: Any, where: str, width: int = 0) -> NetworkCard:
     """The NetworkCard of a card (the JSON value in the file of a model) and the shape of the network's input.
 
+    width: of the canvas, where FREE_SIDES stand in the shape; 0 takes the sides in the card's config.
     Raises HpeError with `where` it stands, what is wrong, and what is allowed.
     """
     try:
-        return _checked(values, input_shape)
+        return _checked(values, input_shape, width)
     except HpeError as error:
         raise HpeError(f"{where}: {error}") from error
 
 
-def _checked(values, input_shape):
+def _checked(values, input_shape, width):
     card = _group(values, "the card")
     name, estimator = _text(card, "name"), _text(card, "estimator")
     spec = _group(card.get("spec"), "spec")
@@ -109,7 +117,9 @@ def _checked(values, input_shape):
     precision = card.get("precision", "fp32")
     if precision not in PRECISIONS:
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got {_shown(precision)}")
-    shape = _input_shape(input_shape, kind)
+    shape = _input_shape(_with_sides(input_shape, card, kind, width), kind)
+    if width not in (0, shape[2]):
+        raise HpeError(f"the input is {shape[2]} pixels wide and nothing else, got detector_size {width}")
     row = max(end for _, end in columns.values())
     return NetworkCard(
         name=name,
@@ -150,6 +160,18 @@ def _calibration(values):
         raise HpeError(f"calibration has an unknown '{_shown(unknown[0])}', known: {', '.join(sorted(known))}")
     ranges = {name: CALIBRATION_RANGES.get(name, FACTOR) for name in values}
     return Calibration(**{name: _number(value, f"calibration.{name}", *ranges[name]) for name, value in values.items()})
+
+
+def _with_sides(found, card, kind, width):
+    """The shape with the sides of a canvas so wide, where a whole-image network leaves them free."""
+    if not isinstance(found, list | tuple) or kind != WHOLE_IMAGE or tuple(found[1:3]) != FREE_SIDES:
+        return found
+    config = _group(card.get("config"), "config, which says the sides of a free input,")
+    height, own = (int(_number(config.get(side), f"config.{side}", STEP_PX, MOST_PIXELS)) for side in FREE_SIDES)
+    sides = (height, own) if width in (0, own) else sides_of(width)
+    if any(side % STEP_PX for side in sides):
+        raise HpeError(f"the sides of the input must be multiples of {STEP_PX}, got {sides[1]}x{sides[0]}")
+    return [found[0], *sides, *found[3:]]
 
 
 def _input_shape(found, kind):

@@ -1,7 +1,7 @@
 """Inference backends, one file each. A backend module has `unavailable()` -> reason or None, and `Backend`.
 
-`Backend(model_path, threads, progress)` loads a model and is a hpe_core.inference.Backend. progress(text) hears what
-takes long. HpeError when the model cannot be read.
+`Backend(model_path, threads, progress, width=0)` loads a model and is a hpe_core.inference.Backend. progress(text)
+hears what takes long. HpeError when the model cannot be read.
 """
 
 import logging
@@ -18,9 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def create(
-    name: str, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] = log.warning
+    name: str,
+    model_path: str | Path,
+    threads: int = 0,
+    progress: Callable[[str], None] = log.warning,
+    width: int = 0,
 ) -> Backend:
-    """A loaded Backend. `auto` takes the first of AUTO_ORDER that works here; threads 0 means the library's choice.
+    """A loaded Backend. `auto` takes the first of AUTO_ORDER that works here; threads 0 means the library's choice;
+    width: of the canvas, for a whole-image network that leaves it free; 0 as its card says.
 
     Raises HpeError for an unknown or unavailable backend, saying why.
     """
@@ -29,14 +34,14 @@ def create(
         reason = module.unavailable()
         if reason:
             raise HpeError(f"backend '{name}' cannot be used here: {reason}")
-        return _chosen(module.Backend(model_path, threads, progress), "asked for by name")
+        return _chosen(module.Backend(model_path, threads, progress, width=width), "asked for by name")
     reasons = []
     for candidate in AUTO_ORDER:
         module = registry.load(__name__, candidate)
         reason = module.unavailable()
         if reason is None:
             try:
-                backend = module.Backend(model_path, threads, progress)
+                backend = module.Backend(model_path, threads, progress, width=width)
             except HpeError as error:
                 if candidate == AUTO_ORDER[-1]:  # nothing after it could do better
                     raise

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core import catalogue, inference
+from hpe_core import inference
+from hpe_core.backends.tensorrt import network_file
 from hpe_core.errors import HpeError
-from hpe_core.network_card import CARD_KEY, CROP, card_of, parsed
+from hpe_core.network_card import CROP, FREE_SIDES
 
 # no Linux distribution of ROS packages it for Python
 MISSING = "the package onnxruntime is not installed for this Python (pip install onnxruntime; with ROS: docs/ros.md)"
@@ -46,14 +47,17 @@ def function_of(onnx_bytes: bytes, threads: int = 0, where: str = "graph") -> Ca
     return run
 
 
-def _session(model, threads, providers, where):
-    """InferenceSession of a path or of bytes. Raises HpeError when it cannot be loaded."""
+def _session(model, threads, providers, where, sides=()):
+    """InferenceSession of a path or of bytes; sides (height, width): of an input that leaves them free. Raises HpeError
+    when it cannot be loaded."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    for name, side in zip(FREE_SIDES, sides, strict=False):
+        options.add_free_dimension_override_by_name(name, side)
     try:
         return ort.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # onnxruntime raises its own unexported classes
@@ -71,25 +75,27 @@ class Backend(inference.Backend):
     concurrent = True  # InferenceSession.run is thread-safe, with intra_op_num_threads 1 each in its caller's thread
     providers = ("CPUExecutionProvider",)
 
-    def __init__(self, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] | None = None):
+    def __init__(
+        self,
+        model_path: str | Path,
+        threads: int = 0,
+        progress: Callable[[str], None] | None = None,
+        width: int = 0,
+    ):
         import onnxruntime as ort
 
-        self.sha256 = catalogue.sha256_of(catalogue.read(model_path))
-        catalogue.verify(model_path, self.sha256)
-        self._session = _session(str(model_path), threads, self.providers, model_path)
+        network = network_file.read(model_path, width)
+        self.sha256, self.card = network.sha256, network.card
+        self.input_shape = self.card.input_shape
+        self._session = _session(str(model_path), threads, self.providers, model_path, self.input_shape[1:3])
         working = self._session.get_providers()
         if working[0] != self.providers[0]:  # onnxruntime falls back without an error
             raise HpeError(f"{self.providers[0]} does not start here, onnxruntime fell back to {working[0]}")
-        text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        if text is None:
-            raise HpeError(f"{model_path} carries no '{CARD_KEY}' metadata: it is no network of this project")
         inputs = self._session.get_inputs()
         if [one.type for one in inputs] != ["tensor(uint8)"]:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "nothing"
             raise HpeError(f"{model_path} must take one input of type tensor(uint8), it takes {found}")
         self._input = inputs[0]
-        self.card = card_of(parsed(text, f"the model card in {model_path}"), self._input.shape, str(model_path))
-        self.input_shape = self.card.input_shape
         self.version = ort.__version__
         self._check_rows(model_path)
 

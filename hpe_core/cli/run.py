@@ -79,6 +79,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction") -> None:
         help="turn the image clockwise by 90, 180 or 270 degrees to find people upright in it, for a camera mounted "
         "turned; poses and boxes stay those of the image as delivered (default: 0)",
     )
+    run.add_argument(
+        "--detector-size",
+        metavar="PX",
+        type=int,
+        help="width of what full-frame detection sees of an image: larger finds smaller faces and takes longer, "
+        "such as 640 (default: 320)",
+    )
     run.add_argument("--format", choices=FORMATS, default="csv", help="poses.csv, or poses.parquet (extra `parquet`)")
     run.add_argument(
         "--columns",

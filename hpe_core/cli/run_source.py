@@ -92,7 +92,7 @@ def depth_of(args: argparse.Namespace, source: Source) -> BagDepth | None:
 def config_of(args: argparse.Namespace) -> PipelineConfig:
     """PipelineConfig from --config, with the single options over it."""
     config = config_from_file(args.config) if args.config else PipelineConfig()
-    names = ("model", "backend", "threads", "image_rotation")
+    names = ("model", "backend", "threads", "image_rotation", "detector_size")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.blur_faces:
         given["detection_interval_s"] = 0.0  # nobody is in the picture before being found

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 
 from hpe_core.geometry.camera import CameraModel
 
+_I2 = np.eye(2)
 HALF_TURN = np.array([-1.0, -1.0, 1.0])  # (3,) factors on x, y, z: 180 degrees about the optical axis
 
 
@@ -14,11 +15,10 @@ def lookat_rotation(ray_camera: ArrayLike) -> np.ndarray:
     The closed form of `so3.rotation_between(ray, e_z)`: this runs several times per face.
     """
     ray = np.asarray(ray_camera, float)
-    x, y, z = ray[..., 0], ray[..., 1], ray[..., 2]
+    across = ray[..., :2]
     R = np.empty(ray.shape + (3,))
-    k = 1.0 / (1.0 + z)
-    R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = 1.0 - k * x * x, -k * x * y, -x
-    R[..., 1, 0], R[..., 1, 1], R[..., 1, 2] = -k * x * y, 1.0 - k * y * y, -y
+    np.subtract(_I2, (across / (1.0 + ray[..., 2:]))[..., :, None] * across[..., None, :], out=R[..., :2, :2])
+    np.negative(across, out=R[..., :2, 2])
     R[..., 2, :] = ray
     return R
 

@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike
 
 from hpe_core.errors import HpeError
 
+_I3 = np.eye(3)
 _NO_ANGLE = 1e-100  # sin(x) / x is exact down to here
 _FAR_FROM_PI = -0.9  # cosine of the angle
+_BELOW, _ABOVE = np.array([7, 2, 3]), np.array([5, 6, 1])  # elements (2, 1), (0, 2), (1, 0) of a matrix, and transposed
 
 
 def skew(vector: ArrayLike) -> np.ndarray:
@@ -24,9 +26,9 @@ def skew(vector: ArrayLike) -> np.ndarray:
 def matrix_from_rotvec(rotvec: ArrayLike) -> np.ndarray:
     """Exponential map: rotation vectors (..., 3) rad -> rotation matrices (..., 3, 3) (Rodrigues)."""
     rotvec = np.asarray(rotvec, float)
-    angle = np.maximum(np.sqrt(np.sum(rotvec * rotvec, -1)), _NO_ANGLE)[..., None, None]
+    angle = np.maximum(np.sqrt((rotvec * rotvec).sum(-1)), _NO_ANGLE)[..., None, None]
     K = skew(rotvec)
-    return np.eye(3) + np.sin(angle) / angle * K + 2.0 * (np.sin(0.5 * angle) / angle) ** 2 * (K @ K)
+    return _I3 + np.sin(angle) / angle * K + 2.0 * (np.sin(0.5 * angle) / angle) ** 2 * (K @ K)
 
 
 def quat_from_matrix(R: ArrayLike) -> np.ndarray:
@@ -65,18 +67,20 @@ def matrix_from_quat(quat: ArrayLike) -> np.ndarray:
     q = quat / norm
     vector, w = q[..., :3], q[..., 3][..., None, None]
     K = skew(vector)
-    return np.eye(3) + 2.0 * w * K + 2.0 * (K @ K)
+    return _I3 + 2.0 * w * K + 2.0 * (K @ K)
 
 
 def rotvec_from_matrix(R: ArrayLike) -> np.ndarray:
     """Logarithm: rotation matrices (..., 3, 3) -> rotation vectors (..., 3) rad with angle in [0, pi]."""
     R = np.asarray(R, float)
-    twice = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1)
-    cosine = 0.5 * (R[..., 0, 0] + R[..., 1, 1] + R[..., 2, 2] - 1.0)
-    if np.all(cosine > _FAR_FROM_PI):  # sine and cosine are enough, and faster
-        sine = 0.5 * np.sqrt(np.sum(twice * twice, -1))
-        scale = np.where(sine < 1e-8, 1.0, np.arctan2(sine, cosine) / np.where(sine < 1e-8, 1.0, sine))
-        return (0.5 * scale)[..., None] * twice
+    flat = R.reshape(R.shape[:-2] + (9,))
+    twice = flat[..., _BELOW] - flat[..., _ABOVE]
+    cosine = 0.5 * (flat[..., ::4].sum(-1) - 1.0)
+    if (cosine > _FAR_FROM_PI).all():  # sine and cosine are enough, and faster
+        sine = 0.5 * np.sqrt((twice * twice).sum(-1))
+        straight = sine < 1e-8
+        scale = 0.5 * np.arctan2(sine, cosine) / np.where(straight, 1.0, sine)
+        return np.where(straight, 0.5, scale)[..., None] * twice
     quat = quat_from_matrix(R)
     vector, w = quat[..., :3], quat[..., 3]
     sin_half = np.linalg.norm(vector, axis=-1)
@@ -121,7 +125,8 @@ def matrix_from_sixd(sixd: ArrayLike) -> np.ndarray:
     x = a / np.maximum(norm_a, 1e-6)
     y = b - (x * b).sum(-1, keepdims=True) * x
     norm_y = np.sqrt((y * y).sum(-1, keepdims=True))
-    if not (np.isfinite(sixd).all() and (norm_a >= 1e-6).all() and (norm_y >= 1e-6).all()):
+    norms = norm_a + norm_y  # finite where both columns are
+    if not ((norm_a >= 1e-6).all() and (norm_y >= 1e-6).all() and (norms < np.inf).all()):
         raise HpeError("six-number rotation is degenerate: its two columns are zero, parallel or not finite")
     R = np.empty(sixd.shape[:-1] + (3, 3))
     R[..., 0], R[..., 1] = x, y / norm_y

@@ -20,6 +20,7 @@ from hpe_core.pipeline.roi_tracking import (
     confirmed_first,
     each_once,
     expected_places,
+    rays_of,
     seen_again,
     tracked,
     wanted_first,
@@ -165,15 +166,16 @@ class _OneImage:
 
     def with_ray(self, found: Places) -> np.ndarray:
         """Mask (N,) of those whose centre has a ray; the others are counted."""
-        has = np.all(np.isfinite(self.camera.rays(found.centre_px)), -1)
-        self.beyond_lens += int(np.sum(~has))
+        has = np.isfinite(rays_of(found, self.camera)).all(-1)
+        self.beyond_lens += len(has) - np.count_nonzero(has)
         return has
 
     def with_pose(self, found: Candidates) -> np.ndarray:
         """Mask (N,) of those with a ray and a rotation; the others are counted."""
         has_ray, has_rotation = self.with_ray(found), np.isfinite(found.R_local).all((1, 2))
-        self.unconfirmed += int(np.sum(has_ray & ~has_rotation))
-        return has_ray & has_rotation
+        has_pose = has_ray & has_rotation
+        self.unconfirmed += np.count_nonzero(has_ray) - np.count_nonzero(has_pose)
+        return has_pose
 
     def counts(self) -> dict[str, int]:
         """Of candidates without a pose, by reason."""

@@ -60,7 +60,8 @@ class Pipeline:
         self.config = config = with_method(config)
         method, refiner = catalogue.method_of(config.estimator.model), None
         self.models: list[tuple[Path, Backend]] = []  # every model file in use
-        self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress)
+        size = config.estimator.detector_size or method.detector_size
+        self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress, size)
         if method.refiner:
             backend = self._loaded(method.refiner, CROP, progress)
             refiner = Refiner(crop_network(backend), source_of(method.rotation, backend.card))
@@ -72,11 +73,11 @@ class Pipeline:
         self._search: Callable[[], Candidates] | None = None  # of the latest image, put off
         self._searched: Candidates | None = None  # what that found
 
-    def _loaded(self, model, kind, progress):
-        """Backend of a model by name or path that must be of this kind."""
+    def _loaded(self, model, kind, progress, width=0):
+        """Backend of a model by name or path that must be of this kind; width: as of hpe_core.backends.create."""
         options = self.config.estimator
         path = catalogue.path_of(model)
-        backend = self._create(options.backend, path, options.threads, progress)
+        backend = self._create(options.backend, path, options.threads, progress, width)
         self.models.append((path, backend))
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
@@ -216,9 +217,7 @@ class Pipeline:
     def _published(self, faces, delivered):
         """The faces of the upright image in the delivered one, with what no filter may average away."""
         poses = with_systematic_spread(faces)
-        published = tuple(
-            with_mesh_landmarks(replace(face, pose=pose)) for face, pose in zip(faces, poses, strict=True)
-        )
+        published = tuple(with_mesh_landmarks(face.changed(pose=pose)) for face, pose in zip(faces, poses, strict=True))
         rotation = self.config.estimator.image_rotation
         return tuple(delivered_face(face, delivered, rotation) for face in published) if rotation else published
 

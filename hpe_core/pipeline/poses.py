@@ -17,11 +17,11 @@ from hpe_core.geometry.head import (
     box_from_pose,
     depth_covariance,
     direction_covariance,
-    range_from_size,
 )
 from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
 from hpe_core.mesh.face_mesh import landmarks_at
 from hpe_core.mesh.head_model import shipped
+from hpe_core.pipeline.roi_tracking import rays_and_ranges
 from hpe_core.types import Face, FaceShape, HeadPose, Landmarks
 
 # what the whole-image network cannot tell by itself; measured on renders of full turns and on photos turned in plane
@@ -32,6 +32,7 @@ SIDEWAYS_RAD = np.radians(65.0)  # further, and a head turned away (100 to 130 d
 # and how fast that changes; logistic regression on 549 renders of unseen people, by whether yaw is below 100 degrees
 MEAN_VISIBLE, MEAN_VISIBLE_SPREAD = 0.37, 0.053
 LANDMARKS_FROM = 0.1  # face_visibility; nearly all profiles have more, one in fifteen of those beyond 120 degrees
+_HEAD_FRAME_COVARIANCE = HEAD_FRAME_STD_RAD**2 * np.eye(3)
 UNKNOWN_STD_RAD, SIDEWAYS_STD_RAD = np.radians(60.0), np.radians(15.0)  # three of the first: the largest error there is
 
 
@@ -39,8 +40,7 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
     """A Face per candidate, its pose, covariance and box in the camera; without the head-size prior."""
     if len(found) == 0:
         return []
-    rays = camera.rays(found.centre_px)
-    range_m = range_from_size(camera, rays, found.size_px)
+    rays, range_m = rays_and_ranges(found, camera)
     R, centres_m = global_from_local(found.R_local, rays, range_m)
     arms = R @ FACE_CENTRE_M
     t = centres_m - arms
@@ -98,17 +98,14 @@ def pose_covariance(
     and R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e. rotation_covariance: (..., 3, 3)
     rad^2 about the axes of the virtual camera turned to the face.
     """
-    R_lookat_camera = lookat_rotation(rays)
-    R_camera_lookat = np.swapaxes(R_lookat_camera, -1, -2)
-    spread = np.stack([lateral_std_m, lateral_std_m, range_std_m], -1) ** 2
-    rotation = R_camera_lookat @ np.asarray(rotation_covariance, float) @ R_lookat_camera
-    J = so3.skew(arms_m)
-    covariance = np.zeros(J.shape[:-2] + (6, 6))
-    covariance[..., :3, :3] = (R_camera_lookat * spread[..., None, :]) @ R_lookat_camera
-    covariance[..., :3, :3] += J @ rotation @ np.swapaxes(J, -1, -2)
-    covariance[..., :3, 3:], covariance[..., 3:, :3] = J @ rotation, rotation @ np.swapaxes(J, -1, -2)
-    covariance[..., 3:, 3:] = rotation
-    return covariance
+    R_camera_lookat = np.swapaxes(lookat_rotation(rays), -1, -2)
+    local, M = np.zeros((2, *R_camera_lookat.shape[:-2], 6, 6))
+    local[..., 0, 0] = local[..., 1, 1] = np.square(lateral_std_m)
+    local[..., 2, 2] = np.square(range_std_m)
+    local[..., 3:, 3:] = rotation_covariance
+    M[..., :3, :3] = M[..., 3:, 3:] = R_camera_lookat
+    M[..., :3, 3:] = so3.skew(arms_m) @ R_camera_lookat
+    return M @ local @ np.swapaxes(M, -1, -2)
 
 
 def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
@@ -128,13 +125,13 @@ def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
         if (scale := faces[row].scale) is not None:
             along[i] = scale.rel_std**2 * np.outer(t[i], t[i])
     covariances[:, :3, :3] += along
-    covariances[:, 3:, 3:] += HEAD_FRAME_STD_RAD**2 * np.eye(3)
-    alone = np.array([faces[row].confirmed is None for row in rows])
-    if alone.any():
-        score = np.array([faces[row].score for row in rows])[alone]
+    covariances[:, 3:, 3:] += _HEAD_FRAME_COVARIANCE
+    alone = [i for i, row in enumerate(rows) if faces[row].confirmed is None]
+    if alone:
+        score = np.array([faces[rows[i]].score for i in alone])
         covariances[alone] += direction_covariance(R[alone], ambiguity_std_rad(score, R[alone], t[alone]))
-    for row, pose in zip(rows, HeadPose.many(R, t, covariances), strict=True):
-        poses[row] = pose
+    for row, covariance in zip(rows, covariances, strict=True):
+        poses[row] = poses[row].with_covariance(covariance)
     return poses
 
 

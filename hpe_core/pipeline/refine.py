@@ -8,8 +8,8 @@ import numpy as np
 
 from hpe_core.candidates import Candidates, Places
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.head import range_from_size
 from hpe_core.networks.network import CropDecoder, Network
+from hpe_core.pipeline.roi_tracking import rays_and_ranges
 from hpe_core.pixels.canvas import SourceImage, crop_canvases
 from hpe_core.rotations.source import RotationSource
 
@@ -78,8 +78,7 @@ class Refiner:
     def _seen(self, places, source, camera, mirrored):
         """Candidates of the crops at places, and which of them (N,) were read upside down."""
         decoder = self._network.decoder
-        rays = camera.rays(places.centre_px)
-        range_m = range_from_size(camera, rays, places.size_px)
+        rays, range_m = rays_and_ranges(places, camera)
         rows = self._rows(source, camera, rays, range_m, mirrored)
         upside_down = np.zeros(len(rows), bool)
         doubtful = np.flatnonzero(decoder.doubtful(rows))
@@ -95,8 +94,7 @@ class Refiner:
         canvases = crop_canvases(source, camera, rays, range_m, self._side, self._crop_m, mirrored, upside_down)
         rows = self._network.rows(canvases).astype(float)
         if mirrored:
-            rows, again = np.split(rows, 2)
-            rows = 0.5 * (rows + self._network.decoder.mirrored(again))
+            rows = 0.5 * (rows[: len(rays)] + self._network.decoder.mirrored(rows[len(rays) :]))
         return self._network.decoder.half_turned(rows) if upside_down else rows
 
 

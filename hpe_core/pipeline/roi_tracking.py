@@ -9,7 +9,7 @@ import numpy as np
 
 from hpe_core.candidates import Candidates, Places
 from hpe_core.geometry.camera import CameraModel
-from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre
+from hpe_core.geometry.head import FACE_CENTRE_M, REFERENCE_LENGTH_M, pixels_per_metre, range_from_size
 from hpe_core.types import Face
 
 
@@ -17,17 +17,35 @@ def expected_places(faces: Sequence[Face], camera: CameraModel) -> Places:
     """Where the camera should see the centres of faces, without those beyond its lens."""
     R = np.array([face.pose.R_camera_head for face in faces]).reshape(-1, 3, 3)
     centres = np.array([face.pose.t_camera_head_m for face in faces]).reshape(-1, 3) + R @ FACE_CENTRE_M
-    ahead = camera.in_range(centres)
+    score, ahead = np.array([face.score for face in faces]), camera.in_range(centres)
+    if not ahead.all():
+        score, centres = score[ahead], centres[ahead]
+    range_m = np.sqrt((centres * centres).sum(-1))
     return Places(
-        score=np.array([face.score for face in faces])[ahead],
-        centre_px=camera.project(centres[ahead]),
-        size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, centres[ahead]),
+        score=score,
+        centre_px=camera.project(centres),
+        size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, centres),
+        rays=centres / range_m[:, None],
+        range_m=range_m,
     )
+
+
+def rays_and_ranges(places: Places, camera: CameraModel) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rays (N, 3) to the centres of places, and their ranges (N,) m; NaN where the camera has no ray."""
+    rays = rays_of(places, camera)
+    return rays, range_from_size(camera, rays, places.size_px) if places.range_m is None else places.range_m
+
+
+def rays_of(places: Places, camera: CameraModel) -> np.ndarray:
+    """Unit rays (N, 3) to the centres of places; NaN where the camera has none."""
+    return camera.rays(places.centre_px) if places.rays is None else places.rays
 
 
 def tracked(found: Candidates, expected: Places) -> Candidates:
     """The confirmed ones of candidates (N), each face once: that which strayed least from where it was expected (N)."""
     confirmed = np.flatnonzero(confirmed_of(found))
+    if len(found) == 1 == len(confirmed):
+        return found
     strayed_px = np.linalg.norm(found.centre_px - expected.centre_px, axis=-1)[confirmed]
     nearest = confirmed[np.argsort(strayed_px / found.size_px[confirmed], kind="stable")]
     return each_once(found.where(nearest))

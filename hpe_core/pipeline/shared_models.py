@@ -23,17 +23,22 @@ class SharedModels:
 
     def __init__(self):
         self._loading = threading.Lock()
-        self._loaded: weakref.WeakValueDictionary[tuple[str, str, int], Backend] = weakref.WeakValueDictionary()
+        self._loaded: weakref.WeakValueDictionary[tuple[str, str, int, int], Backend] = weakref.WeakValueDictionary()
 
     def create(
-        self, name: str, model_path: str | Path, threads: int = 0, progress: Callable[[str], None] = log.warning
+        self,
+        name: str,
+        model_path: str | Path,
+        threads: int = 0,
+        progress: Callable[[str], None] = log.warning,
+        width: int = 0,
     ) -> Backend:
         """As hpe_core.backends.create; the same Backend for the same arguments while somebody holds it."""
-        key = (name, os.path.realpath(model_path), threads)
+        key = (name, os.path.realpath(model_path), threads, width)
         with self._loading:  # who asks second waits for the first one's model
             backend = self._loaded.get(key)
             if backend is None:
-                backend = backends.create(name, model_path, threads, progress)
+                backend = backends.create(name, model_path, threads, progress, width)
                 backend = backend if backend.concurrent else OneAtATime(backend)
                 self._loaded[key] = backend
             return backend

@@ -1,7 +1,7 @@
 """Face ids that are never used again, the bounded slots that go with them, and a pose filter per face."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -91,9 +91,7 @@ class Tracker:
         poses = self._filters.poses(which) if self._config.filter else [track.face.pose for track in tracks]
         scales = [self._sizes.scale(row) for row in which]
         return tuple(
-            replace(
-                faces[index], face_id=track.face_id, slot=track.slot, pose=pose, scale=scale, shape=track.face.shape
-            )
+            faces[index].changed(face_id=track.face_id, slot=track.slot, pose=pose, scale=scale, shape=track.face.shape)
             for index, track, pose, scale in zip(indices, tracks, poses, scales, strict=True)
         )
 
@@ -110,11 +108,10 @@ class Tracker:
     def _moved_on(self, rows: list[int], stamp_ns: int) -> list[Face]:
         if not rows:
             return []
-        ahead_ns = np.array([stamp_ns - self._tracks[row].stamp_ns for row in rows])
-        R, t = self._filters.moved(rows, np.clip(ahead_ns * 1e-9, 0.0, EXPECTED_FOR_S))
+        R, t = self._filters.moved(rows, self._ahead_s(rows, stamp_ns))
         ratios = self._sizes.ratios(rows)
         poses = HeadPose.many(R, t if ratios is None else t / ratios[:, None])
-        return [replace(self._tracks[row].face, pose=pose) for row, pose in zip(rows, poses, strict=True)]
+        return [self._tracks[row].face.changed(pose=pose) for row, pose in zip(rows, poses, strict=True)]
 
     @property
     def misses_a_face(self) -> bool:
@@ -147,7 +144,7 @@ class Tracker:
         self._filters.add(pose)
         taken = {track.slot for track in self._tracks}
         slot = next(number for number in range(SLOTS) if number not in taken)
-        self._tracks.append(_Track(self._ids.take(), slot, replace(face, pose=pose), self._stamp_ns))
+        self._tracks.append(_Track(self._ids.take(), slot, face.changed(pose=pose), self._stamp_ns))
         return row
 
     def _continue(self, rows: dict[int, int], faces: Sequence[Face]):
@@ -163,10 +160,10 @@ class Tracker:
         self._filters.predict(which, self._unseen_s(which))
         self._filters.update(which, poses)
         for row, face, pose in zip(which, seen, poses, strict=True):
-            at_best_range = face if pose is face.pose else replace(face, pose=pose)
+            at_best_range = face if pose is face.pose else face.changed(pose=pose)
             self._tracks[row].face, self._tracks[row].stamp_ns = at_best_range, self._stamp_ns
 
-    def _as_seen(self, rows: list[int], dt_s: Sequence[float] | np.ndarray) -> "Poses":
+    def _as_seen(self, rows: list[int], dt_s: Sequence[float]) -> "Poses":
         """Predictions of the filters at the range of heads of reference size, which is what an image alone shows."""
         R, t, P = self._filters.predicted(rows, dt_s)
         ratios = self._sizes.ratios(rows)
@@ -176,6 +173,10 @@ class Tracker:
         P[:, :3] /= ratios[:, None, None]
         P[:, :, :3] /= ratios[:, None, None]
         return R, t / ratios[:, None], P
+
+    def _ahead_s(self, rows: list[int], stamp_ns: int) -> list[float]:
+        """Seconds from when the tracks of rows were seen to where they are expected at stamp_ns."""
+        return [min(max((stamp_ns - self._tracks[row].stamp_ns) * 1e-9, 0.0), EXPECTED_FOR_S) for row in rows]
 
     def _unseen_s(self, rows: list[int]) -> list[float]:
         """Seconds since the tracks of rows were seen."""
@@ -188,12 +189,12 @@ class Tracker:
         R = np.array([face.pose.R_camera_head for face in faces])
         t = np.array([face.pose.t_camera_head_m for face in faces])
         rows = list(range(len(self._tracks)))
-        ahead_s = np.minimum(self._unseen_s(rows), EXPECTED_FOR_S)
+        ahead_s = self._ahead_s(rows, self._stamp_ns)
         expected = self._as_seen(rows, ahead_s)
         cost = pair_costs((R, t, np.array([face.pose.covariance for face in faces])), expected)
         hidden = [row for row, track in enumerate(self._tracks) if track.stamp_ns < before_ns]
         if hidden:
-            back = may_return(R, t, *self._last_seen(hidden), expected[1][hidden], ahead_s[hidden], camera)
+            back = may_return(R, t, *self._last_seen(hidden), expected[1][hidden], np.array(ahead_s)[hidden], camera)
             cost[:, hidden] = np.where(back, cost[:, hidden] + MISSED_COST, np.inf)
         return sure_pairs(cost)
 
@@ -213,16 +214,24 @@ def pair_costs(measured: Poses, predicted: Poses) -> np.ndarray:
     Each side is rotations (N, 3, 3), positions (N, 3) m and covariances (N, 6, 6), the tracks' those of now.
     """
     (R_a, t_a, P_a), (R_b, t_b, P_b) = measured, predicted
-    few = len(t_a) * len(t_b) <= FEW_PAIRS
-    a, b = np.nonzero(np.ones((len(t_a), len(t_b))) if few else _beside(measured, predicted))
-    turn = so3.rotvec_from_matrix(R_a[a] @ np.swapaxes(R_b[b], -1, -2))
-    apart = np.concatenate([t_a[a] - t_b[b], turn], -1)
-    S = P_a[a] + P_b[b] + SLACK
-    S[..., :3, :3] += head_size_covariance(t_b)[b]
-    distance2 = np.sum(apart * np.linalg.solve(S, apart[..., None])[..., 0], -1)
+    P_b = P_b + SLACK
+    P_b[:, :3, :3] += head_size_covariance(t_b)
+    if len(t_a) * len(t_b) <= FEW_PAIRS:
+        return _costs((R_a[:, None], t_a[:, None], P_a[:, None]), (R_b, t_b, P_b))
+    a, b = np.nonzero(_beside(measured, predicted))
     cost = np.full((len(t_a), len(t_b)), np.inf)
-    cost[a, b] = np.where(distance2 < GATE_SIGMAS**2, distance2 + np.linalg.slogdet(S)[1], np.inf)
+    cost[a, b] = _costs((R_a[a], t_a[a], P_a[a]), (R_b[b], t_b[b], P_b[b]))
     return cost
+
+
+def _costs(faces: Poses, tracks: Poses) -> np.ndarray:
+    """As `pair_costs` (...,), of poses (...) beside each other; those of tracks have SLACK and the spread of sizes."""
+    (R_a, t_a, P_a), (R_b, t_b, P_b) = faces, tracks
+    turn = so3.rotvec_from_matrix(R_a @ np.swapaxes(R_b, -1, -2))
+    apart = np.concatenate([t_a - t_b, turn], -1)
+    S = P_a + P_b
+    distance2 = (apart * np.linalg.solve(S, apart[..., None])[..., 0]).sum(-1)
+    return np.where(distance2 < GATE_SIGMAS**2, distance2 + np.log(np.linalg.det(S)), np.inf)
 
 
 def _beside(measured: Poses, predicted: Poses) -> np.ndarray:

@@ -107,6 +107,31 @@ def test_an_input_that_is_no_image_is_refused(shape):
         card_of(valid("head6dof"), shape, "net.onnx")
 
 
+FREE = (1, "height", "width", 3)
+OWN_SIDES = {"config": {"height": 192, "width": 288}}
+
+
+@pytest.mark.parametrize("width, sides", [(0, (192, 288)), (288, (192, 288)), (320, (256, 320)), (640, (480, 640))])
+def test_free_sides_are_the_cards_own_or_3_to_4_in_steps_of_32(width, sides):
+    assert card_of(valid("head6dof") | OWN_SIDES, FREE, "net.onnx", width).input_shape == (1, *sides, 3)
+
+
+@pytest.mark.parametrize(
+    "values, shape, width, message",
+    [
+        (OWN_SIDES, FREE, 300, "must be multiples of 32, got 300x256"),
+        (OWN_SIDES, FREE, 8192, "2 to 4096 pixels a side"),
+        ({}, FREE, 0, "config, which says the sides of a free input, must be a JSON object, got None"),
+        ({"config": {"height": 192}}, FREE, 0, "config.width must be a number in .32, 4096., got None"),
+        ({}, IMAGES, 320, "the input is 64 pixels wide and nothing else, got detector_size 320"),
+    ],
+)
+def test_a_size_that_a_network_does_not_take_is_one_line(values, shape, width, message):
+    with pytest.raises(HpeError, match=rf"^net\.onnx: .*{message}") as error:
+        card_of(valid("head6dof") | values, shape, "net.onnx", width)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("shape", [IMAGES, (1, 32, 32, 3), ("batch", 32, 48, 3)])
 def test_crops_are_square_and_of_any_number(shape):
     with pytest.raises(HpeError, match="crops must be square"):
@@ -220,7 +245,7 @@ ROWS_14 = np.array([[ROW]], np.float32)
     [
         ([("image", "FLOAT", [1, 48, 64, 3])], ROWS_14, "must take one input of type tensor.uint8., it takes image"),
         ([IMAGE, ("more", "UINT8", [1])], ROWS_14, "must take one input"),
-        ([], ROWS_14, "it takes nothing"),
+        ([], ROWS_14, "it has no input of a known shape"),
         ([("image", "UINT8", [1, 3, 48, 64])], ROWS_14, "input must be images"),
         ([("image", "UINT8", [48, 64, 3])], ROWS_14, "input must be images"),
         ([IMAGE], ROWS_14[..., :13], r"must give \(1, 1, 14\) numbers as its card says, it gives \(1, 1, 13\)"),

@@ -19,7 +19,7 @@ import torch
 from hpe_core import registry
 from hpe_core.backends.tensorrt import onnx_graph
 from hpe_core.errors import HpeError
-from hpe_core.network_card import CARD_KEY
+from hpe_core.network_card import CARD_KEY, FREE_SIDES
 from training.deploy.cards import complete
 from training.deploy.model_file import with_byte_storage, with_half_storage
 from training.networks._blocks import fuse
@@ -52,6 +52,8 @@ def export(checkpoint_paths, card, out, decode=None, small=False):
     net.load_state_dict(_mean_weights([run["average"] for run in runs]), strict=True)
     deployed = module.Deployed(net.eval()).eval()
     free = {"image": {0: "batch"}, "rows": {0: "batch"}} if module.FREE_BATCH else None
+    if getattr(module, "FREE_SIDES", False):
+        free = {"image": dict(enumerate(FREE_SIDES, 1)), "rows": {1: "locations"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which needs onnxscript
         torch.onnx.export(

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hpe_core.backends.tensorrt import onnx_graph
 from hpe_core.errors import HpeError
 
 MOST_FIXED = 64  # numbers of a constant that may be a shape, axes or limits
@@ -24,15 +25,16 @@ def for_one_image(path: str | Path) -> onnx.ModelProto:
     """The graph of a file for a batch of one, with what follows from constants and shapes computed by ONNX Runtime."""
     import onnxruntime as ort
 
+    model = onnx_graph.read(path)
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # standard operators only
         options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
-        for dim in onnx.load(path).graph.input[0].type.tensor_type.shape.dim:
+        for dim in model.graph.input[0].type.tensor_type.shape.dim:
             if dim.dim_param:
                 options.add_free_dimension_override_by_name(dim.dim_param, 1)
-        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return onnx.load(options.optimized_model_filepath)
 
 

@@ -30,6 +30,7 @@ SPEC = {
 }
 RAW_CHANNELS = 13
 FREE_BATCH = False  # one image at a time
+FREE_SIDES = True  # of any size in whole steps of the largest stride
 BATCHES, LOSS, STEPS = "scenes", "head6dof", 6000  # of training.train: training/batches, training/losses
 
 

@@ -41,7 +41,8 @@ def unavailable() -> str | None:
 class Backend(inference.Backend):
     """One engine. precision: fp16 (default), fp32, or int8 for a model with Q/DQ; folder: of the engine cache.
 
-    max_batch: most images per call of the engine; by default 16 for a model that takes any number, else 1.
+    max_batch: most images per call of the engine; by default 16 for a model that takes any number, else 1; width: as of
+    hpe_core.backends.create.
     """
 
     name = "tensorrt"
@@ -57,13 +58,14 @@ class Backend(inference.Backend):
         precision: str | None = None,
         max_batch: int | None = None,
         folder: str | Path | None = None,
+        width: int = 0,
     ):
         progress = progress or (lambda text: None)
         trt = builder.load()
         device, reason = gpu.find()
         if device is None:
             raise HpeError(str(reason))
-        network, store = network_file.read(model_path), EngineStore(folder)
+        network, store = network_file.read(model_path, width), EngineStore(folder)
         self.card = network.card
         self.input_shape = network.card.input_shape
         self.sha256 = network.sha256
@@ -178,7 +180,7 @@ class Backend(inference.Backend):
 
 def _measure(network: NetworkFile, threads: int, runner: Runner) -> dict[str, Any]:
     """How a network's Runner differs from ONNX Runtime."""
-    reference = onnxruntime.Backend(network.path, threads)
+    reference = onnxruntime.Backend(network.path, threads, width=network.width)
     run = runner.run_all if network.card.free_batch else runner.run
     return parity.measure(reference.run, run, network.card).as_dict()
 

@@ -22,6 +22,7 @@ class EngineKey:
     recipe: int  # RECIPE
     precision: str
     max_batch: int
+    input_size: str  # "320x256": some networks take any, and an engine one
     library: str  # "tensorrt 10.3.0", "tensorrt_rtx 1.7.1.116"
     plugins: str  # version of the plugin library
     cuda: str  # of the driver, or ANY
@@ -36,10 +37,10 @@ class EngineKey:
 
     @property
     def stem(self) -> str:
-        """File name without suffix, readable first: head6dof-fp16-b1-sm86-<digest>."""
+        """File name without suffix, readable first: head6dof-320x256-fp16-b1-sm86-<digest>."""
         capability = self.compute_capability.replace(".", "")
         model = re.sub(r"[^A-Za-z0-9_-]", "_", self.model)
-        return f"{model}-{self.precision}-b{self.max_batch}-sm{capability}-{self.digest}"
+        return f"{model}-{self.input_size}-{self.precision}-b{self.max_batch}-sm{capability}-{self.digest}"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EngineKey":

@@ -38,12 +38,15 @@ def key_for(
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
     if not 1 <= max_batch <= MAX_BATCH:
         raise HpeError(f"max_batch must lie in [1, {MAX_BATCH}], got {max_batch}")
-    return _key(trt, network.name, network.sha256, precision, max_batch, gpu, capability)
+    _, height, width, _ = network.card.input_shape
+    return _key(trt, network.name, network.sha256, precision, max_batch, f"{width}x{height}", gpu, capability)
 
 
 def sampler_key(trt: ModuleType, wanted: Sampler, gpu: Gpu | None = None, capability: str | None = None) -> EngineKey:
     """EngineKey of a Sampler, as of a network by `key_for`."""
-    return _key(trt, wanted.name, wanted.sha256, "fp32", wanted.max_batch, gpu, capability)
+    return _key(
+        trt, wanted.name, wanted.sha256, "fp32", wanted.max_batch, f"{wanted.width}x{wanted.height}", gpu, capability
+    )
 
 
 def _key(
@@ -52,6 +55,7 @@ def _key(
     onnx_sha256: str,
     precision: str,
     max_batch: int,
+    input_size: str,
     gpu: Gpu | None,
     capability: str | None,
 ) -> EngineKey:
@@ -68,6 +72,7 @@ def _key(
         recipe=RECIPE,
         precision=precision,
         max_batch=max_batch,
+        input_size=input_size,
         library=builder.describe(trt),
         plugins=builder.plugin_version(trt),
         cuda=gpu.cuda,
@@ -89,7 +94,7 @@ def build(
     except ImportError as error:
         raise HpeError(f"building an engine needs the package {error.name}: pip install {error.name}") from error
     start = time.perf_counter()
-    typed = typed_graph.for_tensorrt(onnx_graph.read(network.path), key.precision, key.max_batch)
+    typed = typed_graph.for_tensorrt(onnx_graph.read(network.path, network.width), key.precision, key.max_batch)
     plan = builder.build_plan(
         trt,
         typed.SerializeToString(),

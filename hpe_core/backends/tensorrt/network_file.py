@@ -33,24 +33,32 @@ class NetworkFile:
         """The file's name without suffix."""
         return self.path.stem
 
+    @property
+    def width(self) -> int:
+        """Pixels across its input, chosen or fixed."""
+        return self.card.input_shape[2]
 
-def read(path: str | Path) -> NetworkFile:
-    """The NetworkFile at a path. Raises HpeError when it cannot be read or is a shipped model that was changed."""
+
+def read(path: str | Path, width: int = 0) -> NetworkFile:
+    """The NetworkFile at a path; width as of `card_of`.
+
+    Raises HpeError when it cannot be read or is a shipped model that was changed.
+    """
     data = catalogue.read(path)
     sha256 = catalogue.sha256_of(data)
     catalogue.verify(path, sha256)
-    return NetworkFile(path=Path(path), sha256=sha256, card=card_in(data, str(path)))
+    return NetworkFile(path=Path(path), sha256=sha256, card=card_in(data, str(path), width))
 
 
-def card_in(onnx_bytes: bytes, where: str) -> NetworkCard:
-    """The NetworkCard of an ONNX file. `where` it is from is named in the HpeError."""
+def card_in(onnx_bytes: bytes, where: str, width: int = 0) -> NetworkCard:
+    """The NetworkCard of an ONNX file; width as of `card_of`. `where` it is from is named in the HpeError."""
     try:
         text, shape = _card_text(onnx_bytes), _input_shape(onnx_bytes)
     except (ValueError, IndexError) as error:
         raise HpeError(f"cannot load model {where}: it is no ONNX file ({error})") from error
     if text is None:
         raise HpeError(f"{where} carries no '{CARD_KEY}' metadata: it is no network of this project")
-    return card_of(parsed(text, f"the model card in {where}"), shape, where)
+    return card_of(parsed(text, f"the model card in {where}"), shape, where, width)
 
 
 def _card_text(model: bytes) -> str | None:

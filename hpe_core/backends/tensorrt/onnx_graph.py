@@ -7,23 +7,29 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from hpe_core.errors import HpeError
-from hpe_core.network_card import CARD_KEY, parsed
+from hpe_core.network_card import CARD_KEY, FREE_SIDES, card_of, parsed
 
 HALF_MAX = 65504.0
 STORED = "_stored"  # ends the name of a weight that the file holds as float16, or as whole steps, and casts to float32
 STEP = "_step"  # ends the name of the step (out, 1, ...) of such a weight, by which it is multiplied
 
 
-def read(path: str | Path) -> ModelProto:
-    """ModelProto of a file. Raises HpeError when there is none in it."""
+def read(path: str | Path, width: int = 0) -> ModelProto:
+    """ModelProto of a file, its input's sides as hpe_core.network_card.card_of has them of a width where the file
+    leaves them free. Raises HpeError when there is none in it."""
     try:
         model = onnx.load_from_string(Path(path).read_bytes())
         onnx.checker.check_model(model)
     except Exception as error:  # onnx and protobuf raise classes of their own
         raise HpeError(f"cannot load model {path}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
-    return model
+    shape = input_shape(model)
+    if tuple(shape[1:3]) != FREE_SIDES:
+        return model
+    _, height, width, _ = card_of(raw_card_of(model, path), shape, str(path), width).input_shape
+    return with_sides(model, height, width)
 
 
 def raw_card_of(model: ModelProto, path: str | Path) -> Any:
@@ -82,6 +88,35 @@ def with_initializers(model: ModelProto) -> ModelProto:
         graph.node.remove(node)
     del graph.value_info[:]
     return model
+
+
+def with_sides(model: ModelProto, height: int, width: int) -> ModelProto:
+    """A copy of a model that leaves its input's sides free, with these, and constants for what follows from them."""
+    model = with_initializers(model)
+    graph = model.graph
+    for dim, side in zip(graph.input[0].type.tensor_type.shape.dim[1:3], (height, width), strict=True):
+        dim.dim_value = side
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.value_info
+    shape_of = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in inferred}
+    given = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    known: dict[str, np.ndarray] = {}
+    for node in graph.node:
+        if node.op_type == "Shape":
+            name = node.input[0]
+            known[node.output[0]] = np.array(known[name].shape if name in known else shape_of[name], np.int64)
+        elif any(name in known for name in node.input) and all(name in known or name in given for name in node.input):
+            inputs = {name: (known | given)[name] for name in node.input}
+            known |= dict(zip(node.output, ReferenceEvaluator(node).run(None, inputs), strict=True))
+    replace_nodes(graph, [node for node in graph.node if node.output[0] not in known])
+    used = {name for node in graph.node for name in node.input}
+    graph.initializer.extend(numpy_helper.from_array(known[name], name) for name in known if name in used)
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    tensors = [type(tensor).FromString(tensor.SerializeToString()) for tensor in kept]
+    del graph.initializer[:]
+    graph.initializer.extend(tensors)
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def nodes_between(graph: onnx.GraphProto, wanted: Callable[[onnx.NodeProto], bool]) -> list[onnx.NodeProto]:

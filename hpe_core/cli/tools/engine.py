@@ -29,6 +29,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--max-batch", metavar="N", type=int, help="images per call, 1 to 16 (default: 16 for crops, else 1)"
     )
     build.add_argument(
+        "--detector-size",
+        metavar="PX",
+        type=int,
+        default=0,
+        help="width of the images that a whole-image network takes (default: 320)",
+    )
+    build.add_argument(
         "--compute-capability",
         metavar="X.Y",
         action="append",
@@ -69,7 +76,9 @@ def _build(args):
             f"no engine can be built for this machine: {reason}; --compute-capability builds for another (tensorrt_rtx)"
         )
     with StatusLine() as progress:
-        backend = tensorrt.Backend(model_path, 0, progress, args.precision, args.max_batch, store.folder)
+        backend = tensorrt.Backend(
+            model_path, 0, progress, args.precision, args.max_batch, store.folder, args.detector_size
+        )
     print(f"{backend.key.stem}: {_types_text(backend.facts)}, {_parity_text(backend.parity)}")
     for entry in backend.sampler_entries:
         print(_line(entry))
@@ -80,7 +89,7 @@ def _build_ahead(trt, store, model_path, capability, args):
     from hpe_core.backends.tensorrt import builder, make, network_file, sampler
 
     builder.capability_value(trt, capability)  # before anything is built
-    network = network_file.read(model_path)
+    network = network_file.read(model_path, args.detector_size)
     key = make.key_for(trt, network, None, capability, args.precision, args.max_batch)
     with StatusLine() as progress:
         build = functools.partial(make.build, trt, network, key, True, progress)

@@ -78,15 +78,21 @@ class Decoder:
         if "centre_m" in value:
             middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
             new_rays = (middle[:, None] @ lookat_rotation(rays))[:, 0]
-            new_rays /= np.linalg.norm(new_rays, axis=-1, keepdims=True)
+            new_rays /= np.sqrt((new_rays * new_rays).sum(-1, keepdims=True))
         size_ratio = np.exp(value["log_size"][:, 0]) if "log_size" in value else np.ones(len(rows))
         new_range = range_m / size_ratio
         landmarks_m, visible = _landmarks(value, size_ratio)
         R_local, centre_std_m, scale = self._R_local(rows), self._centre_std_m(rows), self._calibration
+        centre_px, beyond = camera.project(new_rays), ~camera.in_range(new_rays)
+        size_px = REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None])
+        if beyond.any():
+            centre_px[beyond], new_rays = np.nan, np.where(beyond[:, None], np.nan, new_rays)
         return Candidates(
             score=score,
-            centre_px=np.where(camera.in_range(new_rays)[:, None], camera.project(new_rays), np.nan),
-            size_px=REFERENCE_LENGTH_M * pixels_per_metre(camera, new_rays * new_range[:, None]),
+            centre_px=centre_px,
+            size_px=size_px,
+            rays=new_rays,
+            range_m=new_range,
             R_local=R_local,
             rotation_covariance=self._rotation_covariance(value),
             centre_rel_std=centre_std_m / REFERENCE_LENGTH_M * scale.centre_std,
@@ -204,8 +210,11 @@ def more_certain_way_up(
 
 def covariance_from_factor(factor: np.ndarray) -> np.ndarray:
     """Covariance (N, 3, 3) rad^2 of the left rotation error; factor (N, 6): L of the information L L' (the spec)."""
-    L = np.zeros((len(factor), 3, 3))
-    L[:, range(3), range(3)] = np.exp(np.clip(factor[:, :3], -2.0, 7.0))
-    L[:, 1, 0], L[:, 2, 0], L[:, 2, 1] = factor[:, 3:].T
-    inverse = np.linalg.inv(L)
+    a, b, c = np.exp(-np.minimum(np.maximum(factor[:, :3], -2.0), 7.0)).T  # of the inverse of L
+    d, e, f = factor[:, 3:].T
+    inverse = np.zeros((len(factor), 9))
+    inverse[:, 0], inverse[:, 4], inverse[:, 8] = a, b, c
+    inverse[:, 3] = below = -d * a * b
+    inverse[:, 6], inverse[:, 7] = -c * (e * a + f * below), -f * b * c
+    inverse = inverse.reshape(-1, 3, 3)
     return np.swapaxes(inverse, -1, -2) @ inverse

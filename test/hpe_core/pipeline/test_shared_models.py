@@ -34,6 +34,7 @@ def test_other_threads_or_another_network_is_another_model():
     path = catalogue.path_of("head6dof_int8")
     made = [models.create("onnxruntime", path, threads) for threads in (1, 1, 2)]
     assert made[0] is made[1] and made[0] is not made[2]
+    assert models.create("onnxruntime", path, 1, width=640) not in made
 
 
 def test_the_model_goes_with_the_last_pipeline_that_has_it():

@@ -12,6 +12,7 @@ KEY = EngineKey(
     recipe=1,
     precision="fp16",
     max_batch=1,
+    input_size="320x256",
     library="tensorrt_rtx 1.7.1.116",
     plugins="1.7.1.116",
     cuda="any",
