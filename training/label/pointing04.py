@@ -5,6 +5,7 @@
 The network, trained on renders, refines each face from the set's own box. The nominal directions are right in their
 order, not in their size: scaled by one slope per axis and shifted by an offset per series (`scaled`), they follow the
 network's, and a label lies half way between both. Where they differ by more than MOST_APART_DEG it has weight 0.
+Without --crop all have: a face in the set's own box, for the consistency loss of the network's training.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ FITTED_DEG, MOST_APART_DEG, LEAST_STD_DEG = 60, 25.0, 4.0
 STEEPEST_DEG = 75  # nominal tilts beyond it are left out: what people did there varies most
 
 
+def place(box_px: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre (2,) px and size_px of a box (x0, y0, x1, y1), as large as this set draws them."""
+    return (box_px[:2] + box_px[2:]) / 2, float(np.sqrt(np.prod(box_px[2:] - box_px[:2])))
+
+
 def estimate(crop: Backend, image: np.ndarray, box_px: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """R_local (3, 3), centre (2,) px and size_px of the face in a box (x0, y0, x1, y1) of an image (H, W, 3)."""
-    centre, size_px = (box_px[:2] + box_px[2:]) / 2, float(np.sqrt(np.prod(box_px[2:] - box_px[:2])))
+    centre, size_px = place(box_px)
     side, columns = crop.input_shape[1], crop.card.columns
     R = np.eye(3)
     for _ in range(LOOKS):
@@ -111,13 +117,16 @@ def labels_of(faces: Sequence[Sample], crop: Backend) -> list[FaceLabel]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crop", required=True, help="crop network, trained on renders")
+    parser.add_argument("--crop", help="crop network, trained on renders; without it faces have no pose")
     parser.add_argument("--photos", type=Path, default=assets.DEFAULT_DATA / "pointing04")
     parser.add_argument("--persons", type=int, nargs="+", default=list(range(1, 9)))
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     faces = [face for face in samples(args.photos) if face.facing and int(face.facing.person) in args.persons]
-    labels = labels_of(faces, backends.create("onnxruntime", args.crop, 1))
+    if args.crop:
+        labels = labels_of(faces, backends.create("onnxruntime", args.crop, 1))
+    else:
+        labels = [FaceLabel.unknown(*place(np.asarray(face.box_px, float))) for face in faces]
     writer = ShardWriter(args.out, 500)
     for face, label in zip(faces, labels, strict=True):
         writer.add(face.path.read_bytes(), f"p04-{face.facing.person}", f"pointing04/{face.name}", [label])
