@@ -153,11 +153,12 @@ def _coarse(rng, crop, least_px):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--shards", nargs="+", required=True)
-    p.add_argument("--backgrounds", required=True, help="shards of photos, behind renders")
+    p.add_argument("--backgrounds", help="shards of photos, behind 70 % of the renders; without it these keep theirs")
     p.add_argument("--out", required=True, help=".npz file, about 110 kB a face")
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()
-    arrays = store(ShardSet(args.shards), ShardSet([args.backgrounds]), args.seed)
+    backgrounds = ShardSet([args.backgrounds]) if args.backgrounds else None
+    arrays = store(ShardSet(args.shards), backgrounds, args.seed)
     np.savez(args.out, **arrays)  # pyright: ignore[reportArgumentType]
     print(f"{Path(args.out)}: {len(arrays['crops'])} faces, {int((arrays['weight'] > 0).sum())} with a pose")
 

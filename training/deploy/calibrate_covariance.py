@@ -8,7 +8,8 @@ Faces that their crop does not confirm are left out, and of a crop network that 
 with a spread for it (hpe_core.pipeline.poses). Crops are not looked at mirrored here, as in images with many faces, so
 that the scale holds for those, too. A network without an uncertainty of its rotation gets a constant one of the same
 coverage, rotation_std_deg; photos whose labels err as much do not tell it, renders do. own_centre_std is what another
-crop network than crop6dof says of the centres of the faces of the first shard set, against what crop6dof says there.
+crop network than crop6dof says of the centres of the faces of the first shard set, against what crop6dof says there
+(--crop6dof-centre-std-mm where those are not LFW's test people).
 Writes DIR/NAME.json of both networks for `training.deploy.export --calibration`.
 """
 
@@ -156,6 +157,7 @@ def main():
     p.add_argument("--crop", required=True)
     p.add_argument("--shards", nargs="+", required=True, help="of people who are in no training shard")
     p.add_argument("--limit", type=int, default=1000, help="images per shard set")
+    p.add_argument("--crop6dof-centre-std-mm", type=float, default=1e3 * CROP6DOF_CENTRE_STD_M)
     p.add_argument("--out", required=True)
     args = p.parse_args()
     head, crop = (backends.create("onnxruntime", path, 1) for path in (args.head, args.crop))
@@ -184,7 +186,7 @@ def main():
         if card.kind == CROP:
             scales["correlation"] = round(float(max(value[2] for value in found.values())), 3)
             if card.name != "crop6dof" and "log_centre_std_m" in card.columns:
-                scales["own_centre_std"] = round(own_centre_std_m / CROP6DOF_CENTRE_STD_M, 2)
+                scales["own_centre_std"] = round(1e3 * own_centre_std_m / args.crop6dof_centre_std_mm, 2)
             if "precision_factor" not in card.columns:
                 del scales["rotation_std"]
                 scales["rotation_std_deg"] = round(max(constant_deg), 2)

@@ -4,7 +4,7 @@
 
 puts them into all shipped models and writes the hashes again: run it after a change of training/cards. Metrics,
 history, calibration and everything else that belongs to one training stay as they are. What zoo.json says replaces the
-common texts in the cards of methods for comparison.
+common texts in the cards of methods for comparison, what open.json says those of weights from free material (_open).
 """
 
 import json
@@ -21,6 +21,7 @@ TEXTS = (
     *("task", "licence", "permission", "data", "limits"),
     *("intended_use", "out_of_scope_use", "privacy", "chosen_on"),
 )
+OPEN = "_open"  # ending of the names of weights from free material only
 FREE = {"CC0", "MIT", "Apache-2.0", "BSD", "ISC", "CC BY", "any purpose", "with citation"}
 LICENCE = {
     True: "Apache-2.0",
@@ -40,6 +41,8 @@ def complete(card: dict[str, Any]) -> dict[str, Any]:
     common = json.loads((CARDS / "common.json").read_text("utf-8"))
     if card.get("name") in catalogue.ZOO_METHODS:
         common |= json.loads((CARDS / "zoo.json").read_text("utf-8"))
+    if card.get("name", "").endswith(OPEN):
+        common |= json.loads((CARDS / "open.json").read_text("utf-8"))
     own = card.get("limits", [])
     limits = [*([own] if isinstance(own, str) else own), *common["limits"]]
     chosen_on = [card["chosen_on"], common["chosen_on"]] if "chosen_on" in card else common["chosen_on"]

@@ -35,13 +35,13 @@ def export(checkpoint_paths, card, out, decode=None, small=False):
     Weights are stored as float16 (half the size), the largest of `small` files as int8; they are computed with in
     float32.
     decode: `centre` or `published`, how a method with bins reads them, instead of what the checkpoint's config says.
-    card: dict with name, estimator, data, metrics; spec, config, commit, seed, steps and what is common to all cards
-    (training.deploy.cards) are added here.
+    card: dict with name, estimator, data, metrics, and `network`, its file in training/networks, where that has another
+    name; spec, config, commit, seed, steps and what is common to all cards (training.deploy.cards) are added here.
     The same card is written beside the model as JSON.
     """
     runs = [torch.load(path, weights_only=True, map_location="cpu") for path in checkpoint_paths]
     saved = runs[-1]
-    module = registry.load("training.networks", card["name"])
+    module = registry.load("training.networks", card.get("network", card["name"]))
     if decode and "decode" not in saved["config"]:
         raise HpeError(f"{card['name']} has one way to decode its output only")
     settings = saved["config"] | ({"decode": decode} if decode else {})

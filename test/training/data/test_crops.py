@@ -104,6 +104,20 @@ def test_some_photos_give_a_crop_beside_the_faces_that_is_no_face(tmp_path, writ
     assert (stored["weight"][no_face] == 0).all() and (stored["weight"][~no_face] == 1).all()
 
 
+def test_without_backgrounds_a_render_keeps_its_own(tmp_path, write_shard, monkeypatch):
+    images = [np.full((160, 160, 3), 90, np.uint8) for _ in range(8)]
+    nobody = [np.zeros((160, 160), np.uint8) for _ in images]  # all of it is background
+    faces = [{"image": i, "centre_px": (80.0, 80.0), "size_px": 60.0} for i in range(8)]
+    write_shard(tmp_path / "renders" / "shard_0000.npz", images, faces, nobody)
+    write_shard(tmp_path / "photos" / "shard_0000.npz", [np.full((160, 160, 3), 200, np.uint8)], faces[:1])
+    for options, shades in (([], {90}), (["--backgrounds", str(tmp_path / "photos")], {90, 200})):
+        out = tmp_path / "crops.npz"
+        monkeypatch.setattr("sys.argv", ["crops", "--shards", str(tmp_path / "renders"), "--out", str(out), *options])
+        crops.main()
+        with np.load(out) as stored:
+            assert {int(shade) for shade in np.round(stored["crops"].mean((1, 2, 3)))} == shades
+
+
 def test_two_views_of_a_face_lie_side_by_side(crop_file):
     data = Views([crop_file], crop6dof.Config(), seed=1, length=4)
     images, labels = collate([data[0], data[1]])
