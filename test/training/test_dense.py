@@ -242,5 +242,18 @@ def test_a_small_turn_is_a_rotation_in_the_head():
     assert np.degrees(so3.geodesic_angle(so3.matrix_from_sixd(turned.numpy())[0], expected)) < 0.05  # second order
 
 
+def test_the_pose_of_a_head_turned_away_is_left_as_it_was(untrained, monkeypatch):
+    away = torch.tensor(aflw2000.to_matrix(EulerDeg(yaw=150.0, pitch=0.0, roll=0.0)), dtype=torch.float32)
+    facing = torch.tensor(R_TRUE, dtype=torch.float32)
+    row = torch.zeros(2, crop6dof.ROW)
+    row[:, :6] = torch.stack([away, facing])[:, :, :2].transpose(1, 2).flatten(1)
+    pose_of = torch.nn.Identity()
+    pose_of.forward = lambda _: row
+    monkeypatch.setattr(untrained.pose, "output", pose_of)
+    with torch.no_grad():
+        moved = untrained(torch.full((2, 128, 128, 3), 90, dtype=torch.uint8))[:, :6] - row[:, :6]
+    assert moved[0].abs().max() < 1e-6 and moved[1].abs().max() > 1e-5
+
+
 def test_the_network_is_small_enough():
     assert sum(p.numel() for p in dense.build().parameters()) < 2.5e6

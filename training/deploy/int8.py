@@ -15,6 +15,7 @@ from training.deploy.rounding import with_compensated_rounding
 TARGETS = ("cpu", "tensorrt")
 QUANTISED_OPERATORS = {"cpu": ["Conv", "Gemm", "Relu", "Add", "Resize"], "tensorrt": ["Conv", "Add", "Resize"]}
 # TensorRT joins a convolution with the ReLU behind it where no Q/DQ lies between them; on CPUs the ReLU is in the range
+GEOMETRY = ("Div", "GridSample")  # normalised columns of a rotation, and what is looked at by it: another step begins
 FLOAT_OUTPUTS = {"cpu": [], "tensorrt": ["Conv"]}
 
 
@@ -43,7 +44,7 @@ def quantise(
         def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             return next(self._feeds, None)
 
-    inner = {node.name for node in _inner_nodes(model.graph)}
+    inner = {node.name for node in inner_nodes(model.graph)}
     q.quantize_static(
         copy_of(model),
         str(out),
@@ -70,6 +71,9 @@ def quantise(
     return card
 
 
-def _inner_nodes(graph):
-    """Nodes that lie between two convolutions or dense layers: all of these but the first and the last."""
-    return nodes_between(graph, lambda node: node.op_type in ("Conv", "Gemm"))
+def inner_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Nodes that lie between two convolutions or dense layers: all of these but the first and the last, in a network
+    of several steps of each step. Numbers that a step takes as a pose are too fine for eight bits."""
+    one_step = onnx.GraphProto()
+    one_step.node.extend(node for node in graph.node if node.op_type not in GEOMETRY)
+    return nodes_between(one_step, lambda node: node.op_type in ("Conv", "Gemm"))

@@ -25,7 +25,7 @@ from onnx import numpy_helper
 
 from hpe_core import backends, catalogue
 from hpe_core.backends.tensorrt import parity
-from hpe_core.backends.tensorrt.onnx_graph import nodes_between, with_initializers
+from hpe_core.backends.tensorrt.onnx_graph import with_initializers
 from hpe_core.errors import HpeError
 from hpe_core.inference import Backend
 from hpe_core.io.out_folder import check_new_file, new_file
@@ -118,7 +118,7 @@ def on_grid(model: onnx.ModelProto, inputs: Iterable[np.ndarray]) -> onnx.ModelP
     """
     model = with_initializers(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    inner = nodes_between(model.graph, lambda node: node.op_type in ("Conv", "Gemm"))
+    inner = inner_nodes(model.graph)
     nodes = [node for node in inner if _is_dense(node) and node.input[1] in weights]
     values = [numpy_helper.to_array(weights[node.input[1]]) for node in nodes]
     moments = second_moments(model, nodes, [layer.shape[2:] for layer in values], inputs)

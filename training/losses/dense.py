@@ -14,12 +14,12 @@ from training.networks.crop6dof import LANDMARKS
 
 POSE = ("rotation", "points", "consistency", "centre", "size")  # terms of crop6dof's loss
 WEIGHTS = {name: crop6dof.WEIGHTS[name] for name in POSE} | {
-    "landmarks": 16.0,
+    "landmarks": 24.0,
     "vertices": 60.0,
     "identity": 2.0,
-    "expression": 12.0,
+    "expression": 16.0,
     "gaze": 2.0,
-    "openings": 2.0,
+    "openings": 4.0,
     "same_face": 0.3,
     "sparsity": 0.05,
     "identity_prior": 0.01,

@@ -41,6 +41,9 @@ SPEC = {
 ROW = 182
 FREE_BATCH = True  # any number of crops
 BATCHES, LOSS, STEPS = "crops", "dense", 20000  # of training.train
+# of the head's direction to the camera: from the second on poses are corrected, below the first, where the map shows no
+# face, not at all
+CORRECTED_COSINES = (-0.1, 0.3)
 # crop6dof knows most of the photographs that it is trained on with; this is what it errs more elsewhere
 POSE_NOISE = {"turn": 0.03, "place_m": 0.001, "log_size": 0.01}
 
@@ -103,8 +106,11 @@ class Dense(nn.Module):
             R, centre_m, size = _disturbed(R, centre_m, size)
         seen = self.stages(self.stem(self.laid_out(x, R, centre_m, size))).flatten(1)
         said = self.output(torch.relu(self.hidden(torch.cat([seen, R.flatten(1).to(seen)], 1)))).float()
-        identity, expression, gaze, turn, place, log_size = said.split(
-            [IDENTITY, EXPRESSION, GAZE, TURN, PLACE, SIZE], 1
+        shape, off = said.split([IDENTITY + EXPRESSION + GAZE, TURN + PLACE + SIZE], 1)
+        identity, expression, gaze = shape.split([IDENTITY, EXPRESSION, GAZE], 1)
+        first, last = CORRECTED_COSINES
+        turn, place, log_size = (off * ((R[:, 2, 2:] - first) / (last - first)).clamp(0, 1)).split(
+            [TURN, PLACE, SIZE], 1
         )
         centre_m = centre_m + torch.exp(size) * (R[:, :2, :2] @ place[..., None])[..., 0] * crop6dof.SCALE_M
         head = torch.cat([turned(R, turn), factor, centre_m, size + log_size, stds], 1)
