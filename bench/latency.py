@@ -5,11 +5,12 @@
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
 network, both also in INT8, and the fusion with full-frame detection on every frame; by default that is one frame
-in six while all faces are tracked, so means count, not medians. Baselines: YuNet (OpenCV) at full and at half size,
-then FSA-Net (two nets, averaged); RFB-320, then 3DDFA_V2 mb05 (exported to ONNX here; needs torch); OpNet in
-opentrack's own loop, and with its localizer in every frame (one face only); MediaPipe's face mesh on video and on
-images by themselves, in an environment of its own (HPE_MEDIAPIPE_PYTHON names its interpreter), on as many cores as
-there are threads. What each does with a frame is printed first. A baseline that cannot run here is left out and named.
+in six while all faces are tracked, four of five times at half size (one row with none of these quick looks), so means
+count, not medians. Baselines: YuNet (OpenCV) at full and at half size, then FSA-Net (two nets, averaged); RFB-320, then
+3DDFA_V2 mb05 (exported to ONNX here; needs torch); OpNet in opentrack's own loop, and with its localizer in every frame
+(one face only); MediaPipe's face mesh on video and on images by themselves, in an environment of its own
+(HPE_MEDIAPIPE_PYTHON names its interpreter), on as many cores as there are threads. What each does with a frame is
+printed first. A baseline that cannot run here is left out and named.
 
 Rows are appended to bench/results.csv: medians, 95th percentiles and means in milliseconds, the ratio of means to the
 fastest baseline's with its 95 % confidence interval over the turns (rows without a mean: of medians, full-frame
@@ -48,6 +49,7 @@ METHODS = {  # of ours
     f"{OURS} fusion int8": "fusion_int8",
 }
 EVERY_FRAME = " every frame"
+FULL_SIZE = ", all looks at full size"
 PUT_OFF = ", detection put off"  # total: until the result; put off: what follows it, which the means of turns include
 START_RUNS = 5
 START = """
@@ -119,6 +121,7 @@ def pipelines(data, threads, faces=1):
     wanted = {
         **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},
         f"{OURS} fusion int8{PUT_OFF}": lambda: Ours("fusion_int8", threads, put_off=True),
+        f"{OURS} fusion int8{FULL_SIZE}": lambda: Ours("fusion_int8", threads, small_faces_interval_s=0.0),
         f"{OURS} fusion{EVERY_FRAME}": lambda: Ours("fusion", threads, detection_interval_s=0.0),
         **baselines.makers(data / "weights", threads, faces),
     }
@@ -187,7 +190,10 @@ def equal_function(made):
     header = ("pipeline", "looks for newcomers", "landmarks", "translation", "covariance")
     rows = [header]
     for name in made:
-        interval = "every frame" if name.endswith(EVERY_FRAME) else "every 0.2 s"
+        crops = METHODS.get(name, "fusion") not in ("head6dof", "head6dof_int8")
+        interval = "every 0.2 s, small ones every 1 s" if crops else "every frame"
+        interval = "every frame" if name.endswith(EVERY_FRAME) else interval
+        interval = "every 0.2 s" if name.endswith(FULL_SIZE) else interval
         landmarks = "no" if METHODS.get(name, "").startswith("head6dof") else "68, in metres"
         rows.append((name, *baselines.FUNCTION.get(name, (interval, landmarks, "in metres", "6x6, with position"))))
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
@@ -240,7 +246,7 @@ def main():
                 )
                 if row["stage"] == "total" or row["pipeline"] == OURS:
                     print(
-                        f"{threads} thread(s) {faces} face(s) {row['pipeline']:>28} {row['stage']:>11}"
+                        f"{threads} thread(s) {faces} face(s) {row['pipeline']:>40} {row['stage']:>11}"
                         f" p50 {row['p50_ms']:6.2f} p95 {row['p95_ms']:6.2f} mean {row['mean_ms']:6.2f} ms"
                         f" found {row['faces_found']:.2f} {ratio}"
                         + (f" ({ends[0]} to {ends[1]}, {len(frames) // BLOCK} turns)" if ratio else "")

@@ -42,7 +42,7 @@ class NetworkCard:
 
     columns: name -> (first, end) of a row; row: how many columns a row has; crop_m: metres that a crop shows, None for
     whole images; input_shape: (1, H, W, 3), or with a name in the place of the 1 where any number of images goes, and
-    the sides that were chosen where the file leaves them free; raw: the card as it stands in the file.
+    the sides that were chosen where the file leaves them free (free_sides); raw: the card as it stands in the file.
     """
 
     name: str
@@ -54,6 +54,7 @@ class NetworkCard:
     calibration: Calibration
     quantised: bool
     input_shape: tuple[int | str, int, int, int]
+    free_sides: bool
     raw: dict[str, Any] = field(repr=False, compare=False)
 
     @property
@@ -117,7 +118,8 @@ def _checked(values, input_shape, width):
     precision = card.get("precision", "fp32")
     if precision not in PRECISIONS:
         raise HpeError(f"precision must be one of {', '.join(PRECISIONS)}, got {_shown(precision)}")
-    shape = _input_shape(_with_sides(input_shape, card, kind, width), kind)
+    free_sides = isinstance(input_shape, list | tuple) and kind == WHOLE_IMAGE and tuple(input_shape[1:3]) == FREE_SIDES
+    shape = _input_shape(_with_sides(input_shape, card, width) if free_sides else input_shape, kind)
     if width not in (0, shape[2]):
         raise HpeError(f"the input is {shape[2]} pixels wide and nothing else, got detector_size {width}")
     row = max(end for _, end in columns.values())
@@ -131,6 +133,7 @@ def _checked(values, input_shape, width):
         calibration=calibration,
         quantised=precision == "int8",
         input_shape=shape,
+        free_sides=free_sides,
         raw=values,
     )
 
@@ -162,10 +165,8 @@ def _calibration(values):
     return Calibration(**{name: _number(value, f"calibration.{name}", *ranges[name]) for name, value in values.items()})
 
 
-def _with_sides(found, card, kind, width):
-    """The shape with the sides of a canvas so wide, where a whole-image network leaves them free."""
-    if not isinstance(found, list | tuple) or kind != WHOLE_IMAGE or tuple(found[1:3]) != FREE_SIDES:
-        return found
+def _with_sides(found, card, width):
+    """The shape with the sides of a canvas so wide in the place of FREE_SIDES."""
     config = _group(card.get("config"), "config, which says the sides of a free input,")
     height, own = (int(_number(config.get(side), f"config.{side}", STEP_PX, MOST_PIXELS)) for side in FREE_SIDES)
     sides = (height, own) if width in (0, own) else sides_of(width)

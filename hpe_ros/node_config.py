@@ -52,7 +52,7 @@ class NodeConfig(Checked):
     blur_faces: bool = option(
         False,
         "make heads unrecognisable in `overlay` and publish no face pictures; a new face is found up to "
-        "detection_interval_s late",
+        "detection_interval_s late, a small one up to small_faces_interval_s",
         at_run_time=True,
     )
     publish_tf: bool = option(True, "publish face_<id> and gaze_<id> on /tf")

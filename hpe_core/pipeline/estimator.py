@@ -13,7 +13,7 @@ from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.geometry.head import REFERENCE_LENGTH_M, REFERENCE_POINTS_M
 from hpe_core.networks.network import Network, WholeImageDecoder
-from hpe_core.pipeline.detect import Detector
+from hpe_core.pipeline.detect import Detector, Look
 from hpe_core.pipeline.poses import faces_from_candidates
 from hpe_core.pipeline.refine import Refiner
 from hpe_core.pipeline.roi_tracking import (
@@ -37,28 +37,48 @@ BOX_SIDE_M = float(np.sqrt(np.prod(np.ptp(REFERENCE_POINTS_M[:, :2], axis=0))))
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Estimate:
-    """Faces of one image. full_frame: whether full-frame detection ran; search: if not, and it was to be put off, what
-    runs it; stage_s: seconds per stage; counts and candidate_boxes_px: as in FrameResult.
+    """Faces of one image. full_frame: whether full-frame detection ran; full_size: and was no quick look; search: if
+    not, and it was to be put off, what runs it; stage_s: seconds per stage; counts and candidate_boxes_px: as in
+    FrameResult.
     """
 
     faces: list[Face]
     full_frame: bool
-    search: Callable[[], Candidates] | None = None
+    full_size: bool = False
+    search: Callable[[], Look] | None = None
     stage_s: dict[str, float]
     counts: dict[str, int]
     candidate_boxes_px: np.ndarray
 
 
 class Estimator:
-    """Faces by a whole-image network and, unless it is None, a Refiner. Covariances are without the head-size prior."""
+    """Faces by a whole-image network and, unless it is None, a Refiner. Covariances are without the head-size prior.
 
-    def __init__(self, network: Network[WholeImageDecoder], config: EstimatorConfig, refiner: Refiner | None = None):
+    quick() is asked once for the same network at half size, when there is use for it; None: there is none.
+    """
+
+    def __init__(
+        self,
+        network: Network[WholeImageDecoder],
+        config: EstimatorConfig,
+        refiner: Refiner | None = None,
+        quick: Callable[[], Network[WholeImageDecoder] | None] = lambda: None,
+    ):
         self._detector, self._config, self._refiner = Detector(network), config, refiner
+        self._make_quick, self._quick = quick, None
 
     @property
     def can_track(self) -> bool:
         """Whether it makes anything of expected faces."""
         return self._refiner is not None and self._refiner.places_faces
+
+    def _detector_for(self, quick: bool) -> Detector:
+        if not quick:
+            return self._detector
+        if self._quick is None:
+            network = self._make_quick()
+            self._quick = self._detector if network is None else Detector(network, quick=True)
+        return self._quick
 
     def reconfigure(self, config: EstimatorConfig) -> None:
         """Go on with other thresholds."""
@@ -71,8 +91,9 @@ class Estimator:
         expected: Sequence[Face] = (),
         full_frame: bool = True,
         known: Callable[[], Sequence[Face]] = tuple,
-        earlier: Candidates | None = None,
+        earlier: Look | None = None,
         put_off: bool = False,
+        quick: bool = False,
     ) -> Estimate:
         """The Estimate of an image (H, W, 3) uint8, as the camera delivers it (distorted).
 
@@ -80,7 +101,9 @@ class Estimator:
         image is searched only when one of them is lost. They stand before new faces, which stand best score first,
         those that their crops confirm before the others. known() is asked where there are more than max_faces: faces
         that are taken first, then large and sure ones; the others are counted as `untracked`. earlier: what the
-        `search` of the image before found; put_off: this image gets one, too, where full-frame detection does not run.
+        `search` of the image before found; put_off: this image gets one, too, where full-frame detection does not run;
+        quick: either is but a quick look, where none of the expected faces is lost; if that does not show one of them
+        as it should, detection at full size follows at once, and whom it shows besides has the crop's rotation alone.
         Raises HpeError when the image is not uint8 BGR or its size is not the camera's.
         """
         check_image(image_bgr, camera)
@@ -90,35 +113,42 @@ class Estimator:
         expected = expected[:most] if self.can_track else ()
         beyond = 0
         found = _tracked(refiner, expected, image) if refiner and len(expected) else Candidates.empty()
-        full_frame = full_frame or not len(expected) or len(found) < len(expected)
-        if full_frame:
-            earlier = self._detector.detect(image.source, self._config.score_threshold, image.watch)
-        if earlier is not None:
-            detected = _on_this(image, earlier)
-            if len(expected):
+        if not len(expected) or len(found) < len(expected):
+            full_frame, quick = True, False
+        look = self._look(image, quick) if full_frame else earlier
+        newcomers = look.newcomers(found) if look is not None and look.quick else None
+        if look is not None and look.quick and newcomers is None:
+            full_frame, look = True, self._look(image, quick=False)
+        if look is not None:
+            detected = _on_this(image, look.found if newcomers is None else newcomers)
+            if len(expected) and newcomers is None:
                 found, detected = seen_again(found, detected)
             if len(detected) > most - len(found):
                 beyond = len(detected) - (most - len(found))
                 detected = wanted_first(detected, most - len(found), expected_places(known(), camera))
             if refiner is None:
                 found = detected
-            else:  # crops of two candidates can lead to one face
-                new = _refined(refiner, detected, image, detected, PASSES_OF_NEW)
+            elif len(detected):  # crops of two candidates can lead to one face
+                new = _refined(refiner, detected, image, None if look.quick else detected, PASSES_OF_NEW)
                 found = each_once(confirmed_first(found.concat(new)))
         search = None
         if put_off and not full_frame:
-            search = self._detector.prepared(image.source, self._config.score_threshold, image.watch)
+            search = self._detector_for(quick).prepared(image.source, self._config.score_threshold, image.watch)
         faces = faces_from_candidates(found, camera)
         counts = {"untracked": beyond} | image.counts() | (refiner.take_counts() if refiner else {})
         image.watch.rest("postprocess")
         return Estimate(
             faces=faces,
             full_frame=full_frame,
+            full_size=full_frame and look is not None and not look.quick,
             search=search,
             stage_s=image.watch.stage_s,
             counts=counts,
             candidate_boxes_px=image.candidate_boxes_px(),
         )
+
+    def _look(self, image: _OneImage, quick: bool) -> Look:
+        return self._detector_for(quick).detect(image.source, self._config.score_threshold, image.watch)
 
     def estimate_at(
         self, image_bgr: np.ndarray, camera: CameraModel, boxes_px: np.ndarray

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core import backends, catalogue
-from hpe_core.candidates import Candidates
 from hpe_core.config import PipelineConfig
 from hpe_core.errors import HpeError
 from hpe_core.geometry.camera import CameraModel
 from hpe_core.inference import Backend
-from hpe_core.network_card import CROP, WHOLE_IMAGE, NetworkCard
-from hpe_core.networks.network import crop_network, whole_image_network
+from hpe_core.network_card import CROP, STEP_PX, WHOLE_IMAGE, NetworkCard
+from hpe_core.networks.network import Network, WholeImageDecoder, crop_network, whole_image_network
 from hpe_core.pipeline.depth_range import with_depth
+from hpe_core.pipeline.detect import Look
 from hpe_core.pipeline.estimator import Estimator
 from hpe_core.pipeline.image_rotation import (
     delivered_box,
@@ -65,13 +65,15 @@ class Pipeline:
         if method.refiner:
             backend = self._loaded(method.refiner, CROP, progress)
             refiner = Refiner(crop_network(backend), source_of(method.rotation, backend.card))
-        self._estimator = Estimator(whole_image_network(self.backend), config.estimator, refiner)
+        network = whole_image_network(self.backend)
+        self._estimator = Estimator(network, config.estimator, refiner, lambda: self._quick_network(progress))
         self._tracker = Tracker(config.tracker)
         self._upright: tuple[CameraModel, CameraModel] | None = None  # as delivered, of the upright image
         self._stamp_ns: int | None = None  # of the latest image
         self._full_frame_ns: int | None = None  # of the latest image with full-frame detection
-        self._search: Callable[[], Candidates] | None = None  # of the latest image, put off
-        self._searched: Candidates | None = None  # what that found
+        self._full_size_ns: int | None = None  # of the latest one with more than a quick look
+        self._search: Callable[[], Look] | None = None  # of the latest image, put off
+        self._searched: Look | None = None  # what that found
 
     def _loaded(self, model, kind, progress, width=0):
         """Backend of a model by name or path that must be of this kind; width: as of hpe_core.backends.create."""
@@ -82,6 +84,15 @@ class Pipeline:
         if backend.card.kind != kind:
             raise HpeError(f"model '{model}' is {WRONG_KIND[backend.card.kind]}: name them as WHOLE_IMAGE+CROP")
         return backend
+
+    def _quick_network(self, progress: Callable[[str], None]) -> Network[WholeImageDecoder] | None:
+        """The whole-image network at half the width; None where the model has one size, or not on a CPU, where it takes
+        little time at any."""
+        if not self.card.free_sides or self.backend.name != backends.CPU:
+            return None
+        path, _ = self.models[0]
+        width = -(-self.backend.input_shape[2] // (2 * STEP_PX)) * STEP_PX
+        return whole_image_network(self._create(backends.CPU, path, self.config.estimator.threads, progress, width))
 
     def another_stream(self) -> Pipeline:
         """A Pipeline of the same loaded networks with faces, ids and stamps of its own. Not for another thread: one
@@ -104,7 +115,7 @@ class Pipeline:
     def reset(self) -> None:
         """Forget all faces, as before a new stream."""
         self._tracker.reset()
-        self._stamp_ns = self._full_frame_ns = self._search = self._searched = None
+        self._stamp_ns = self._full_frame_ns = self._full_size_ns = self._search = self._searched = None
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over another PipelineConfig from the next image on; faces keep their ids.
@@ -140,7 +151,8 @@ class Pipeline:
 
         Faces of the image before are tracked from crop to crop (ROI tracking); full-frame detection runs when one of
         them is lost or detection_interval_s have passed, and on every image where the crops place no faces. After so
-        long a pause, or when time stands still, no face is tracked by its crop.
+        long a pause, or when time stands still, no face is tracked by its crop. While all are tracked, detection is a
+        quick look at half size but for once in small_faces_interval_s, where the model's input can be of that size.
 
         depth: the DepthImage of the same moment, or what gives it (None where there is none): that is asked once the
         faces are found, for depth images come later, and not where there is no face.
@@ -161,10 +173,14 @@ class Pipeline:
         lost = not expected or self._tracker.misses_a_face
         ahead_ns = 0 if lost or not put_off or self._stamp_ns is None else stamp_ns - self._stamp_ns
         due = lost or self._full_frame_ns is None or stamp_ns + ahead_ns - self._full_frame_ns >= interval_ns
+        small_ns = self.config.estimator.small_faces_interval_s * 1e9
+        quick = not lost and self._full_size_ns is not None and stamp_ns + ahead_ns - self._full_size_ns < small_ns
         known = functools.partial(self._tracker.known, stamp_ns)
         put_off = put_off and not lost
         estimate = self._estimator.estimate(
-            *(image_bgr, camera, expected, due and not put_off, known), earlier if recent else None, due and put_off
+            *(image_bgr, camera, expected, due and not put_off, known, earlier if recent else None),
+            put_off=due and put_off,
+            quick=quick,
         )
         self._search = estimate.search
         watch = Stopwatch()
@@ -181,6 +197,8 @@ class Pipeline:
         self._stamp_ns = stamp_ns
         if estimate.full_frame or estimate.search:
             self._full_frame_ns = stamp_ns
+        if estimate.full_size or (estimate.search and not quick):
+            self._full_size_ns = stamp_ns
         published = self._published(tracked, delivered)
         counts["untracked"] += untracked
         watch.rest("tracking")

@@ -55,11 +55,13 @@ def check_image(image_bgr: np.ndarray, camera: CameraModel) -> None:
         raise HpeError(f"image is {width}x{height} but the camera model is {camera.width}x{camera.height}")
 
 
-def letterbox_canvas(source: SourceImage, width: int, height: int) -> tuple[Canvases, tuple[float, float]]:
-    """The one canvas of width x height that shows the whole image, and its scales as `letterbox` gives them."""
+def letterbox_canvas(
+    source: SourceImage, width: int, height: int, halving: bool = False
+) -> tuple[Canvases, tuple[float, float]]:
+    """The one canvas of width x height that shows the whole image, and its scales, as `letterbox` gives them."""
     image_height, image_width = source.array.shape[:2]
     nodes, spread, scales = letterbox_nodes(image_width, image_height, width, height)
-    by_opencv = lambda: letterbox(source.array, width, height)[0][None]  # noqa: E731
+    by_opencv = lambda: letterbox(source.array, width, height, halving)[0][None]  # noqa: E731
     return Canvases(source, nodes[None], np.array([spread]), by_opencv), scales
 
 
@@ -113,15 +115,21 @@ def letterbox_nodes(
     return canvas_to_image(np.stack([x, y], -1), scales), float(shrinks), scales
 
 
-def letterbox(image_bgr: np.ndarray, width: int, height: int) -> tuple[np.ndarray, tuple[float, float]]:
+def letterbox(
+    image_bgr: np.ndarray, width: int, height: int, halving: bool = False
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Canvas (height, width, 3) uint8 with the image resized into its top left corner, rest zero; and its scale.
 
-    Pixel centres map as x_image = (x_canvas + 0.5) / scale_x - 0.5; returns (canvas, (scale_x, scale_y)).
+    Pixel centres map as x_image = (x_canvas + 0.5) / scale_x - 0.5; returns (canvas, (scale_x, scale_y)). halving: an
+    image that shrinks to a quarter or less is halved first, which takes a third of the time and rounds once more.
     """
     image_height, image_width = image_bgr.shape[:2]
     (new_width, new_height), shrinks = letterbox_size(image_width, image_height, width, height)
     canvas = np.zeros((height, width, 3), np.uint8)
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    while halving and shrinks and not np.any(np.array(image_bgr.shape[:2]) % 2) and image_bgr.shape[1] >= 4 * new_width:
+        half = image_bgr.shape[1] // 2, image_bgr.shape[0] // 2
+        image_bgr = cv2.resize(image_bgr, half, interpolation=cv2.INTER_AREA)
     view = canvas[:new_height, :new_width]
     view[...] = cv2.resize(image_bgr, (new_width, new_height), interpolation=interpolation)
     return canvas, (new_width / image_width, new_height / image_height)

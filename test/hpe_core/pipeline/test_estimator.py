@@ -30,7 +30,7 @@ PINHOLE = CameraModel(1280, 720, K)
 LENS = CameraModel(1280, 720, K, [-0.28, 0.09, 1e-3, -5e-4, -0.01])
 WIDE = CameraModel(1280, 720, K, [0.5, 0.1, 1e-3, -1e-3, 0.01, 0.8, 0.2, 0.05], "rational_polynomial")
 SURE_SCORE = 0.995
-OF_CROPS = ("confirmed", "landmarks_m", "visible", "identity", "expression", "gaze_rad")
+OF_CROPS = ("rays", "range_m", "confirmed", "landmarks_m", "visible", "identity", "expression", "gaze_rad")
 FIELDS = [f.name for f in fields(Candidates) if f.name not in OF_CROPS]
 STD = {"rotation_covariance": 0.05**2 * np.eye(3), "size_rel_std": 0.04, "centre_rel_std": 0.02}
 
@@ -181,7 +181,7 @@ def test_a_face_that_its_crop_places_beyond_the_lens_has_no_pose_and_is_counted(
     class Beyond(ConfirmingCrops):
         def refine(self, places, source, camera, found=None, passes=1):
             seen = super().refine(places, source, camera, found, passes)
-            return replace(seen, centre_px=np.full_like(places.centre_px, np.nan))
+            return replace(seen, centre_px=np.full_like(places.centre_px, np.nan), rays=None)
 
     found = entry(0.9, 300, 240, 60)
     assert seen_by_barrel(model_card, found, Beyond()) == ([], 1)
@@ -365,6 +365,30 @@ def tracked(model_card, seen, expected, full_frame=True, max_faces=8, led_to=Non
     estimate = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, full_frame)
     assert ("inference" in estimate.stage_s) == estimate.full_frame
     return [round(float(face.pose.t_camera_head_m[0]), 1) for face in estimate.faces], estimate.full_frame
+
+
+def quick_look(model_card, quick, full, expected):
+    """As `tracked`, with a quick look at faces at `quick`; and whether detection at full size followed."""
+    networks = [
+        FixedNetwork(model_card(), stacked(*[candidate(PINHOLE, np.eye(3), t) for t in at]), np.array([0.25, 0.25]))
+        for at in (full, quick)
+    ]
+    whole, half = (whole_image_network(network) for network in networks)
+    estimator = Estimator(whole, EstimatorConfig(), ConfirmingCrops(), lambda: half)
+    known = [faces_from_candidates(candidate(PINHOLE, np.eye(3), t), PINHOLE)[0] for t in expected]
+    estimate = estimator.estimate(np.zeros((720, 1280, 3), np.uint8), PINHOLE, known, quick=True)
+    return [round(float(face.pose.t_camera_head_m[0]), 1) for face in estimate.faces], estimate.full_size
+
+
+def test_a_quick_look_shows_newcomers_and_leaves_small_faces_to_their_tracks(model_card):
+    far = 5.0 * RIGHT  # 37 px, 9 on the canvas
+    assert quick_look(model_card, [LEFT, RIGHT], [LEFT], [LEFT]) == ([-0.3, 0.3], False)
+    assert quick_look(model_card, [LEFT], [LEFT], [LEFT, far]) == ([-0.3, 1.5], False)
+
+
+def test_a_large_face_that_a_quick_look_does_not_show_is_looked_for_at_full_size(model_card):
+    assert quick_look(model_card, [LEFT], [LEFT, RIGHT], [LEFT, RIGHT]) == ([-0.3, 0.3], True)
+    assert quick_look(model_card, [LEFT], [LEFT], [LEFT, RIGHT]) == ([-0.3], True)
 
 
 def test_a_tracked_face_stays_when_a_clearer_one_comes_and_there_is_room_for_one(model_card):

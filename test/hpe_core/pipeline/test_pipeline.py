@@ -224,6 +224,36 @@ def test_detection_that_is_put_off_runs_after_the_result_and_never_within_it_whi
     assert walk.see(photo=False)[1] and walk.see(photo=False)[1]  # whoever is lost is looked for at once
 
 
+def looks_of(walk, images):
+    """Of each of the next images: `full` or `quick` where detection ran or was put off, else nothing."""
+    looks = []
+    for _ in range(images):
+        walk.show(two_of(walk, False), after_s=0.04)
+        at = [ns == walk.stamp_ns for ns in (walk.pipeline._full_size_ns, walk.pipeline._full_frame_ns)]
+        looks.append("full" if at[0] else "quick" if at[1] else "")
+    return looks
+
+
+@pytest.mark.parametrize("put_off, every", [(False, 5), (True, 4)])  # put off, it runs an image earlier
+def test_detection_while_all_are_tracked_is_a_quick_look_but_for_once_in_a_second(put_off, every):
+    looks = looks_of(Walk(put_off=put_off), 28)
+    full = (0, 25 - put_off)
+    assert looks == ["full" if i in full else "quick" if i % every == 0 else "" for i in range(28)]
+    assert "quick" not in looks_of(Walk(put_off=put_off, estimator={"small_faces_interval_s": 0.0}), 14)
+
+
+def test_a_newcomer_too_small_for_quick_looks_is_told_within_their_interval():
+    walk = Walk(estimator={"small_faces_interval_s": 0.4})
+    told = []
+    for i in range(12):
+        image = two_of(walk, False)
+        if i >= 2:
+            tiny = cv2.resize(walk.photo, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+            image[400 : 400 + tiny.shape[0], 500 : 500 + tiny.shape[1]] = tiny
+        told.append(len(walk.show(image, after_s=0.04)[0].faces))
+    assert told.index(2) == 10  # 0.4 s after the first image; the quick look of 0.2 s does not show him
+
+
 def test_results_are_the_same_whether_the_caller_searches_or_leaves_it_to_the_next_image():
     found = []
     for calls in (False, True):

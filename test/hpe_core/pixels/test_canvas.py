@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +58,13 @@ def test_a_spot_is_found_again_where_it_was(size):
     found = canvas_to_image([(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()], scales)
     expected = [(blob.astype(np.uint8) * g).sum() / blob.astype(np.uint8).sum() for g in (np.indices(blob.shape)[::-1])]
     np.testing.assert_allclose(found, expected, atol=0.06 / min(scales))
+
+
+def test_an_image_that_is_halved_first_comes_out_the_same_to_a_rounding():
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8), (0, 0), 3)
+    plain, halved = (letterbox(image, 160, 128, halving)[0] for halving in (False, True))
+    assert plain[:120].std() > 1 and np.abs(plain.astype(int) - halved).max() == 1
+    np.testing.assert_array_equal(letterbox(image, 320, 256, True)[0], letterbox(image, 320, 256)[0])
 
 
 @pytest.mark.parametrize(
