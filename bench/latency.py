@@ -46,6 +46,7 @@ METHODS = {  # of ours
     f"{OURS} int8": "head6dof_int8",
     f"{OURS} fusion": "fusion",
     f"{OURS} fusion int8": "fusion_int8",
+    f"{OURS} fast": "fast",
 }
 EVERY_FRAME = " every frame"
 PUT_OFF = ", detection put off"  # total: until the result; put off: what follows it, which the means of turns include
