@@ -47,6 +47,7 @@ METHODS = {  # of ours
     f"{OURS} int8": "head6dof_int8",
     f"{OURS} fusion": "fusion",
     f"{OURS} fusion int8": "fusion_int8",
+    f"{OURS} fast": "fast",
 }
 EVERY_FRAME = " every frame"
 FULL_SIZE = ", all looks at full size"

@@ -18,18 +18,19 @@ HASHED = (".onnx", ".npz")
 class Method:
     """One way from an image to poses. detector: whole-image model; refiner: crop model or None; rotation: `crop` (the
     crop network's own), `fused` (of both, by their covariances) or `nlml` (from the crop network's landmarks);
-    detector_size: width of what the detector sees of an image, 0 as its card says.
+    mirrored: whether up to three crops of an image go through their network mirrored, too.
     """
 
     detector: str
     refiner: str | None = None
     rotation: str = "fused"
-    detector_size: int = 0
+    mirrored: bool = True
 
 
 METHODS = {
     "fusion": Method("head6dof", "crop6dof", "fused"),
     "fusion_int8": Method("head6dof_int8", "crop6dof_int8", "fused"),
+    "fast": Method("head6dof_int8", "crop_fast_int8", "fused", mirrored=False),
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
     "dense": Method("head6dof", "dense", "crop"),

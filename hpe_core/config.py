@@ -70,7 +70,7 @@ class EstimatorConfig(Checked):
     detector_size: int = option(
         0,
         "width in pixels of what full-frame detection sees of an image, 3/4 as high: larger finds smaller faces and "
-        "takes longer; 0: as the method has it, mostly 320",
+        "takes longer; 0: as the network has it, 320",
         choices=DETECTOR_SIZES,
     )
     score_threshold: float = option(

@@ -30,7 +30,7 @@ from hpe_core.pipeline.image_rotation import (
     upright_image,
 )
 from hpe_core.pipeline.poses import with_mesh_landmarks, with_systematic_spread
-from hpe_core.pipeline.refine import Refiner
+from hpe_core.pipeline.refine import MIRRORED_UP_TO, Refiner
 from hpe_core.pipeline.stopwatch import Stopwatch
 from hpe_core.pixels.canvas import check_image
 from hpe_core.pixels.depth import DepthImage
@@ -60,11 +60,11 @@ class Pipeline:
         self.config = config = with_method(config)
         method, refiner = catalogue.method_of(config.estimator.model), None
         self.models: list[tuple[Path, Backend]] = []  # every model file in use
-        size = config.estimator.detector_size or method.detector_size
-        self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress, size)
+        self.backend = self._loaded(method.detector, WHOLE_IMAGE, progress, config.estimator.detector_size)
         if method.refiner:
             backend = self._loaded(method.refiner, CROP, progress)
-            refiner = Refiner(crop_network(backend), source_of(method.rotation, backend.card))
+            mirrored = MIRRORED_UP_TO if method.mirrored else 0
+            refiner = Refiner(crop_network(backend), source_of(method.rotation, backend.card), mirrored)
         network = whole_image_network(self.backend)
         self._estimator = Estimator(network, config.estimator, refiner, lambda: self._quick_network(progress))
         self._tracker = Tracker(config.tracker)

@@ -124,7 +124,7 @@ def test_a_sampler_is_listed_and_checked_by_its_grey_levels(hpe, store, key_with
     store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.0123})
     assert hpe("engine", "list") == 0 and hpe("engine", "check") == 0
     out = capsys.readouterr().out
-    assert "sampler_320x256_black_16-fp32-b1-sm86-" in out and "0 of 30 nodes in float16" in out
+    assert "sampler_320x256_black_16-320x256-fp32-b1-sm86-" in out and "0 of 30 nodes in float16" in out
     assert out.count("0.012 grey levels from ONNX Runtime (worst mean of 8 canvases)") == 2
     store.write(good, b"plan", SAMPLED, {"rows": 8, "grey_levels": 0.75})
     assert hpe("engine", "list") == 0 and hpe("engine", "check") == 2
@@ -165,7 +165,7 @@ def test_build_for_another_gpu_stores_an_engine(hpe, store, write_net, capsys):
     path = write_net()
     assert hpe("engine", "build", str(path), "--compute-capability", "8.6", "--compute-capability", "8.9") == 0
     out, err = capsys.readouterr()
-    assert out.count("not yet compared with ONNX Runtime") == 6 and "building engine net-fp16-b1-sm86" in err
+    assert out.count("not yet compared with ONNX Runtime") == 6 and "building engine net-64x48-fp16-b1-sm86" in err
     assert {(entry.key.model, entry.key.compute_capability) for entry, _ in store.entries()} == {
         (model, capability)
         for model in ("net", "sampler_64x48_black_1", "sampler_64x48_black_16")
