@@ -50,6 +50,13 @@ def test_only_without_a_crop_network_a_pose_may_be_another_one_altogether(face, 
     assert at_least_deg < std_deg < at_least_deg + 3.0
 
 
+@pytest.mark.parametrize("yaw, more_deg", [(0, 0.0), (60, 0.0), (90, 1.0), (120, 3.5), (150, 5.0), (-150, 5.0)])
+def test_no_filter_averages_away_how_far_a_head_that_points_away_is_read_wrong(yaw, more_deg):
+    as_always = published(confirmed=True).rotation_std_deg
+    turned = published(yaw, confirmed=True).rotation_std_deg
+    assert turned == pytest.approx(np.hypot(as_always, more_deg), abs=0.01)
+
+
 def test_a_head_that_may_look_anywhere_has_its_nose_root_anywhere_on_a_ball_around_its_face():
     pose = published(score=0.5)
     lateral_std_m = np.sqrt(np.diag(pose.covariance)[:2])
