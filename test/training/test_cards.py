@@ -109,6 +109,14 @@ def test_weights_are_free_only_when_all_of_their_data_are(licences, free):
     assert ("research-only" not in cards.complete(card)["permission"]) is free
 
 
+@pytest.mark.parametrize("name", ["crop6dof_open", "head6dof_open"])
+def test_open_weights_may_go_into_products_and_were_neither_trained_nor_calibrated_on_lfw(name):
+    own = json.loads((cards.CARDS / f"{name}.json").read_text())
+    card = cards.complete(own)
+    assert card["licence"] == "Apache-2.0" and "products too" in card["permission"]
+    assert "LFW" not in json.dumps(own["data"]) + json.dumps(card["chosen_on"])
+
+
 def test_the_command_prints_a_card_to_read_and_all_of_it_as_json(capsys):
     assert main(["models", "head6dof"]) == 0
     text = capsys.readouterr().out

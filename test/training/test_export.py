@@ -79,6 +79,14 @@ def test_the_model_carries_its_card(exported):
     assert card["name"] == backend.card.raw["name"] == "head6dof"
 
 
+def test_other_weights_of_a_network_have_a_name_of_their_own(exported, tmp_path):
+    card = export.export(
+        [exported[0].parent / "last.pt"], CARD | {"name": "mine", "network": "head6dof"}, tmp_path / "mine.onnx"
+    )
+    assert card["name"] == "mine" and card["spec"]["name"] == "head6dof"
+    assert backends.create("onnxruntime", tmp_path / "mine.onnx", threads=1).card.name == "mine"
+
+
 def test_the_pipeline_runs_on_the_exported_model(exported):
     settings = {"estimator": {"model": str(exported[0]), "threads": 1, "score_threshold": 0.01}}
     pipeline = Pipeline(overridden(PipelineConfig(), settings))
