@@ -51,7 +51,7 @@ def own_card(tmp_path, monkeypatch):
 
 def test_the_command_writes_the_card_and_the_hash_of_a_method_for_comparison(weights_with_whenet, own_card, capsys):
     cards.main()
-    assert "written   8 cards" in capsys.readouterr().out
+    assert "written   10 cards" in capsys.readouterr().out
     card = shipped("whenet")
     assert card["limits"][0] == "own limit" and "the default is better" in card["limits"][1]
     assert len(card["intended_use"]) == 1 and "comparing methods" in card["intended_use"][0]
