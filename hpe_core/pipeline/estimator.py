@@ -196,7 +196,7 @@ class _OneImage:
 
     def with_ray(self, found: Places) -> np.ndarray:
         """Mask (N,) of those whose centre has a ray; the others are counted."""
-        has = np.isfinite(rays_of(found, self.camera)).all(-1)
+        has = np.asarray(np.isfinite(rays_of(found, self.camera)).all(-1))
         self.beyond_lens += len(has) - np.count_nonzero(has)
         return has
 

@@ -42,7 +42,7 @@ def test_a_face_is_where_it_is_whatever_the_size_of_the_canvas():
     found = []
     for width in (224, 320, 640):
         network = whole_image_network(backends.create("onnxruntime", catalogue.path_of("head6dof"), 1, width=width))
-        found.append(Detector(network).detect(SourceImage(photo()), 0.6, Stopwatch()).where(np.array([0])))
+        found.append(Detector(network).detect(SourceImage(photo()), 0.6, Stopwatch()).found.where(np.array([0])))
     usual = found[1]
     for one in found:
         assert np.linalg.norm(one.centre_px - usual.centre_px) < 0.05 * usual.size_px[0]
