@@ -105,3 +105,29 @@ def test_first_and_last_convolutions_are_not_quantised(write_net, tmp_path):
     int8.quantise(write_net(), [images()], tmp_path / "q.onnx", "cpu")
     names = {t.name for t in onnx_graph.read(tmp_path / "q.onnx").graph.initializer}
     assert {"a.w", "out.w"} <= names and "b.w" not in names
+
+
+def quantised_weights(path):
+    return {t.name.removesuffix("_quantized") for t in onnx_graph.read(path).graph.initializer if "_quantized" in t.name}
+
+
+def test_a_named_layer_keeps_its_float_weights(write_net, tmp_path):
+    for in_float, expected in ((), True), (("c",), False):
+        int8.quantise(write_net(), [images()], tmp_path / "q.onnx", in_float=in_float)
+        assert ("c.w" in quantised_weights(tmp_path / "q.onnx")) == expected
+
+
+def test_in_a_network_of_two_steps_the_last_layer_of_each_stays_float():
+    helper = onnx.helper
+    steps = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], "first"),
+        helper.make_node("Gemm", ["a", "w2"], ["b"], "inner"),
+        helper.make_node("Gemm", ["b", "w3"], ["pose"], "pose"),
+        helper.make_node("Add", ["pose", "k"], ["grid"], "place"),
+        helper.make_node("GridSample", ["x", "grid"], ["seen"], "look"),
+        helper.make_node("Conv", ["seen", "w4"], ["c"], "second first"),
+        helper.make_node("Conv", ["c", "w5"], ["d"], "second inner"),
+        helper.make_node("Gemm", ["d", "w6"], ["y"], "last"),
+    ]
+    graph = onnx.GraphProto(node=steps)
+    assert [node.name for node in int8.inner_nodes(graph)] == ["inner", "second inner"]

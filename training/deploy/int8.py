@@ -1,6 +1,6 @@
 """INT8 by Q/DQ nodes in the ONNX: which layers, which types, ranges from images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,19 @@ FLOAT_OUTPUTS = {"cpu": [], "tensorrt": ["Conv"]}
 
 
 def quantise(
-    model_path: str | Path, images: Iterable[np.ndarray], out: str | Path, target: str = "cpu"
+    model_path: str | Path,
+    images: Iterable[np.ndarray],
+    out: str | Path,
+    target: str = "cpu",
+    in_float: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write `out`: the model with Q/DQ around its inner layers, ranges from `images`; returns its card.
 
     images: iterable of the network's inputs, (N, H, W, 3) uint8. target: cpu (activations uint8, weights int8) or
     tensorrt (both int8 and symmetric, all it accepts). Weights have one scale per output channel (Krishnamoorthi,
     arXiv 1806.08342) and are rounded with training.deploy.rounding. The first and the last layers stay float32:
-    measured faster and closer to float32 than with them. The card's precision becomes int8.
+    measured faster and closer to float32 than with them, and so do layers whose weights' names begin with one of
+    `in_float`. The card's precision becomes int8.
     """
     from onnxruntime import quantization as q
 
@@ -44,7 +49,7 @@ def quantise(
         def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
             return next(self._feeds, None)
 
-    inner = {node.name for node in inner_nodes(model.graph)}
+    inner = {node.name for node in inner_nodes(model.graph)} - _layers(model.graph, in_float)
     q.quantize_static(
         copy_of(model),
         str(out),
@@ -69,6 +74,17 @@ def quantise(
     card = raw_card_of(model, model_path) | {"precision": "int8"}
     write_card(out, card)
     return card
+
+
+def _layers(graph, prefixes):
+    """Names of the nodes of the layers whose weights' names begin with one of these, with the ReLU behind each."""
+    nodes, outputs = set(), set()
+    for node in graph.node:
+        own = any(name.startswith(prefix) for name in node.input for prefix in prefixes)
+        if own or (node.op_type == "Relu" and node.input[0] in outputs):
+            nodes.add(node.name)
+            outputs.update(node.output)
+    return nodes
 
 
 def inner_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -235,7 +235,7 @@ def gain(reference, other, image, rounds):
     }
 
 
-def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None, held_out=None):
+def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None, held_out=None, in_float=()):
     """Write `out` with ranges from inputs (N, H, W, 3) uint8; returns the report (dict), which its card holds, too.
 
     held_out: of a crop network, crops with their labels (crops, R_local, weight) that its cost is measured on.
@@ -245,7 +245,7 @@ def quantise(model, out, inputs, target, bag=SAMPLE_BAG, rounds=60, metrics=None
     if not inputs:
         raise HpeError("no images to take ranges from")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    card = int8.quantise(model, inputs, out, target) | {"metrics": metrics}
+    card = int8.quantise(model, inputs, out, target, in_float) | {"metrics": metrics}
     report = {
         "from": Path(model).name,
         "target": target,
@@ -271,6 +271,9 @@ def main():
     images.add_argument("--bag", help="a bag with images, for trying out")
     p.add_argument("--images", type=int, default=256, help="images, or crops, that ranges are taken from")
     p.add_argument("--metrics", help="JSON that training.measure.evaluate wrote for the same INT8 model, for its card")
+    p.add_argument(
+        "--in-float", nargs="+", default=[], help="layers, by how the names of their weights begin, left as they are"
+    )
     p.add_argument("--target", choices=int8.TARGETS, default="cpu")
     args = p.parse_args()
     try:
@@ -290,7 +293,9 @@ def main():
         else:
             chosen = inputs_of([image for _, image in frames_of_bag(args.bag)][: args.images], reference.input_shape)
         metrics = json.loads(Path(args.metrics).read_text()) if args.metrics else None
-        report = quantise(args.model, args.out, chosen, args.target, metrics=metrics, held_out=held_out)
+        report = quantise(
+            args.model, args.out, chosen, args.target, metrics=metrics, held_out=held_out, in_float=args.in_float
+        )
         print(json.dumps(report, indent=1))
     except HpeError as error:
         raise SystemExit(f"quantise: error: {error}") from error
