@@ -197,14 +197,14 @@ class _OneImage:
     def with_ray(self, found: Places) -> np.ndarray:
         """Mask (N,) of those whose centre has a ray; the others are counted."""
         has = np.asarray(np.isfinite(rays_of(found, self.camera)).all(-1))
-        self.beyond_lens += len(has) - np.count_nonzero(has)
+        self.beyond_lens += len(has) - int(np.count_nonzero(has))
         return has
 
     def with_pose(self, found: Candidates) -> np.ndarray:
         """Mask (N,) of those with a ray and a rotation; the others are counted."""
         has_ray, has_rotation = self.with_ray(found), np.isfinite(found.R_local).all((1, 2))
         has_pose = has_ray & has_rotation
-        self.unconfirmed += np.count_nonzero(has_ray) - np.count_nonzero(has_pose)
+        self.unconfirmed += int(np.count_nonzero(has_ray)) - int(np.count_nonzero(has_pose))
         return has_pose
 
     def counts(self) -> dict[str, int]:
