@@ -64,11 +64,11 @@ def method_of(model: str) -> Method:
         return METHODS[model]
     if model in zoo():
         return Method(ZOO_DETECTOR, model, "crop")
-    parts = model.split("+", 1)
+    detector, *refiner = parts = model.split("+", 1)
     for part in parts:
         if not part.endswith(".onnx") and _folder_of(part) is None:
             raise _unknown(part, models())
-    return Method(*parts)
+    return Method(detector, refiner[0] if refiner else None)
 
 
 def auto_method(on_cpu: bool) -> str:
