@@ -25,10 +25,15 @@ _CENTRED_POINTS_M = torch.tensor(REFERENCE_POINTS_M - FACE_CENTRE_M, dtype=torch
 
 def matrix_from_sixd(sixd):
     """(N, 6) -> (N, 3, 3), differentiable; the twin of hpe_core.geometry.so3.matrix_from_sixd."""
-    x = F.normalize(sixd[:, :3], dim=-1)
-    y = F.normalize(sixd[:, 3:] - (x * sixd[:, 3:]).sum(-1, keepdim=True) * x, dim=-1)
+    x = _unit(sixd[:, :3])
+    y = _unit(sixd[:, 3:] - (x * sixd[:, 3:]).sum(-1, keepdim=True) * x)
     (a, b, c), (d, e, f) = x.unbind(-1), y.unbind(-1)
     return torch.stack([x, y, torch.stack([b * f - c * e, c * d - a * f, a * e - b * d], -1)], -1)
+
+
+def _unit(v):
+    """Rows (N, 3) of length 1; by operators that every run time has."""
+    return v / torch.sqrt(v.square().sum(-1, keepdim=True) + 1e-24)
 
 
 def assign(faces, config):
