@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hpe_core.backends.tensorrt.onnx_graph import copy_of, nodes_between, raw_card_of, with_initializers
+from hpe_core.backends.tensorrt.onnx_graph import (
+    copy_of,
+    nodes_between,
+    raw_card_of,
+    with_initializers,
+    within_steps,
+)
 from hpe_core.errors import HpeError
 from training.deploy.model_file import with_half_storage, write_card
 from training.deploy.rounding import with_compensated_rounding
@@ -15,7 +21,6 @@ from training.deploy.rounding import with_compensated_rounding
 TARGETS = ("cpu", "tensorrt")
 QUANTISED_OPERATORS = {"cpu": ["Conv", "Gemm", "Relu", "Add", "Resize"], "tensorrt": ["Conv", "Add", "Resize"]}
 # TensorRT joins a convolution with the ReLU behind it where no Q/DQ lies between them; on CPUs the ReLU is in the range
-GEOMETRY = ("Div", "GridSample")  # normalised columns of a rotation, and what is looked at by it: another step begins
 FLOAT_OUTPUTS = {"cpu": [], "tensorrt": ["Conv"]}
 
 
@@ -90,6 +95,4 @@ def _layers(graph, prefixes):
 def inner_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """Nodes that lie between two convolutions or dense layers: all of these but the first and the last, in a network
     of several steps of each step. Numbers that a step takes as a pose are too fine for eight bits."""
-    one_step = onnx.GraphProto()
-    one_step.node.extend(node for node in graph.node if node.op_type not in GEOMETRY)
-    return nodes_between(one_step, lambda node: node.op_type in ("Conv", "Gemm"))
+    return nodes_between(within_steps(graph), lambda node: node.op_type in ("Conv", "Gemm"))

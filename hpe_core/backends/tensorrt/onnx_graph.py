@@ -13,6 +13,7 @@ from hpe_core.errors import HpeError
 from hpe_core.network_card import CARD_KEY, FREE_SIDES, card_of, parsed
 
 HALF_MAX = 65504.0
+GEOMETRY = ("Div", "GridSample")  # normalised columns of a rotation, and what is looked at by it
 STORED = "_stored"  # ends the name of a weight that the file holds as float16, or as whole steps, and casts to float32
 STEP = "_step"  # ends the name of the step (out, 1, ...) of such a weight, by which it is multiplied
 
@@ -117,6 +118,14 @@ def with_sides(model: ModelProto, height: int, width: int) -> ModelProto:
     del graph.initializer[:]
     graph.initializer.extend(tensors)
     return onnx.shape_inference.infer_shapes(model)
+
+
+def within_steps(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """The nodes but for GEOMETRY: in a network that looks again, at what its first step found, no value leads from one
+    step to the next."""
+    parts = onnx.GraphProto()
+    parts.node.extend(node for node in graph.node if node.op_type not in GEOMETRY)
+    return parts
 
 
 def nodes_between(graph: onnx.GraphProto, wanted: Callable[[onnx.NodeProto], bool]) -> list[onnx.NodeProto]:

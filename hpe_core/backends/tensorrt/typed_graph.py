@@ -18,6 +18,7 @@ from hpe_core.backends.tensorrt.onnx_graph import (
     replace_nodes,
     values_leading_to,
     with_initializers,
+    within_steps,
 )
 from hpe_core.errors import HpeError
 
@@ -152,6 +153,7 @@ def with_batch(model: ModelProto) -> ModelProto:
 
 def _between_convolutions(graph):
     """Nodes that are convolutions or hidden dense layers, or lie between two of these."""
+    graph = within_steps(graph)
     dense = values_leading_to(graph, lambda node: node.op_type == "Gemm")
 
     def counts(node):

@@ -301,7 +301,8 @@ def test_tensorrt_builds_every_sampler_and_the_cache_keeps_it(wanted, capability
             key, lambda: make.build_sampler(trt, wanted, key, True, said.append), lambda entry: entry, said.append
         )
     assert sum(text.startswith("building engine") for text in said) == 1
-    assert key.stem.startswith(f"{wanted.name}-fp32-b{wanted.max_batch}-sm{capability.replace('.', '')}-")
+    size, where = f"{wanted.width}x{wanted.height}", f"sm{capability.replace('.', '')}"
+    assert key.stem.startswith(f"{wanted.name}-{size}-fp32-b{wanted.max_batch}-{where}-")
     assert entry.facts["sampler"] == vars(wanted) and len(entry.plan) > 100_000
     assert [found.key for found, _ in store.entries()] == [key]
 
