@@ -257,7 +257,7 @@ def test_a_network_that_differs_is_refused_now_and_later_and_its_memory_given_ba
 ):
     device = array_gpu()
     monkeypatch.setattr(parity, "measure", lambda *given: parity.Parity(40, 0.25, 1.0))
-    told = r"^engine net-fp16-.* is refused: rotation differs by 0\.25 deg .*"
+    told = r"^engine net-64x48-fp16-.* is refused: rotation differs by 0\.25 deg .*"
     told += r"; use another precision or backend \(`hpe engine prune --refused` forgets the verdict\)$"
     for _ in range(2):
         with pytest.raises(HpeError, match=told):
