@@ -42,10 +42,10 @@ def place(box_px: np.ndarray) -> tuple[np.ndarray, float]:
 def estimate(crop: Backend, image: np.ndarray, box_px: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """R_local (3, 3), centre (2,) px and size_px of the face in a box (x0, y0, x1, y1) of an image (H, W, 3)."""
     centre, size_px = place(box_px)
-    side, columns = crop.input_shape[1], crop.card.columns
+    side, columns, crop_m = int(crop.input_shape[1]), crop.card.columns, crop.card.shown_m
     R = np.eye(3)
     for _ in range(LOOKS):
-        crop_px = crop.card.crop_m * size_px / REFERENCE_LENGTH_M
+        crop_px = crop_m * size_px / REFERENCE_LENGTH_M
         M = similarity(side / crop_px, 0.0, centre, 2 * [(side - 1) / 2])
         shown = cv2.blur(image, 2 * [int(crop_px / side) | 1]) if side / crop_px < 0.6 else image
         view = cv2.warpAffine(shown, M, (side, side), borderMode=cv2.BORDER_REPLICATE)
@@ -54,7 +54,7 @@ def estimate(crop: Backend, image: np.ndarray, box_px: np.ndarray) -> tuple[np.n
         own, mirror = so3.matrix_from_sixd(values["sixd"])
         R = so3.project_to_rotation(own + mirror * np.outer([-1, 1, 1], [-1, 1, 1]))
         offset_m = (values["centre_m"][0] + values["centre_m"][1] * [-1, 1]) / 2
-        centre = centre + offset_m * crop_px / crop.card.crop_m
+        centre = centre + offset_m * crop_px / crop_m
         size_px *= float(np.exp(values["log_size"].mean()))
     return R, centre, size_px
 
@@ -62,8 +62,8 @@ def estimate(crop: Backend, image: np.ndarray, box_px: np.ndarray) -> tuple[np.n
 def scaled(nominal: np.ndarray, seen: np.ndarray, series: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Nominal pan and tilt (N, 2) on the scale of those that were seen (N, 2), degrees, and the slopes (2,)."""
     out, slopes = np.empty_like(seen), np.empty(2)
-    groups = [np.flatnonzero(np.array(series) == name) for name in sorted(set(series))]
-    fitted = (np.abs(nominal) <= FITTED_DEG).all(1)
+    groups = [np.flatnonzero(np.equal(series, name)) for name in sorted(set(series))]
+    fitted: np.ndarray = np.all(np.abs(nominal) <= FITTED_DEG, axis=1)
     for axis in range(2):
         kept = fitted
         for _ in range(4):
@@ -102,7 +102,7 @@ def labels_of(faces: Sequence[Sample], crop: Backend) -> list[FaceLabel]:
     middle /= np.linalg.norm(middle, axis=-1, keepdims=True)
     good = (apart_deg < MOST_APART_DEG) & (np.abs(nominal[:, 1]) <= STEEPEST_DEG)
     log_size = np.log([one[2] for one in found])
-    own_series = {name: np.median(log_size[np.array(series) == name]) for name in set(series)}
+    own_series = {name: np.median(log_size[np.equal(series, name)]) for name in set(series)}
     return [
         FaceLabel(
             R_local=so3.rotation_between(ahead[i], middle[i]) @ R[i],
@@ -129,7 +129,7 @@ def main():
         labels = [FaceLabel.unknown(*place(np.asarray(face.box_px, float))) for face in faces]
     writer = ShardWriter(args.out, 500)
     for face, label in zip(faces, labels, strict=True):
-        writer.add(face.path.read_bytes(), f"p04-{face.facing.person}", f"pointing04/{face.name}", [label])
+        writer.add(face.path.read_bytes(), f"p04-{face.sequence[:3]}", f"pointing04/{face.name}", [label])
     writer.flush()
     print(f"{sum(label.weight > 0 for label in labels)} of {len(labels)} photographs with a pose")
 
