@@ -109,7 +109,8 @@ def with_sides(model: ModelProto, height: int, width: int) -> ModelProto:
             known[node.output[0]] = np.array(known[name].shape if name in known else shape_of[name], np.int64)
         elif any(name in known for name in node.input) and all(name in known or name in given for name in node.input):
             inputs = {name: (known | given)[name] for name in node.input}
-            known |= dict(zip(node.output, ReferenceEvaluator(node).run(None, inputs), strict=True))
+            values = [np.asarray(value) for value in ReferenceEvaluator(node).run(None, inputs)]
+            known |= dict(zip(node.output, values, strict=True))
     replace_nodes(graph, [node for node in graph.node if node.output[0] not in known])
     used = {name for node in graph.node for name in node.input}
     graph.initializer.extend(numpy_helper.from_array(known[name], name) for name in known if name in used)
