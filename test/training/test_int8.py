@@ -108,7 +108,9 @@ def test_first_and_last_convolutions_are_not_quantised(write_net, tmp_path):
 
 
 def quantised_weights(path):
-    return {t.name.removesuffix("_quantized") for t in onnx_graph.read(path).graph.initializer if "_quantized" in t.name}
+    return {
+        t.name.removesuffix("_quantized") for t in onnx_graph.read(path).graph.initializer if "_quantized" in t.name
+    }
 
 
 def test_a_named_layer_keeps_its_float_weights(write_net, tmp_path):
