@@ -20,6 +20,7 @@ from hpe_core.pipeline import Pipeline
 
 OUT = Path(__file__).with_name("dense.jpg")
 ROWS, TILE_PX, BARS = 4, 230, 9
+EXPRESSIVE, MARGIN = 0.4, 0.05  # of the strongest movement, at least; about a face, of the tile
 PICTURES = ((), ("mesh", "landmarks"), ("normals",), ("wireframe", "axes"))
 _INK, _BAR = (40, 40, 40), (200, 130, 60)
 
@@ -35,6 +36,12 @@ def bars(expression: np.ndarray) -> np.ndarray:
     return tile
 
 
+def cut_off(box_px: np.ndarray, x: int, y: int, side: int) -> bool:
+    """Whether a box (x0, y0, x1, y1) reaches out of the middle of a tile."""
+    inner = np.array([x, y, x + side, y + side]) + side * MARGIN * np.array([1, 1, -1, -1])
+    return bool((box_px[:2] < inner[:2]).any() or (box_px[2:] > inner[2:]).any())
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--shards", required=True)
@@ -46,7 +53,7 @@ def main() -> None:
             continue
         pipeline.reset()
         faces = pipeline.process(image, camera, 0).faces
-        if not faces:
+        if not faces or faces[0].shape.expression.max() < EXPRESSIVE or cut_off(faces[0].box_px, x, y, side):
             continue
         pictures = [draw(image, camera, faces, parts=parts) for parts in PICTURES]
         tiles = [cv2.resize(one[y : y + side, x : x + side], (TILE_PX, TILE_PX)) for one in pictures]

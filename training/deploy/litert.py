@@ -32,6 +32,7 @@ from hpe_core.io.out_folder import check_new_file, new_file
 from hpe_core.io.sources import open_source
 from hpe_core.network_card import CARD_KEY, CROP
 from training.deploy import quantise
+from training.deploy.int8 import inner_nodes
 from training.deploy.rounding import compensated, second_moments
 
 LIMIT_DEG = {"float32": 0.1, "int8": 0.5}  # median rotation from ONNX Runtime in the parity check
