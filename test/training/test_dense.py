@@ -21,7 +21,7 @@ from training.data.shards import ShardSet  # noqa: E402
 from training.deploy.export import export  # noqa: E402
 from training.losses import dense as dense_loss  # noqa: E402
 from training.networks import crop6dof, dense  # noqa: E402
-from training.networks._face_map import AXIS_Z_M, face_map  # noqa: E402
+from training.networks._trunks.face_map import AXIS_Z_M, face_map  # noqa: E402
 from training.render import assets  # noqa: E402
 from training.train import parser, train  # noqa: E402
 

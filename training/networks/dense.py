@@ -2,7 +2,7 @@
 
 Seed: 3DDFA_V2 (Guo et al., ECCV 2020). The vertices are F = mean + identity . S + expression . E of
 hpe_core/weights/head_model.npz, camera points R F + t. Two steps: the shipped crop6dof, which stays as it is, says the
-pose; by it the crop is laid onto a map of the mean face (`_face_map`), where lids and lips lie at the same place in
+pose; by it the crop is laid onto a map of the mean face (`_trunks.face_map`), where lids and lips lie at the same place in
 whatever pose. A second trunk of RepVGG blocks looks at that, says the shape, and by how much the pose was off, which
 the map shows as a displaced face (a step of alignment as in Lucas and Kanade, IJCAI 1981, but learned).
 """
@@ -20,7 +20,7 @@ from hpe_core.mesh.head_model import shipped
 from training.losses.head6dof import matrix_from_sixd
 from training.networks import crop6dof
 from training.networks._blocks import RepConv, fuse, stages
-from training.networks._face_map import face_map
+from training.networks._trunks.face_map import face_map
 
 IDENTITY, EXPRESSION, GAZE = 40, 53, 4
 TURN, PLACE, SIZE = 3, 2, 1  # by which the pose is corrected
