@@ -2,7 +2,7 @@
 
 Seed: 3DDFA_V2 (Guo et al., ECCV 2020). The vertices are F = mean + identity . S + expression . E of
 hpe_core/weights/head_model.npz, camera points R F + t. Two steps: the shipped crop6dof, which stays as it is, says the
-pose; by it the crop is laid onto a map of the mean face (`_trunks.face_map`), where lids and lips lie at the same place in
+pose; by it the crop is laid onto a map of the mean face (`_trunks.face_map`), where lids and lips lie at one place in
 whatever pose. A second trunk of RepVGG blocks looks at that, says the shape, and by how much the pose was off, which
 the map shows as a displaced face (a step of alignment as in Lucas and Kanade, IJCAI 1981, but learned).
 """
@@ -122,10 +122,10 @@ class Dense(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             side = 2 * [self.config.map_side]
-            place_m = torch.exp(log_size)[:, None] * (self.points @ R[:, :2].transpose(1, 2)) + centre_m[:, None]
+            place_m = torch.exp(log_size)[:, None] * (self.points.float() @ R[:, :2].transpose(1, 2)) + centre_m[:, None]
             grid = (place_m * (2.0 / self.config.crop_m)).reshape(-1, *side, 2)
             laid = F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
-            facing = -(self.normals @ R[:, 2:].transpose(1, 2)).transpose(1, 2)  # 1: straight at the camera
+            facing = -(self.normals.float() @ R[:, 2:].transpose(1, 2)).transpose(1, 2)  # 1: straight at the camera
             return torch.cat([laid, facing.reshape(-1, 1, *side)], 1)
 
 
