@@ -34,7 +34,7 @@ METHODS = {
     "crop6dof": Method("head6dof", "crop6dof", "crop"),
     "nlml": Method("head6dof", "crop6dof", "nlml"),
     "dense": Method("head6dof", "dense", "crop"),
-    "dense_int8": Method("head6dof_int8", "dense_int8", "crop"),
+    "dense_int8": Method("head6dof_int8", "dense_int8", "crop", mirrored=False),
 }
 # each is a method by its own name: ZOO_DETECTOR finds faces, the rotation is the network's own
 ZOO_METHODS = ("fsanet", "hopenet", "hybrid", "lightweight", "mnn", "opnet", "sixd", "ssrnet", "whenet")

@@ -164,4 +164,4 @@ def test_a_shipped_network_costs_less_than_a_gflop(bench, name):
     work = bench.work_of(model)
     assert 2e7 < work["flop"] < 1e9
     sizes = [np.prod(tensor.dims) for tensor in onnx_graph.with_initializers(model).graph.initializer]
-    assert work["weights"] == pytest.approx(sum(sizes), rel=0.03)  # some numbers are no weights: dense's map of the face
+    assert work["weights"] == pytest.approx(sum(sizes), rel=0.03)  # dense has a map of the face, too

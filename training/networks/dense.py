@@ -122,8 +122,8 @@ class Dense(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             side = 2 * [self.config.map_side]
-            place_m = torch.exp(log_size)[:, None] * (self.points.float() @ R[:, :2].transpose(1, 2)) + centre_m[:, None]
-            grid = (place_m * (2.0 / self.config.crop_m)).reshape(-1, *side, 2)
+            points_m = torch.exp(log_size)[:, None] * (self.points.float() @ R[:, :2].transpose(1, 2))
+            grid = ((points_m + centre_m[:, None]) * (2.0 / self.config.crop_m)).reshape(-1, *side, 2)
             laid = F.grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
             facing = -(self.normals.float() @ R[:, 2:].transpose(1, 2)).transpose(1, 2)  # 1: straight at the camera
             return torch.cat([laid, facing.reshape(-1, 1, *side)], 1)
