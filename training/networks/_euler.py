@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hpe_core.errors import HpeError
-from training.networks._trunks.method import DeployedRotation, MethodConfig
+from training.networks._trunks.method import Backbone, DeployedRotation, MethodConfig
 
 LIMIT_DEG = 99.0  # of the published bins: labels beyond are not learnt
 ANGLES = 3  # yaw, pitch, roll
@@ -110,6 +110,20 @@ class AngleHeads(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.linear(features).float().unflatten(1, (ANGLES, self.bins))
+
+
+class AngleNetwork(nn.Module):
+    """A trunk, shared or its `own`, and AngleHeads over its features."""
+
+    def __init__(self, config: BinConfig, own: type[nn.Module], bins: int) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config, own)
+        self.heads = AngleHeads(self.backbone.features, bins)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """(N, side, side, 3) uint8 -> logits (N, 3, bins) of yaw, pitch, roll."""
+        return self.heads(self.backbone(crops))
 
 
 class DeployedAngles(DeployedRotation):

@@ -11,10 +11,9 @@ of exactly 99 has no bin there. It freezes only a part of its batch norms; here 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from training.networks import _euler
-from training.networks._trunks.method import Backbone, shares, spec
+from training.networks._trunks.method import shares, spec
 from training.networks._trunks.resnet50 import ResNet50
 
 SPEC = spec("hopenet")
@@ -31,20 +30,6 @@ class Config(_euler.BinConfig):
     alpha: float = 1.0
 
 
-class Hopenet(nn.Module):
-    """Features to three times 66 logits."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.backbone = Backbone(config, ResNet50)
-        self.heads = _euler.AngleHeads(self.backbone.features, BINS)
-
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """(N, side, side, 3) uint8 -> logits (N, 3, 66) of yaw, pitch, roll."""
-        return self.heads(self.backbone(crops))
-
-
 def loss_terms(logits: torch.Tensor, labels: dict[str, torch.Tensor], config: Config) -> dict[str, torch.Tensor]:
     """Dict of scalars, each the sum over the three angles; labels of `training.data.crops.random_view`."""
     logits = logits.cpu()
@@ -58,6 +43,6 @@ def loss_terms(logits: torch.Tensor, labels: dict[str, torch.Tensor], config: Co
 Deployed = _euler.DeployedAngles
 
 
-def build(config: Config | None = None) -> Hopenet:
+def build(config: Config | None = None) -> _euler.AngleNetwork:
     """A fresh network with random weights."""
-    return Hopenet(config or Config())
+    return _euler.AngleNetwork(config or Config(), ResNet50, BINS)

@@ -11,10 +11,9 @@ the bins do not nest (11 is no multiple of 3), and the cross-entropies are not o
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from training.networks import _euler
-from training.networks._trunks.method import Backbone, shares, spec
+from training.networks._trunks.method import shares, spec
 from training.networks._trunks.resnet50 import ResNet50
 
 SPEC = spec("hybrid")
@@ -28,20 +27,6 @@ WEIGHTS = {"cross_entropy": 1.0, "square": 2.0}
 @dataclass(frozen=True)
 class Config(_euler.BinConfig):
     """No setting of its own."""
-
-
-class Hybrid(nn.Module):
-    """Features to three times 198 + 66 + 18 + 6 + 2 logits."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.backbone = Backbone(config, ResNet50)
-        self.heads = _euler.AngleHeads(self.backbone.features, sum(BINS))
-
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """(N, side, side, 3) uint8 -> logits (N, 3, 290) of yaw, pitch, roll; the bins of BINS side by side."""
-        return self.heads(self.backbone(crops))
 
 
 def loss_terms(logits: torch.Tensor, labels: dict[str, torch.Tensor], config: Config) -> dict[str, torch.Tensor]:
@@ -64,6 +49,6 @@ class Deployed(_euler.DeployedAngles):
         return super().sixd(output[..., :FINEST])
 
 
-def build(config: Config | None = None) -> Hybrid:
-    """A fresh network with random weights."""
-    return Hybrid(config or Config())
+def build(config: Config | None = None) -> _euler.AngleNetwork:
+    """A fresh network with random weights. The bins of BINS lie side by side."""
+    return _euler.AngleNetwork(config or Config(), ResNet50, sum(BINS))

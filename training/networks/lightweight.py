@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from training.networks import _euler
-from training.networks._trunks.method import Backbone, shares, spec
+from training.networks._trunks.method import shares, spec
 
 SPEC = spec("lightweight")
 FREE_BATCH = True  # any number of crops
@@ -73,14 +73,8 @@ class Trunk(nn.Module):
         return [self.blocks(self.stem(x))]
 
 
-class Lightweight(nn.Module):
-    """Features to three times 66 logits."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.backbone = Backbone(config, Trunk)
-        self.heads = _euler.AngleHeads(self.backbone.features, BINS)
+class Lightweight(_euler.AngleNetwork):
+    """Its heads see what of the features is positive."""
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """(N, side, side, 3) uint8 -> logits (N, 3, 66) of yaw, pitch, roll."""
@@ -102,4 +96,4 @@ Deployed = _euler.DeployedAngles
 
 def build(config: Config | None = None) -> Lightweight:
     """A fresh network with random weights."""
-    return Lightweight(config or Config())
+    return Lightweight(config or Config(), Trunk, BINS)

@@ -18,6 +18,7 @@ from hpe_core.geometry import so3
 from hpe_core.geometry.head import FACE_CENTRE_M
 from hpe_core.geometry.landmarks68 import REFERENCE_LANDMARKS_M
 from training.losses.crop6dof import landmark_error, landmark_weights, no_face
+from training.networks import crop6dof
 from training.networks._trunks.method import (
     CROP_M,
     Backbone,
@@ -28,15 +29,7 @@ from training.networks._trunks.method import (
 )
 from training.networks._trunks.mobilenet_v1 import MobileNetV1
 
-COLUMNS = {
-    "sixd": [0, 6],
-    "precision_factor": [6, 12],
-    "centre_m": [12, 14],
-    "log_size": [14, 15],
-    "log_centre_std_m": [15, 16],
-    "log_size_std": [16, 17],
-    "landmarks_m": [17, 221],
-}
+COLUMNS = {name: span for name, span in crop6dof.SPEC["columns"].items() if name != "visibility"}
 SPEC = spec("opnet", COLUMNS)
 FREE_BATCH = True
 BATCHES, STEPS = "crops", 6000
