@@ -196,7 +196,12 @@ class Face:
     shape: FaceShape | None = None
 
     def changed(self, **fields: Any) -> "Face":
-        """As dataclasses.replace of these fields, which takes ten times as long: several times per face and image."""
+        """As dataclasses.replace of these fields, which takes ten times as long: several times per face and image.
+
+        Raises TypeError for what is no field.
+        """
+        if not fields.keys() <= self.__dict__.keys():
+            raise TypeError(f"a Face has no {', '.join(sorted(fields.keys() - self.__dict__.keys()))}")
         face = object.__new__(Face)
         face.__dict__.update(self.__dict__, **fields)
         return face

@@ -1,4 +1,4 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from hpe_core.errors import HpeError
 from hpe_core.geometry import so3
 from hpe_core.geometry.euler import EulerDeg, aflw2000
-from hpe_core.types import FrameResult, HeadPose
+from hpe_core.types import Face, FrameResult, HeadPose
 
 AHEAD = [0.0, 0.0, 1.0]
 
@@ -105,3 +105,11 @@ def test_many_poses_are_each_alone_and_a_wrong_one_is_refused_as_alone():
         HeadPose.many(R, np.where(np.eye(2, 3) > 0, np.nan, t), covariances)
     with pytest.raises(HpeError, match="not a rotation"):
         HeadPose.many(R * 1.01, t, covariances)
+
+
+def test_a_face_is_changed_as_by_dataclasses_and_in_no_field_that_it_lacks():
+    pose = HeadPose(np.eye(3), np.array([0.0, 0.0, 1.0]))
+    face = Face(pose, 0.9, np.array([0.0, 0.0, 1.0, 1.0]))
+    assert vars(face.changed(score=0.5)) == vars(replace(face, score=0.5)) and face.score == 0.9
+    with pytest.raises(TypeError, match="a Face has no psoe"):
+        face.changed(psoe=pose)
