@@ -191,11 +191,12 @@ def equal_function(made):
     header = ("pipeline", "looks for newcomers", "landmarks", "translation", "covariance")
     rows = [header]
     for name in made:
-        crops = METHODS.get(name, "fusion") not in ("head6dof", "head6dof_int8")
-        interval = "every 0.2 s, small ones every 1 s" if crops else "every frame"
-        interval = "every frame" if name.endswith(EVERY_FRAME) else interval
-        interval = "every 0.2 s" if name.endswith(FULL_SIZE) else interval
-        landmarks = "no" if METHODS.get(name, "").startswith("head6dof") else "68, in metres"
+        no_crops = METHODS.get(name, "").startswith("head6dof")
+        if no_crops or name.endswith(EVERY_FRAME):
+            interval = "every frame"
+        else:
+            interval = "every 0.2 s" if name.endswith(FULL_SIZE) else "every 0.2 s, small ones every 1 s"
+        landmarks = "no" if no_crops else "68, in metres"
         rows.append((name, *baselines.FUNCTION.get(name, (interval, landmarks, "in metres", "6x6, with position"))))
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -92,8 +92,8 @@ class EstimatorConfig(Checked):
     )
     small_faces_interval_s: float = option(
         1.0,
-        "seconds between those that are at full size (on a CPU); the others are quick looks at half size, which see "
-        "faces from about a twentieth of the image's width on; 0: all are at full size",
+        "seconds between full-frame detections at full size beside tracked faces (on a CPU); the others are quick "
+        "looks at half size, which see faces from about a twentieth of the image's width on; 0: all are at full size",
         0.0,
         10.0,
         at_run_time=True,
