@@ -48,7 +48,7 @@ def main() -> None:
     p.add_argument("--skip", type=int, default=0, help="heads to leave out at the start")
     args = p.parse_args()
     pipeline, rows = Pipeline(PipelineConfig(EstimatorConfig(model="dense"))), []
-    for number, (image, camera, (x, y, side)) in enumerate(frames(args.shards, "ict")):
+    for number, (image, camera, (x, y, side), _) in enumerate(frames(args.shards, "ict")):
         if number < args.skip:
             continue
         pipeline.reset()
