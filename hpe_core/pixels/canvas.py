@@ -187,7 +187,7 @@ def _sample(image_bgr, nodes, factor, sampling, crop):
         region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     B = _interpolation(len(crop))
     sampling[...] = B @ nodes.transpose(2, 0, 1) @ B.T
-    cv2.remap(region, *sampling, cv2.INTER_LINEAR, crop, cv2.BORDER_REPLICATE)
+    cv2.remap(region, sampling[0], sampling[1], cv2.INTER_LINEAR, crop, cv2.BORDER_REPLICATE)
 
 
 def _pixels_around(least, most, size):
