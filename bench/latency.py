@@ -1,6 +1,6 @@
 """Latency of this project and of baseline pipelines on the same frames in the same run, as ratios.
 
-    python -m bench.latency [--data ../shared/data] [--frames 144] [--threads 1 2] [--no-append]
+    python -m bench.latency [--data ../shared/data] [--frames 144] [--threads 1 2] [--photo_by_photo] [--no-append]
 
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
@@ -10,7 +10,8 @@ count, not medians. Baselines: YuNet (OpenCV) at full and at half size, then FSA
 3DDFA_V2 mb05 (exported to ONNX here; needs torch); OpNet in opentrack's own loop, and with its localizer in every frame
 (one face only); MediaPipe's face mesh on video and on images by themselves, in an environment of its own
 (HPE_MEDIAPIPE_PYTHON names its interpreter), on as many cores as there are threads. What each does with a frame is
-printed first. A baseline that cannot run here is left out and named.
+printed first. A baseline that cannot run here is left out and named. With --photo_by_photo everything is forgotten
+before each frame, as between photos: nobody tracks, all detect, and OpNet's loop is its localizer and one crop.
 
 Rows are appended to bench/results.csv: medians, 95th percentiles and means in milliseconds, the ratio of means to the
 fastest baseline's with its 95 % confidence interval over the turns (rows without a mean: of medians, full-frame
@@ -51,6 +52,8 @@ METHODS = {  # of ours
 }
 EVERY_FRAME = " every frame"
 FULL_SIZE = ", all looks at full size"
+PHOTO = ", photo by photo"
+TRACKING = "MediaPipe video"  # which cannot be told to forget
 PUT_OFF = ", detection put off"  # total: until the result; put off: what follows it, which the means of turns include
 START_RUNS = 5
 START = """
@@ -116,8 +119,9 @@ class Ours:
         self.pipeline.reset()
 
 
-def pipelines(data, threads, faces=1):
-    """Name -> pipeline for frames of so many faces; a baseline that cannot run here is named and left out."""
+def pipelines(data, threads, faces=1, photos=False):
+    """Name -> pipeline for frames of so many faces; a baseline that cannot run here is named and left out, and for
+    photos what differs in tracking alone."""
     made = {}
     wanted = {
         **{name: lambda model=model: Ours(model, threads) for name, model in METHODS.items()},
@@ -127,6 +131,8 @@ def pipelines(data, threads, faces=1):
         **baselines.makers(data / "weights", threads, faces),
     }
     for name, make in wanted.items():
+        if photos and name.endswith((PUT_OFF, FULL_SIZE, EVERY_FRAME, TRACKING)):
+            continue
         try:
             made[name] = make()
         except (ImportError, HpeError) as error:
@@ -134,9 +140,9 @@ def pipelines(data, threads, faces=1):
     return made
 
 
-def measure(made, frames):
+def measure(made, frames, photos=False):
     """Rows: dict(pipeline, stage, p50_ms, p95_ms, mean_ms, faces_found); in turns of WARM_UP and BLOCK frames. And dict
-    pipeline -> mean total (T,) in ms of each of its turns.
+    pipeline -> mean total (T,) in ms of each of its turns. photos: each frame by itself.
 
     A stage that some frames do without counts as 0 there.
     """
@@ -146,6 +152,8 @@ def measure(made, frames):
     for first in range(0, len(frames) - WARM_UP, BLOCK):
         for name, pipeline in made.items():
             for number, frame in enumerate(frames[first : first + WARM_UP + BLOCK]):
+                if photos:
+                    pipeline.forget()
                 start = time.perf_counter()
                 faces, stages = pipeline.run(frame)
                 stages = {"total": time.perf_counter() - start} | stages
@@ -219,6 +227,7 @@ def main():
     p.add_argument("--frames", type=int, default=144, help=f"{BLOCK} a turn, at least {MIN_TURNS} turns")
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
+    p.add_argument("--photo_by_photo", action="store_true")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
     if args.frames < MIN_TURNS * BLOCK:
@@ -229,10 +238,10 @@ def main():
     for threads in args.threads:
         cv2.setNumThreads(threads)
         for faces in GRIDS:
-            made = pipelines(args.data, threads, faces)
-            if not rows:
+            made = pipelines(args.data, threads, faces, args.photo_by_photo)
+            if not rows and not args.photo_by_photo:
                 print("\n".join(equal_function(made)))
-            measured, turns = measure(made, [with_faces(frame, faces) for frame in frames])
+            measured, turns = measure(made, [with_faces(frame, faces) for frame in frames], args.photo_by_photo)
             others = {n: float(np.mean(ms)) for n, ms in turns.items() if not n.startswith(OURS)}
             fastest = min(others, key=lambda name: others[name], default=None)
             for row in measured:
@@ -264,15 +273,18 @@ def main():
         print(f"{name}: 8 faces take {totals[8] / totals[1]:.2f} x the time of one")
     starts = []
     for name, model in METHODS.items():
-        if name in made:
+        if name in made and not args.photo_by_photo:
             where = {"date": date.today(), "commit": commit(), "hardware": cpu_name(), "pipeline": name}
             starts.append(where | start_up(model))
             row = starts[-1]
             print(f"{name}: first pose after {row['start_up_s']} s ({row['start_up_cpu_s']} s CPU), ", end="")
             print(f"{row['memory_mb']} MB after 100 frames")
     if not args.no_append:
+        if args.photo_by_photo:
+            rows = [row | {"pipeline": row["pipeline"] + PHOTO} for row in rows]
         append(RESULTS, rows)
-        append(STARTS, starts)
+        if starts:
+            append(STARTS, starts)
 
 
 if __name__ == "__main__":

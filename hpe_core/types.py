@@ -58,7 +58,7 @@ class HeadPose:
         given = [None] * len(R) if covariances is None else np.array(covariances, float)
         fine = (
             (R.shape[1:], t.shape[1:]) == ((3, 3), (3,))
-            and (np.abs(R @ np.swapaxes(R, -1, -2) - _I3) < 1e-9).all()
+            and (np.abs(R @ R.swapaxes(-1, -2) - _I3) < 1e-9).all()
             and (np.linalg.det(R) > 0).all()
             and np.isfinite(t).all()
             and (isinstance(given, list) or (given.shape[1:] == (6, 6) and np.isfinite(given).all()))

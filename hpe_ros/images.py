@@ -41,16 +41,15 @@ def cv_bridge_or_none() -> "CvBridge | None":
 def bgr_from_image(message: Image | CompressedImage) -> np.ndarray:
     """(H, W, 3) uint8 BGR of a sensor_msgs Image or CompressedImage; cv_bridge reads encodings that the core lacks.
 
-    It is loaded only for such an image, since it takes some 40 MB. Raises HpeError when the message is damaged or its
-    encoding unknown.
+    Of a bgr8 message it is a view. cv_bridge is loaded only for an image that needs it, since it takes some 40 MB.
+    Raises HpeError when the message is damaged or its encoding unknown.
     """
     if isinstance(message, CompressedImage):
         return bgr_from_compressed(message.data)
     if message.encoding not in ENCODINGS and (bridge := cv_bridge_or_none()) is not None:
         return _by_cv_bridge(message, bridge)
-    return bgr_from_raw(
-        message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
-    )
+    size = message.height, message.width
+    return bgr_from_raw(message.data, *size, message.encoding, message.step, bool(message.is_bigendian), shared=True)
 
 
 def _by_cv_bridge(message: Image, cv_bridge: "CvBridge") -> np.ndarray:

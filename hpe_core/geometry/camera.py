@@ -82,7 +82,8 @@ class CameraModel:
         width - 1, height - 1.
         """
         pixels = np.asarray(pixels, float)
-        return np.all((pixels > -0.5) & (pixels < [self.width - 0.5, self.height - 0.5]), -1)
+        x, y = pixels[..., 0], pixels[..., 1]
+        return (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
 
     def rays(self, pixels: ArrayLike) -> np.ndarray:
         """Unit viewing rays (..., 3) in the camera optical frame of (distorted) pixels (..., 2).

@@ -102,7 +102,7 @@ def direction_covariance(R_camera_head: np.ndarray, std_rad: ArrayLike) -> np.nd
     std_rad (...,) per axis.
     """
     J = so3.skew(R_camera_head @ FACE_CENTRE_M)  # a rotation e moves the sellion by J e, as in pose_covariance
-    turned, one = np.swapaxes(J, -1, -2), np.broadcast_to(np.eye(3), J.shape)
+    turned, one = J.swapaxes(-1, -2), np.broadcast_to(np.eye(3), J.shape)
     return np.asarray(std_rad)[..., None, None] ** 2 * np.block([[J @ turned, J], [turned, one]])
 
 
@@ -127,7 +127,7 @@ def head_cuboid(R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndar
 def box_from_pose(camera: CameraModel, R_camera_head: ArrayLike, t_camera_head_m: ArrayLike) -> np.ndarray:
     """Box (..., 4) as x0, y0, x1, y1 px: extent of the projected reference points of heads (..., 3, 3), (..., 3)."""
     R, t = np.asarray(R_camera_head, float), np.asarray(t_camera_head_m, float)
-    points = REFERENCE_POINTS_M @ np.swapaxes(R, -1, -2) + t[..., None, :]
+    points = REFERENCE_POINTS_M @ R.swapaxes(-1, -2) + t[..., None, :]
     points[..., 2] = np.maximum(points[..., 2], 1e-3)
     pixels = camera.project(points)
     return np.concatenate([pixels.min(-2), pixels.max(-2)], -1)

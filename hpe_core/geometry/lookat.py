@@ -36,7 +36,7 @@ def rectifying_homography(camera: CameraModel, ray_camera: ArrayLike, focal_px: 
 def global_from_local(R_local: ArrayLike, ray_camera: ArrayLike, range_m: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Pose in the camera frame of one in the virtual camera: R = R_L' R_local (..., 3, 3), p = range ray (..., 3) m."""
     R_lookat_camera = lookat_rotation(ray_camera)
-    R_camera_head = np.swapaxes(R_lookat_camera, -1, -2) @ np.asarray(R_local, float)
+    R_camera_head = R_lookat_camera.swapaxes(-1, -2) @ np.asarray(R_local, float)
     return R_camera_head, np.asarray(range_m, float)[..., None] * np.asarray(ray_camera, float)
 
 

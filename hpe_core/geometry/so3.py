@@ -11,6 +11,22 @@ from hpe_core.errors import HpeError
 _I3 = np.eye(3)
 _NO_ANGLE = 1e-100  # sin(x) / x is exact down to here
 _FAR_FROM_PI = -0.9  # cosine of the angle
+# q = (x, y, z, w) times itself is linear in R: 4 q q' (16) = r (9) @ _OUTER_FROM_R + the unit matrix
+_OUTER_FROM_R = np.array(
+    [
+        [1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1],
+        [0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, -1, 0, 0, -1, 0],
+        [0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0],
+        [0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0],
+        [-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1],
+        [0, 0, 0, -1, 0, 0, 1, 0, 0, 1, 0, 0, -1, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0, 0, -1, 1, 0, 0, 0, 0, -1, 0, 0],
+        [0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0],
+        [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+    ],
+    float,
+)
+_I4 = np.eye(4)
 _BELOW, _ABOVE = np.array([7, 2, 3]), np.array([5, 6, 1])  # elements (2, 1), (0, 2), (1, 0) of a matrix, and transposed
 
 
@@ -37,21 +53,10 @@ def quat_from_matrix(R: ArrayLike) -> np.ndarray:
     Takes the largest of four equivalent forms (Shepperd 1978), so it is exact at every angle.
     """
     R = np.asarray(R, float)
-    r00, r11, r22 = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
-    a, b, c = R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]
-    xy, xz, yz = R[..., 0, 1] + R[..., 1, 0], R[..., 0, 2] + R[..., 2, 0], R[..., 1, 2] + R[..., 2, 1]
-    forms = np.stack(
-        [
-            np.stack([1 + r00 - r11 - r22, xy, xz, a], -1),
-            np.stack([xy, 1 - r00 + r11 - r22, yz, b], -1),
-            np.stack([xz, yz, 1 - r00 - r11 + r22, c], -1),
-            np.stack([a, b, c, 1 + r00 + r11 + r22], -1),
-        ],
-        -2,
-    )
-    largest = np.argmax(np.stack([forms[..., i, i] for i in range(4)], -1), -1)
-    quat = np.take_along_axis(forms, largest[..., None, None], -2)[..., 0, :]
-    quat = quat / np.linalg.norm(quat, axis=-1, keepdims=True)
+    forms = (R.reshape(-1, 9) @ _OUTER_FROM_R).reshape(-1, 4, 4) + _I4  # each row is q times a number
+    largest = forms.reshape(-1, 16)[:, ::5].argmax(-1)
+    quat = forms[np.arange(len(forms)), largest].reshape(R.shape[:-2] + (4,))
+    quat = quat / np.sqrt((quat * quat).sum(-1, keepdims=True))
     return np.where(quat[..., 3:] < 0, -quat, quat)
 
 

@@ -101,7 +101,7 @@ class Network(Generic[Decoder]):
 
     def _finite(self, run: Callable[[], np.ndarray]) -> np.ndarray:
         rows = run()
-        if not np.all(np.isfinite(rows)):
+        if not np.isfinite(rows).all():
             raise HpeError(f"the output of {self.card.name} is not finite: its weights or its precision are broken")
         return rows
 

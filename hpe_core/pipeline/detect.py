@@ -93,25 +93,22 @@ def groups_of(found: Candidates) -> list[np.ndarray]:
 def means_of(found: Candidates, groups: Sequence[np.ndarray]) -> Candidates:
     """One candidate per group of rows (n,), best first: of those alike to its best, weighted by the squares of their
     scores, of which it has the best."""
-    lengths = [len(group) for group in groups]
-    rows, best = np.concatenate(groups), np.repeat([group[0] for group in groups], lengths)
-    alike = np.abs(np.log(found.size_px[rows] / found.size_px[best])) < LIKE_SIZE
-    kept = alike & (found.score[rows] > 0.5 * found.score[best])
-    taken, starts = found.where(rows[kept]), np.flatnonzero(np.append(True, np.diff(best[kept]) != 0))
-
-    def sums(values):
-        return np.add.reduceat(values, starts)
-
-    weights = taken.score**2
-    weights = weights / np.repeat(sums(weights), np.diff(np.append(starts, len(weights))))
+    best, rows = np.array([group[0] for group in groups]), np.concatenate(groups)
+    number = np.arange(len(groups))
+    of_group = np.repeat(number, [len(group) for group in groups])
+    alike = np.abs(np.log(found.size_px[rows] / found.size_px[best[of_group]])) < LIKE_SIZE
+    kept = alike & (found.score[rows] > 0.5 * found.score[best[of_group]])
+    taken = found.where(rows[kept])
+    weights = np.where(of_group[kept] == number[:, None], taken.score**2, 0.0)  # (groups, rows)
+    weights /= weights.sum(1, keepdims=True)
 
     def means(values):
-        return sums(weights.reshape(-1, *[1] * (values.ndim - 1)) * values)
+        return (weights @ values.reshape(len(values), -1)).reshape(-1, *values.shape[1:])
 
     roots = means(symmetric_root(taken.rotation_covariance))
     others = {name: means(values) for name, values in vars(taken).items() if values is not None}
     own = {
-        "score": taken.score[starts],
+        "score": found.score[best],
         "R_local": so3.project_to_rotation(means(taken.R_local)),
         "rotation_covariance": roots @ roots,
     }

@@ -18,7 +18,7 @@ from hpe_core.geometry.head import (
     depth_covariance,
     direction_covariance,
 )
-from hpe_core.geometry.lookat import global_from_local, local_from_global, lookat_rotation
+from hpe_core.geometry.lookat import local_from_global, lookat_rotation
 from hpe_core.mesh.face_mesh import landmarks_at
 from hpe_core.mesh.head_model import shipped
 from hpe_core.pipeline.roi_tracking import rays_and_ranges
@@ -44,12 +44,13 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
     if len(found) == 0:
         return []
     rays, range_m = rays_and_ranges(found, camera)
-    R, centres_m = global_from_local(found.R_local, rays, range_m)
+    R_lookat_camera = lookat_rotation(rays)
+    R = R_lookat_camera.swapaxes(-1, -2) @ found.R_local
     arms = R @ FACE_CENTRE_M
-    t = centres_m - arms
+    t = range_m[:, None] * rays - arms
     lateral_std = found.centre_rel_std * REFERENCE_LENGTH_M
     range_std = range_m * found.size_rel_std
-    covariances = pose_covariance(rays, arms, lateral_std, range_std, found.rotation_covariance)
+    covariances = pose_covariance(R_lookat_camera, arms, lateral_std, range_std, found.rotation_covariance)
     boxes = box_from_pose(camera, R, t)
     scores = found.score.tolist()
     confirmed = len(t) * [None] if found.confirmed is None else found.confirmed.tolist()
@@ -68,7 +69,7 @@ def faces_from_candidates(found: Candidates, camera: CameraModel) -> list[Face]:
 
 def face_visibility(visible: np.ndarray) -> np.ndarray:
     """How likely (N,) the face itself can be seen, 0 to 1, by how visible (N, 68) its landmarks are, 0 to 1."""
-    return 1.0 / (1.0 + np.exp((MEAN_VISIBLE - visible.mean(-1)) / MEAN_VISIBLE_SPREAD))
+    return 1.0 / (1.0 + np.exp((MEAN_VISIBLE - visible.sum(-1) / visible.shape[-1]) / MEAN_VISIBLE_SPREAD))
 
 
 def _shapes(found: Candidates) -> Sequence[FaceShape | None]:
@@ -89,7 +90,7 @@ def with_mesh_landmarks(face: Face) -> Face:
 
 
 def pose_covariance(
-    rays: np.ndarray,
+    R_lookat_camera: np.ndarray,
     arms_m: np.ndarray,
     lateral_std_m: np.ndarray,
     range_std_m: np.ndarray,
@@ -97,18 +98,18 @@ def pose_covariance(
 ) -> np.ndarray:
     """Covariances (..., 6, 6) of the sellion's position and the rotation, in the camera frame.
 
-    t = p - R c with p the face centre (uncertain along and across the unit rays (..., 3), standard deviations (...,))
-    and R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e. rotation_covariance: (..., 3, 3)
-    rad^2 about the axes of the virtual camera turned to the face.
+    t = p - R c with p the face centre (uncertain along and across the line of sight, standard deviations (...,)) and
+    R c = arms_m (..., 3); to first order a rotation error e moves t by [arm]x e. R_lookat_camera: (..., 3, 3), of the
+    virtual camera turned to the face; rotation_covariance: (..., 3, 3) rad^2 about its axes.
     """
-    R_camera_lookat = np.swapaxes(lookat_rotation(rays), -1, -2)
+    R_camera_lookat = R_lookat_camera.swapaxes(-1, -2)
     local, M = np.zeros((2, *R_camera_lookat.shape[:-2], 6, 6))
     local[..., 0, 0] = local[..., 1, 1] = np.square(lateral_std_m)
     local[..., 2, 2] = np.square(range_std_m)
     local[..., 3:, 3:] = rotation_covariance
     M[..., :3, :3] = M[..., 3:, 3:] = R_camera_lookat
     M[..., :3, 3:] = so3.skew(arms_m) @ R_camera_lookat
-    return M @ local @ np.swapaxes(M, -1, -2)
+    return M @ local @ M.swapaxes(-1, -2)
 
 
 def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
@@ -145,9 +146,9 @@ def with_systematic_spread(faces: Sequence[Face]) -> list[HeadPose]:
 def away_std_rad(R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:
     """Spreads (N,) per axis of rotations (N, 3, 3) at positions (N, 3) m that a filter sees again in every image."""
     centres = t_camera_head_m + R_camera_head @ FACE_CENTRE_M
-    cosine = np.sum(centres * R_camera_head[:, :, 2], -1) / np.linalg.norm(centres, axis=-1)
+    cosine = (centres * R_camera_head[:, :, 2]).sum(-1) / np.sqrt((centres * centres).sum(-1))
     first, last = AWAY_COSINES
-    return AWAY_STD_RAD * np.clip((first - cosine) / (first - last), 0.0, 1.0)
+    return AWAY_STD_RAD * np.minimum(np.maximum((first - cosine) / (first - last), 0.0), 1.0)
 
 
 def ambiguity_std_rad(score: np.ndarray, R_camera_head: np.ndarray, t_camera_head_m: np.ndarray) -> np.ndarray:

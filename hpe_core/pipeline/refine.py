@@ -81,7 +81,7 @@ class Refiner:
         rays, range_m = rays_and_ranges(places, camera)
         rows = self._rows(source, camera, rays, range_m, mirrored)
         upside_down = np.zeros(len(rows), bool)
-        doubtful = np.flatnonzero(decoder.doubtful(rows))
+        doubtful = decoder.doubtful(rows).nonzero()[0]
         if not len(doubtful) or (confirmed := decoder.confirmed(rows)) is None:
             return decoder.decode(rows, places.score, camera, rays, range_m), upside_down
         turned = self._rows(source, camera, rays[doubtful], range_m[doubtful], mirrored, upside_down=True)

@@ -43,7 +43,7 @@ def rays_of(places: Places, camera: CameraModel) -> np.ndarray:
 
 def tracked(found: Candidates, expected: Places) -> Candidates:
     """The confirmed ones of candidates (N), each face once: that which strayed least from where it was expected (N)."""
-    confirmed = np.flatnonzero(confirmed_of(found))
+    confirmed = confirmed_of(found).nonzero()[0]
     if len(found) == 1 == len(confirmed):
         return found
     strayed_px = np.linalg.norm(found.centre_px - expected.centre_px, axis=-1)[confirmed]

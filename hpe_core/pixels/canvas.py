@@ -7,9 +7,9 @@ here, unless the network's backend does it itself, as TensorRT on a GPU.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +85,7 @@ def crop_canvases(
 
     def by_opencv():
         crops = np.empty((len(nodes) * (1 + mirrored), side, side, 3), np.uint8)
-        sampling = np.empty((side, side, 2), np.float32)
+        sampling = np.empty((2, side, side), np.float32)
         for number, one in enumerate(zip(nodes, factors, strict=True)):
             _sample(source.array, *one, sampling, crops[number])
             if mirrored:
@@ -94,7 +94,7 @@ def crop_canvases(
 
     if not mirrored:
         return Canvases(source, nodes, spread, by_opencv)
-    return Canvases(source, np.concatenate([nodes, nodes[:, :, ::-1]]), np.tile(spread, 2), by_opencv)
+    return Canvases(source, np.concatenate([nodes, nodes[:, :, ::-1]]), np.concatenate([spread, spread]), by_opencv)
 
 
 def letterbox_size(image_width: int, image_height: int, width: int, height: int) -> tuple[tuple[int, int], bool]:
@@ -154,7 +154,7 @@ def crop_nodes(
     directions[...] = _node_directions(side)
     directions[..., :2] *= (crop_m / range_m)[..., None, None, None]
     nodes = camera.project(directions @ lookat_rotation(rays)[..., None, :, :])
-    extent = np.ptp(nodes, axis=(-3, -2))
+    extent = nodes.max((-3, -2)) - nodes.min((-3, -2))
     reduction = np.sqrt(extent[..., 0] * extent[..., 1]) / side
     factor = (reduction + 2.0 - REDUCE_FROM).astype(int)
     return nodes, factor, np.where(factor > 1, REDUCED_SPREAD * factor / reduction, 0.0)
@@ -169,29 +169,31 @@ def face_centred_crop(
     """
     nodes, factor, _ = crop_nodes(camera, ray, range_m, side, crop_m)
     crop = np.empty((side, side, 3), np.uint8)
-    _sample(image_bgr, nodes, factor, np.empty((side, side, 2), np.float32), crop)
+    _sample(image_bgr, nodes, factor, np.empty((2, side, side), np.float32), crop)
     return crop
 
 
 def _sample(image_bgr, nodes, factor, sampling, crop):
     """Fill a crop (side, side, 3) uint8 at nodes (GRID, GRID, 2) of the image reduced by `factor`, its border repeated.
 
-    sampling: (side, side, 2) float32, room for the map; new memory for each crop of a crowd would take as long again.
+    sampling: (2, side, side) float32, room for the map; new memory for each crop of a crowd would take as long again.
     """
-    image_height, image_width = image_bgr.shape[:2]
-    low = np.floor(nodes.min((0, 1))).astype(int) - 2
-    high = np.ceil(nodes.max((0, 1))).astype(int) + 3
-    x0, y0 = np.clip(low, 0, [image_width - 1, image_height - 1])
-    x1, y1 = np.clip(high, [x0 + 1, y0 + 1], [image_width, image_height])
-    region, nodes = image_bgr[y0:y1, x0:x1], nodes - [x0, y0]
+    flat = nodes.reshape(-1, 2)
+    (x0, x1), (y0, y1) = map(_pixels_around, flat.min(0).tolist(), flat.max(0).tolist(), image_bgr.shape[1::-1])
+    region, nodes = image_bgr[y0:y1, x0:x1], nodes - (x0, y0)
     if factor > 1 and min(region.shape[:2]) >= factor:
         height, width = region.shape[0] // factor, region.shape[1] // factor
         nodes = (nodes + 0.5) / factor - 0.5
         region = cv2.resize(region[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     B = _interpolation(len(crop))
-    sampling[..., 0], sampling[..., 1] = B @ nodes[..., 0] @ B.T, B @ nodes[..., 1] @ B.T
-    none: Any = None  # OpenCV's types want a second map, which this kind of map does without
-    cv2.remap(region, sampling, none, cv2.INTER_LINEAR, crop, cv2.BORDER_REPLICATE)
+    sampling[...] = B @ nodes.transpose(2, 0, 1) @ B.T
+    cv2.remap(region, sampling[0], sampling[1], cv2.INTER_LINEAR, crop, cv2.BORDER_REPLICATE)
+
+
+def _pixels_around(least, most, size):
+    """First pixel, and the one after the last, that places between least and most of an axis are sampled from."""
+    first = min(max(math.floor(least) - 2, 0), size - 1)
+    return first, min(max(math.ceil(most) + 3, first + 1), size)
 
 
 @functools.cache

@@ -56,10 +56,12 @@ def bgr_from_raw(
     encoding: str,
     step: int,
     is_bigendian: bool | int = False,
+    shared: bool = False,
 ) -> np.ndarray:
     """(height, width, 3) uint8 BGR from the fields of sensor_msgs/Image. The result owns its memory.
 
-    data: bytes or uint8 array; step: bytes per row, padding included; is_bigendian matters for 16-bit samples.
+    data: bytes or uint8 array; step: bytes per row, padding included; is_bigendian matters for 16-bit samples; shared:
+    the result may be a view of data, which takes no time where that is BGR already, for a caller that changes neither.
     Raises HpeError on an unknown encoding, or when data, step and size do not fit together.
     """
     check_encoding(encoding)
@@ -79,7 +81,9 @@ def bgr_from_raw(
         wide = pixels.view(">u2" if is_bigendian else "<u2")
         pixels = cv2.convertScaleAbs(wide.astype(np.uint16), alpha=255.0 / 65535.0)
     pixels = pixels.reshape((rows, width) if samples == 1 else (rows, width, samples))
-    return pixels.copy() if code is None else cv2.cvtColor(pixels, code)
+    if code is not None:
+        return cv2.cvtColor(pixels, code)
+    return pixels if shared else pixels.copy()
 
 
 def unpadded_rows(

@@ -45,17 +45,17 @@ def fuse_rotations(
     Trans. AES 1986), and the covariance is that of W e_a + (1 - W) e_b.
     """
     cross = correlation * symmetric_root(P_a) @ symmetric_root(P_b)
-    crossed = np.swapaxes(cross, -1, -2)
+    crossed = cross.swapaxes(-1, -2)
     W = (P_b - crossed) @ np.linalg.inv(P_a + P_b - cross - crossed)
     V = np.eye(3) - W
-    between = so3.rotvec_from_matrix(R_a @ np.swapaxes(R_b, -1, -2))
+    between = so3.rotvec_from_matrix(R_a @ R_b.swapaxes(-1, -2))
     R = so3.matrix_from_rotvec((W @ between[..., None])[..., 0]) @ R_b
-    mixed = W @ cross @ np.swapaxes(V, -1, -2)
-    P = W @ P_a @ np.swapaxes(W, -1, -2) + V @ P_b @ np.swapaxes(V, -1, -2) + mixed + np.swapaxes(mixed, -1, -2)
+    mixed = W @ cross @ V.swapaxes(-1, -2)
+    P = W @ P_a @ W.swapaxes(-1, -2) + V @ P_b @ V.swapaxes(-1, -2) + mixed + mixed.swapaxes(-1, -2)
     return R, P
 
 
 def symmetric_root(P: np.ndarray) -> np.ndarray:
     """Symmetric square roots (..., 3, 3) of covariances (..., 3, 3)."""
     values, vectors = np.linalg.eigh(P)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.swapaxes(-1, -2)

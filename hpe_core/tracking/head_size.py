@@ -60,7 +60,7 @@ class HeadSizes:
 
     def ratios(self, rows: Sequence[int]) -> np.ndarray | None:
         """Ratios (N,) of the rows' latest ranges to the size-based ones; None when nothing is known of any face."""
-        return np.exp(self._ratio_log[rows]) if np.any(self._sized[rows]) else None
+        return np.exp(self._ratio_log[rows]) if self._sized[rows].any() else None
 
     def measured(self, rows: Sequence[int], faces: Sequence[Face], stamp_ns: int) -> tuple[list[HeadPose], np.ndarray]:
         """The faces' poses at their best range, for the rows' filters, and by which factors (N,) those have to be moved

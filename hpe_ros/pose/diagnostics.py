@@ -41,7 +41,7 @@ class Diagnostics:
         """Zero the counters and forget the camera; `running` is whether images are expected."""
         with self._lock:
             self._running, self._since = running, time.monotonic()
-            self._camera = Status("camera", "stale", "no image yet", {})
+            self._camera: tuple[Pairing, int, int] | None = None  # of the latest image, and its size
             self._qos_problems: dict[str, str] = {}
             self._received, self._processed, self._faces = 0, 0, 0
             self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))  # as in FrameResult
@@ -63,19 +63,8 @@ class Diagnostics:
         """State of camera_info, from the Pairing of an image. True when it is news."""
         with self._lock:
             self._assumed += pairing.source == "assumed"
-            values = {
-                "source": pairing.source,
-                "image": f"{width}x{height}",
-                "images without calibration": self._assumed,
-            }
-        if pairing.camera is not None:
-            K, D = pairing.camera.K, pairing.camera.D
-            values |= {"fx": f"{K[0, 0]:.2f}", "fy": f"{K[1, 1]:.2f}", "cx": f"{K[0, 2]:.2f}", "cy": f"{K[1, 2]:.2f}"}
-            values |= {"distortion": f"{pairing.camera.model}, {len(D)} coefficients" if len(D) else "none"}
-        status = Status("camera", "warn" if pairing.problem else "ok", pairing.problem or "calibrated", values)
-        with self._lock:
-            news, self._camera = status.message != self._camera.message, status
-        return news
+            before, self._camera = self._camera, (pairing, width, height)
+        return before is None or before[0].problem != pairing.problem
 
     def qos(self, problems: Mapping[str, str]) -> None:
         """Dict from topic to why messages of a publisher do not arrive, as found just now."""
@@ -143,7 +132,18 @@ class Diagnostics:
             values = {f"{name}_ms": text for name, text in latency.items()}
             message = f"p50/p95 {values['latency_ms']} ms" if self._processed else "no frame yet"
             times = Status("latency", "ok" if self._processed else "stale", message, values)
-            return [self._model, self._camera, self._qos(), self._input(), times]
+            return [self._model, self._camera_status(), self._qos(), self._input(), times]
+
+    def _camera_status(self):
+        if self._camera is None:
+            return Status("camera", "stale", "no image yet", {})
+        pairing, width, height = self._camera
+        values = {"source": pairing.source, "image": f"{width}x{height}", "images without calibration": self._assumed}
+        if pairing.camera is not None:
+            K, D = pairing.camera.K, pairing.camera.D
+            values |= {"fx": f"{K[0, 0]:.2f}", "fy": f"{K[1, 1]:.2f}", "cx": f"{K[0, 2]:.2f}", "cy": f"{K[1, 2]:.2f}"}
+            values |= {"distortion": f"{pairing.camera.model}, {len(D)} coefficients" if len(D) else "none"}
+        return Status("camera", "warn" if pairing.problem else "ok", pairing.problem or "calibrated", values)
 
     def _qos(self):
         if not self._running:

@@ -140,7 +140,7 @@ def _quaternions(frame_from_head: Callable[[np.ndarray], np.ndarray], faces: Seq
     """
     if not faces:
         return []
-    quats = so3.quat_from_matrix(frame_from_head(np.stack([face.pose.R_camera_head for face in faces])))
+    quats = so3.quat_from_matrix(frame_from_head(np.array([face.pose.R_camera_head for face in faces])))
     return [Quaternion(x=x, y=y, z=z, w=w) for x, y, z, w in quats.tolist()]
 
 

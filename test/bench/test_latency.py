@@ -46,6 +46,25 @@ def test_turns_are_means_of_their_frames_and_a_pipeline_may_time_itself():
     assert turns["a"] == pytest.approx([2.0, 6.0]) and found[0]["mean_ms"] == pytest.approx(4.0)
 
 
+def test_photos_are_forgotten_before_the_next_one():
+    class Album:
+        seen = most = 0
+
+        def run(self, frame):
+            self.seen += 1
+            self.most = max(self.most, self.seen)
+            return 1, {}
+
+        def forget(self):
+            self.seen = 0
+
+    frames = [0] * (latency.WARM_UP + latency.BLOCK)
+    video, album = Album(), Album()
+    latency.measure({"a": video}, frames)
+    latency.measure({"a": album}, frames, photos=True)
+    assert (video.most, album.most) == (len(frames), 1)
+
+
 def test_fewer_than_five_turns_are_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["latency", "--frames", "59"])
     with pytest.raises(SystemExit):

@@ -79,7 +79,8 @@ class Decoder:
         value = {name: rows[:, span] for name, span in self._columns.items()}
         new_rays = rays
         if "centre_m" in value:
-            middle = np.concatenate([value["centre_m"] / range_m[:, None], np.ones((len(rows), 1))], -1)
+            middle = np.ones((len(rows), 3))
+            middle[:, :2] = value["centre_m"] / range_m[:, None]
             new_rays = (middle[:, None] @ lookat_rotation(rays))[:, 0]
             new_rays /= np.sqrt((new_rays * new_rays).sum(-1, keepdims=True))
         size_ratio = np.exp(value["log_size"][:, 0]) if "log_size" in value else np.ones(len(rows))
@@ -222,4 +223,4 @@ def covariance_from_factor(factor: np.ndarray) -> np.ndarray:
     inverse[:, 3] = below = -d * a * b
     inverse[:, 6], inverse[:, 7] = -c * (e * a + f * below), -f * b * c
     inverse = inverse.reshape(-1, 3, 3)
-    return np.swapaxes(inverse, -1, -2) @ inverse
+    return inverse.swapaxes(-1, -2) @ inverse

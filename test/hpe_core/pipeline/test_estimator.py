@@ -448,7 +448,7 @@ def test_pose_covariance_equals_a_monte_carlo_sample():
     t = range_m * ray + shift - so3.matrix_from_rotvec(e) @ (R @ FACE_CENTRE_M)
     error = np.column_stack([t - (range_m * ray - R @ FACE_CENTRE_M), e])
     sample = error.T @ error / n
-    ours = pose_covariance(ray, R @ FACE_CENTRE_M, lateral, depth, covariance)
+    ours = pose_covariance(lookat_rotation(ray), R @ FACE_CENTRE_M, lateral, depth, covariance)
     scale = np.sqrt(np.outer(np.diag(sample), np.diag(sample)))
     np.testing.assert_allclose(ours / scale, sample / scale, atol=0.03)
 

@@ -171,3 +171,13 @@ def test_every_encoding_decodes_a_plausible_buffer():
             break
         else:
             raise AssertionError(f"no buffer decodes as {encoding}")
+
+
+def test_only_who_asks_for_it_gets_a_view_of_the_message():
+    data = np.arange(12, dtype=np.uint8)
+    assert np.shares_memory(bgr_from_raw(data, 2, 2, "bgr8", 6, shared=True), data)
+    assert not np.shares_memory(bgr_from_raw(data, 2, 2, "bgr8", 6), data)
+    assert bgr_from_raw(data, 2, 2, "rgb8", 6, shared=True).tolist() == [
+        [[2, 1, 0], [5, 4, 3]],
+        [[8, 7, 6], [11, 10, 9]],
+    ]

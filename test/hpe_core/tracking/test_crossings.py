@@ -27,9 +27,10 @@ def measured(rng, way, t_s):
     centre = t + R @ FACE_CENTRE_M
     range_m = np.linalg.norm(centre)
     noise = np.append(rng.normal(0, LATERAL_STD_M, 2), range_m * rng.normal(0, SIZE_REL_STD))
-    ray, t = centre / range_m, t + noise @ lookat_rotation(centre / range_m)
+    R_lookat_camera = lookat_rotation(centre / range_m)
+    t = t + noise @ R_lookat_camera
     spread = LATERAL_STD_M, range_m * SIZE_REL_STD, TURN_STD_RAD**2 * np.eye(3)
-    covariance = pose_covariance(ray, R @ FACE_CENTRE_M, *spread)
+    covariance = pose_covariance(R_lookat_camera, R @ FACE_CENTRE_M, *spread)
     return Face(HeadPose(R, t, covariance), 0.9, box_from_pose(CAMERA, R, t), confirmed=True)
 
 
