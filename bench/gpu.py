@@ -122,7 +122,7 @@ class TorchNetwork:
         from hpe_core import registry
         from hpe_core.backends.tensorrt import onnx_graph
 
-        module = registry.load("training.networks", card.name)
+        module = registry.load("training.networks", card.raw.get("network", card.name))
         net = module.Deployed(module.build(module.Config(**card.raw["config"]))).eval()
         known = net.state_dict()
         weights = onnx_graph.with_initializers(model).graph.initializer

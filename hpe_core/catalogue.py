@@ -35,6 +35,8 @@ METHODS = {
     "nlml": Method("head6dof", "crop6dof", "nlml"),
     "dense": Method("head6dof", "dense", "crop"),
     "dense_int8": Method("head6dof_int8", "dense_int8", "crop", mirrored=False),
+    "open": Method("head6dof_open", "crop6dof_open", "fused"),
+    "open_int8": Method("head6dof_open_int8", "crop6dof_open_int8", "fused"),
 }
 # each is a method by its own name: ZOO_DETECTOR finds faces, the rotation is the network's own
 ZOO_METHODS = ("fsanet", "hopenet", "hybrid", "lightweight", "mnn", "opnet", "sixd", "ssrnet", "whenet")

@@ -58,7 +58,10 @@ def _checked_value(f, value):
 class EstimatorConfig(Checked):
     """The network and its thresholds."""
 
-    model: str = option(AUTO, f"method or model as `hpe models` lists it; {AUTO_TEXT}")
+    model: str = option(
+        AUTO,
+        f"method or model as `hpe models` lists it; {AUTO_TEXT}; open, open_int8: trained on freely licensed data only",
+    )
     backend: str = option("auto", "inference backend; auto takes the first that works")
     threads: int = option(1, "inference threads; one leaves the other cores to the robot, 0 takes all", 0, 256)
     image_rotation: int = option(

@@ -8,7 +8,7 @@ from typing import Any
 from hpe_core import backends, catalogue
 from hpe_core.network_card import WHOLE_IMAGE, kind_of
 
-FREE = ("CC0", "MIT", "Apache-2.0", "BSD", "CC BY 4.0", "free")  # how licences begin that allow any purpose
+FREE = ("CC0", "MIT", "Apache-2.0", "BSD", "CC BY 4.0", "any purpose", "free")  # how they begin that allow all
 
 
 @dataclass(frozen=True)

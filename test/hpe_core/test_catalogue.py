@@ -8,9 +8,11 @@ from hpe_core.cli.main import main
 from hpe_core.config import EstimatorConfig
 from hpe_core.errors import HpeError
 
+OPEN = ("head6dof_open", "crop6dof_open")
 MOST_MB, MOST_MB_OF_A_METHOD, MOST_MB_OF_METHODS = 8.0, 1.5, 10.0
-MOST_MORE_MB = {("dense", "head_model"): 14.0, ("crop_fast",): 4.0}  # of files whose names begin so
+MOST_MORE_MB = {("dense", "head_model"): 14.0, ("crop_fast",): 4.0, OPEN: 8.0}  # of files whose names begin so
 LARGEST_LOSS_DEG = 0.2
+INT8 = ("head6dof_int8", "crop6dof_int8", "crop_fast_int8")
 SHIPPED = set(catalogue.networks())
 needs_weights = pytest.mark.skipif(
     not {"head6dof", "head6dof_int8", "crop6dof", "crop6dof_int8"} <= SHIPPED, reason="not all models are here"
@@ -22,7 +24,7 @@ def card(name):
     return json.loads((catalogue.WEIGHTS / f"{name}.json").read_text())
 
 
-def test_weights_and_cards_take_at_most_8_mb_and_those_of_dense_and_fast_have_room_of_their_own():
+def test_weights_and_cards_take_at_most_8_mb_and_those_of_dense_fast_and_open_have_room_of_their_own():
     files = {path.name: path.stat().st_size for path in catalogue.WEIGHTS.iterdir() if path.is_file()}
     for starts, most_mb in MOST_MORE_MB.items():
         own = {name: files.pop(name) for name in [*files] if name.startswith(starts)}
@@ -40,8 +42,9 @@ def test_each_method_for_comparison_is_here_with_a_card_and_all_are_small():
 
 @needs_weights
 def test_methods_are_named_before_whole_image_networks_and_no_crop_network_stands_alone():
-    ours = ["fusion", "fusion_int8", "fast", "crop6dof", "nlml", "dense", "dense_int8", "head6dof", "head6dof_int8"]
-    assert catalogue.models() == ours + catalogue.zoo()
+    methods = ["fusion", "fusion_int8", "fast", "crop6dof", "nlml", "dense", "dense_int8", "open", "open_int8"]
+    whole = ["head6dof", "head6dof_int8", "head6dof_open", "head6dof_open_int8"]
+    assert catalogue.models() == methods + whole + catalogue.zoo()
 
 
 def test_a_method_is_named_when_all_its_parts_are_shipped(monkeypatch):
@@ -96,7 +99,15 @@ def test_both_networks_of_fusion_int8_are_int8_and_those_of_fusion_are_not():
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["head6dof", "crop6dof", "crop_fast"])
+def test_both_networks_of_open_and_of_open_int8_were_trained_on_free_material_and_auto_takes_neither():
+    for name in ("open", "open_int8"):
+        method = catalogue.METHODS[name]
+        assert [card(part)["licence"] for part in (method.detector, method.refiner)] == ["Apache-2.0", "Apache-2.0"]
+    assert {catalogue.auto_method(on_cpu) for on_cpu in (False, True)} == {"fusion", "fusion_int8"}
+
+
+@needs_weights
+@pytest.mark.parametrize("name", ["head6dof", "crop6dof", "crop_fast", *OPEN])
 def test_an_int8_network_has_its_float_networks_card_but_for_what_was_measured(name):
     own = ("precision", "quantisation", "metrics")
     full, fast = card(name), card(f"{name}_int8")
@@ -104,13 +115,13 @@ def test_an_int8_network_has_its_float_networks_card_but_for_what_was_measured(n
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["head6dof_int8", "crop6dof_int8", "crop_fast_int8"])
+@pytest.mark.parametrize("name", [*INT8, *(f"{name}_int8" for name in OPEN)])
 def test_int8_is_a_fifth_faster_and_loses_less_than_a_fifth_of_a_degree(name):
     report = card(name)["quantisation"]
     assert report["latency_ratio"] < 0.8 and report["target"] == "cpu"
     assert report["found_after"] == report["found_before"]
     assert report["error_after_deg_mean"] < report["error_before_deg_mean"] + LARGEST_LOSS_DEG
-    if name == "crop6dof_int8":
+    if name.startswith("crop6dof"):
         assert report["crops_error_after_deg_mean"] < report["crops_error_before_deg_mean"] + LARGEST_LOSS_DEG
 
 

@@ -1,6 +1,7 @@
 import copy
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -38,10 +39,10 @@ def valid(estimator):
 def test_a_shipped_network_says_what_it_is(name):
     card = backends.create("onnxruntime", catalogue.path_of(name), 1).card
     crop = not name.startswith("head6dof")
-    row = {"head6dof": 14, "crop6dof": 289, "crop_fast": 289, "dense": 182}[name.removesuffix("_int8")]
+    row = {"head6dof": 14, "crop6dof": 289, "crop_fast": 289, "dense": 182}[re.sub("(_open)?(_int8)?$", "", name)]
     assert (card.kind, card.free_batch, card.row) == (CROP if crop else WHOLE_IMAGE, crop, row)
     assert card.crop_m == (0.28 if crop else None) and card.quantised == name.endswith("_int8")
-    assert card.calibration.rotation_std > 1.0 and card.raw["data"]
+    assert card.calibration.rotation_std != 1.0 and card.raw["data"]
 
 
 def changed(path, value, estimator="head6dof"):

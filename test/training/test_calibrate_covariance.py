@@ -38,3 +38,11 @@ def test_a_network_without_an_uncertainty_of_its_rotation_can_be_measured_before
     card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": {"sixd": [0, 6]}, "crop_m": 0.28}}
     card = card_of(card, ("batch", 32, 32, 3), "net.onnx")
     assert uncalibrated(card).rotation_std_deg is not None
+
+
+def test_a_network_is_measured_on_the_faces_that_its_card_lets_it_confirm():
+    columns = {"sixd": [0, 6], "precision_factor": [6, 12], "log_centre_std_m": [12, 13]}
+    own = {"rotation_std": 3.0, "own_centre_std": 1.8}
+    card = {"name": "net", "estimator": "crop6dof", "spec": {"columns": columns, "crop_m": 0.28}, "calibration": own}
+    found = uncalibrated(card_of(card, ("batch", 32, 32, 3), "net.onnx"))
+    assert (found.rotation_std, found.own_centre_std) == (1.0, 1.8)

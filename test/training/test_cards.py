@@ -51,7 +51,7 @@ def own_card(tmp_path, monkeypatch):
 
 def test_the_command_writes_the_card_and_the_hash_of_a_method_for_comparison(weights_with_whenet, own_card, capsys):
     cards.main()
-    assert "written   10 cards" in capsys.readouterr().out
+    assert "written   14 cards" in capsys.readouterr().out
     card = shipped("whenet")
     assert card["limits"][0] == "own limit" and "the default is better" in card["limits"][1]
     assert len(card["intended_use"]) == 1 and "comparing methods" in card["intended_use"][0]
@@ -115,6 +115,16 @@ def test_open_weights_may_go_into_products_and_were_neither_trained_nor_calibrat
     card = cards.complete(own)
     assert card["licence"] == "Apache-2.0" and "products too" in card["permission"]
     assert "LFW" not in json.dumps(own["data"]) + json.dumps(card["chosen_on"])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if cards.OPEN in name])
+def test_the_data_of_shipped_open_weights_are_free_and_hold_no_teachers_labels(name):
+    card = shipped(name)
+    assert cards.trained_on_free_material(card) and card["licence"] == "Apache-2.0"
+    told = json.dumps(card["data"])
+    not_free = ("LFW", "UTKFace", "muxspace", "ensemble", "MediaPipe", "OpNet", "3DDFA", "FSA-Net", "research", "non-")
+    assert [word for word in not_free if word in told] == []
+    assert "cite" in card["permission"] and "Pointing 2004" in told
 
 
 def test_the_command_prints_a_card_to_read_and_all_of_it_as_json(capsys):

@@ -9,7 +9,8 @@ with a spread for it (hpe_core.pipeline.poses). Crops are not looked at mirrored
 that the scale holds for those, too. A network without an uncertainty of its rotation gets a constant one of the same
 coverage, rotation_std_deg; photos whose labels err as much do not tell it, renders do. own_centre_std is what another
 crop network than crop6dof says of the centres of the faces of the first shard set, against what crop6dof says there
-(--crop6dof-centre-std-mm where those are not LFW's test people).
+(--crop6dof-centre-std-mm where those are not LFW's test people). The card's own_centre_std decides which faces are
+confirmed: of a network that is much less certain than crop6dof, export with what the first call gives and call again.
 Writes DIR/NAME.json of both networks for `training.deploy.export --calibration`.
 """
 
@@ -98,8 +99,12 @@ def constant_std_deg(angle_rad: Sequence[float], label_std_rad: Sequence[float])
 
 
 def uncalibrated(card: NetworkCard) -> Calibration:
-    """What a network's own standard deviations are measured with; of rotations a constant, where it has none."""
-    return Calibration(rotation_std_deg=None if "precision_factor" in card.columns else 1.0)
+    """What a network's own standard deviations are measured with; of rotations a constant, where it has none.
+
+    Which faces its crops confirm stays as the card has it.
+    """
+    constant_deg = None if "precision_factor" in card.columns else 1.0
+    return Calibration(rotation_std_deg=constant_deg, own_centre_std=card.calibration.own_centre_std)
 
 
 def measure(folder, estimators, limit):

@@ -29,7 +29,8 @@ LICENCE = {
 }
 PERMISSION = {
     True: "Code and weights are Apache-2.0. These weights were trained on material under CC0, MIT and free-for-any-"
-    "purpose terms only: use them for anything, products too, and keep the notices of those licences.",
+    "purpose terms only: use them for anything, products too; keep the notices of those licences, and cite the data "
+    "that ask for it.",
     False: "The code is Apache-2.0. These weights were trained on research-only photos: see data. Whether weights "
     "inherit the terms of photos is not settled: take them for research and trials; for a product train your own "
     "(training/README.md) on photos that you may use, or take legal advice.",

@@ -1,6 +1,6 @@
 """Faces found, and disagreement with the labels, by group of people: for the models' cards.
 
-    python -m training.measure.subgroups --lfw-test DIR            (four methods, 1,000 photos: 2 min of one core)
+    python -m training.measure.subgroups --lfw-test DIR            (five methods, 1,000 photos: 3 min of one core)
 
 DIR: shards of the photographs of LFW's test people, whom no network was trained on. Their labels are the consensus of
 the baselines (training/label), so a disagreement is no error. Of each photo the largest face with a label counts.
@@ -30,7 +30,7 @@ from hpe_core.io.camera_info import DEFAULT_HFOV_DEG
 from training.measure.sets import main_faces
 
 OUT = Path(__file__).parents[1] / "cards" / "subgroups.json"
-METHODS = ("fusion", "fusion_int8", "nlml", "head6dof")
+METHODS = ("fusion", "fusion_int8", "open", "nlml", "head6dof")
 MIDDLE = (0.15, 0.85, 0.45, 0.68)  # of a face's box, left, right, top, bottom: cheeks and nose, no eyes, no mouth
 COLOUR = "colour of the face in the photo"
 ITA_DEG = {"light": (41, 90), "intermediate": (28, 41), "tan": (10, 28), "brown": (-30, 10), "dark": (-90, -30)}
