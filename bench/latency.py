@@ -1,6 +1,6 @@
 """Latency of this project and of baseline pipelines on the same frames in the same run, as ratios.
 
-    python -m bench.latency [--data ../shared/data] [--frames 144] [--threads 1 2] [--photo_by_photo] [--no-append]
+    python -m bench.latency [--data ../shared/data] [--frames 144] [--threads 1 2] [--photo-by-photo] [--no-append]
 
 Frames are 640x480, made from the sample bag, at 30 Hz: one face, or four or eight copies on a grid. Pipelines take
 turns of twelve frames, so that a busy moment hits all of them. Ours: the whole-image network, the fusion with the crop
@@ -10,7 +10,7 @@ count, not medians. Baselines: YuNet (OpenCV) at full and at half size, then FSA
 3DDFA_V2 mb05 (exported to ONNX here; needs torch); OpNet in opentrack's own loop, and with its localizer in every frame
 (one face only); MediaPipe's face mesh on video and on images by themselves, in an environment of its own
 (HPE_MEDIAPIPE_PYTHON names its interpreter), on as many cores as there are threads. What each does with a frame is
-printed first. A baseline that cannot run here is left out and named. With --photo_by_photo everything is forgotten
+printed first. A baseline that cannot run here is left out and named. With --photo-by-photo everything is forgotten
 before each frame, as between photos: nobody tracks, all detect, and OpNet's loop is its localizer and one crop.
 
 Rows are appended to bench/results.csv: medians, 95th percentiles and means in milliseconds, the ratio of means to the
@@ -227,7 +227,7 @@ def main():
     p.add_argument("--frames", type=int, default=144, help=f"{BLOCK} a turn, at least {MIN_TURNS} turns")
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
-    p.add_argument("--photo_by_photo", action="store_true")
+    p.add_argument("--photo-by-photo", action="store_true")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
     if args.frames < MIN_TURNS * BLOCK:
