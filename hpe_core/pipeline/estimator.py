@@ -72,13 +72,15 @@ class Estimator:
         """Whether it makes anything of expected faces."""
         return self._refiner is not None and self._refiner.places_faces
 
-    def _detector_for(self, quick: bool) -> Detector:
-        if not quick:
-            return self._detector
+    def quick_detector(self) -> Detector:
+        """What quick looks are made with. Its first call loads the network, some 30 ms, so it comes before one is due."""
         if self._quick is None:
             network = self._make_quick()
             self._quick = self._detector if network is None else Detector(network, quick=True)
         return self._quick
+
+    def _detector_for(self, quick: bool) -> Detector:
+        return self.quick_detector() if quick else self._detector
 
     def reconfigure(self, config: EstimatorConfig) -> None:
         """Go on with other thresholds."""

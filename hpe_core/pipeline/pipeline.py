@@ -175,6 +175,8 @@ class Pipeline:
         due = lost or self._full_frame_ns is None or stamp_ns + ahead_ns - self._full_frame_ns >= interval_ns
         small_ns = self.config.estimator.small_faces_interval_s * 1e9
         quick = not lost and self._full_size_ns is not None and stamp_ns + ahead_ns - self._full_size_ns < small_ns
+        if expected and small_ns:
+            self._estimator.quick_detector()
         known = functools.partial(self._tracker.known, stamp_ns)
         put_off = put_off and not lost
         estimate = self._estimator.estimate(

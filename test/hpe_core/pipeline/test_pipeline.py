@@ -242,6 +242,15 @@ def test_detection_while_all_are_tracked_is_a_quick_look_but_for_once_in_a_secon
     assert "quick" not in looks_of(Walk(put_off=put_off, estimator={"small_faces_interval_s": 0.0}), 14)
 
 
+@pytest.mark.parametrize("interval_s, loaded", [(1.0, [False, True, True]), (0.0, [False, False, False])])
+def test_quick_looks_are_made_ready_with_the_second_image_of_a_face_and_only_where_they_are_used(interval_s, loaded):
+    walk, ready = Walk(estimator={"small_faces_interval_s": interval_s}), []
+    for _ in range(3):
+        walk.see()
+        ready.append(walk.pipeline._estimator._quick is not None)
+    assert ready == loaded
+
+
 def test_a_newcomer_too_small_for_quick_looks_is_told_within_their_interval():
     walk = Walk(estimator={"small_faces_interval_s": 0.4})
     told = []
