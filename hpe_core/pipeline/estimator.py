@@ -73,7 +73,7 @@ class Estimator:
         return self._refiner is not None and self._refiner.places_faces
 
     def quick_detector(self) -> Detector:
-        """What quick looks are made with. Its first call loads the network, some 30 ms, so it comes before one is due."""
+        """What makes quick looks. The first call loads the network, some 30 ms, so it comes before one is due."""
         if self._quick is None:
             network = self._make_quick()
             self._quick = self._detector if network is None else Detector(network, quick=True)
