@@ -227,7 +227,7 @@ def main():
     p.add_argument("--frames", type=int, default=144, help=f"{BLOCK} a turn, at least {MIN_TURNS} turns")
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     p.add_argument("--also", metavar="MODEL", nargs="*", default=[], help="more of ours, e.g. head6dof+crops.onnx")
-    p.add_argument("--photo-by-photo", action="store_true")
+    p.add_argument("--photo-by-photo", action="store_true", help="forget everything before each frame")
     p.add_argument("--no-append", action="store_true")
     args = p.parse_args()
     if args.frames < MIN_TURNS * BLOCK:
